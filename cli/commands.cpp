@@ -1,0 +1,14 @@
+#include "cli/commands.h"
+
+namespace mambaseg {
+
+void declare_networks(CLI::App& command);
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> list{
+      {"networks", "List the networks, or the settings of one", declare_networks},
+  };
+  return list;
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,100 @@
+#include "cli/terminal.h"
+
+#include <unistd.h>
+
+#include <ATen/Parallel.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "mambaseg/core/error.h"
+
+namespace mambaseg {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool bar_open = false;  // only this file prints on stderr while a command works
+
+void close_bar() {
+  if (bar_open) std::fputc('\n', stderr);
+  bar_open = false;
+}
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+std::string readable_duration(double elapsed_s) {
+  char text[64];
+  if (elapsed_s < 60) {
+    std::snprintf(text, sizeof text, "%.1f s", elapsed_s);
+  } else if (elapsed_s < 3600) {
+    std::snprintf(text, sizeof text, "%d min %02d s", int(elapsed_s) / 60, int(elapsed_s) % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%d h %02d min", int(elapsed_s) / 3600, int(elapsed_s) / 60 % 60);
+  }
+  return text;
+}
+
+Progress progress_bar() {
+  if (!isatty(STDERR_FILENO)) return [](const std::string&, int64_t, int64_t) {};
+  struct State {
+    std::string what;
+    Clock::time_point start = Clock::now(), printed{};
+  };
+  auto state = std::make_shared<State>();
+  return [state](const std::string& what, int64_t done, int64_t total) {
+    if (what != state->what) {
+      close_bar();
+      state->what = what;
+      state->start = Clock::now();
+      state->printed = {};
+    }
+    const bool last = total > 0 && done >= total;
+    if (!last && seconds_since(state->printed) < 0.1) return;
+    state->printed = Clock::now();
+    const double fraction = total > 0 ? double(done) / double(total) : 0;
+    const int width = 28;
+    const int full = int(fraction * width);
+    std::string bar = std::string(size_t(full), '=') + std::string(size_t(width - full), ' ');
+    const double spent = seconds_since(state->start);
+    const std::string left = last ? "took " + readable_duration(spent)
+                             : fraction > 0 ? readable_duration(spent * (1 - fraction) / fraction) + " left"
+                                            : "";
+    std::fprintf(stderr, "\r%s [%s] %lld/%lld %s\033[K", what.c_str(), bar.c_str(), (long long)done,
+                 (long long)total, left.c_str());
+    bar_open = true;
+    if (last) {
+      close_bar();
+      state->what.clear();
+    }
+    std::fflush(stderr);
+  };
+}
+
+Warn warnings_to_stderr() {
+  return [](const std::string& line) {
+    close_bar();
+    std::fprintf(stderr, "mambaseg: warning: %s\n", line.c_str());
+  };
+}
+
+void Machine::declare(CLI::App& command) {
+  command.add_option("--threads", threads, "Threads to use; 0 means all cores")->check(CLI::NonNegativeNumber);
+  command.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+}
+
+torch::Device Machine::start() const {
+  if (device == "cuda" && !torch::cuda::is_available())
+    throw UsageError("--device cuda: this build or machine has no CUDA device; use --device cpu");
+  const int count = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+  torch::set_num_threads(count);
+  at::globalContext().setFlushDenormal(true);
+  at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
+  return torch::Device(device == "cuda" ? torch::kCUDA : torch::kCPU);
+}
+
+}  // namespace mambaseg

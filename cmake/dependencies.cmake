@@ -1,0 +1,33 @@
+# Every library that is not ours, found once.
+
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(ZLIB REQUIRED)
+find_package(Threads REQUIRED)
+find_package(hwy REQUIRED CONFIG)
+find_package(nlohmann_json REQUIRED CONFIG)
+find_package(tomlplusplus REQUIRED CONFIG)
+find_package(CLI11 REQUIRED CONFIG)
+find_package(spdlog REQUIRED CONFIG)
+find_package(Torch REQUIRED)
+
+# Debian's NIFTIConfig.cmake names a library path that does not exist, so the library is found by hand.
+find_library(NIFTI_LIBRARY niftiio REQUIRED)
+find_library(ZNZ_LIBRARY znz REQUIRED)
+find_path(NIFTI_INCLUDE_DIR nifti1_io.h PATH_SUFFIXES nifti REQUIRED)
+add_library(nifti INTERFACE)
+target_include_directories(nifti SYSTEM INTERFACE "${NIFTI_INCLUDE_DIR}")
+target_link_libraries(nifti INTERFACE "${NIFTI_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB::ZLIB)
+
+find_library(ZIP_LIBRARY zip REQUIRED)
+find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
+
+if(MAMBASEG_ITK)
+  find_package(ITK REQUIRED COMPONENTS
+    ITKCommon ITKIOImageBase ITKIONRRD ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM
+    ITKImageGrid ITKDistanceMap ITKConnectedComponents)
+endif()
+
+if(MAMBASEG_TESTS)
+  find_package(GTest REQUIRED CONFIG)
+  find_package(benchmark REQUIRED CONFIG)
+endif()

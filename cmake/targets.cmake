@@ -1,0 +1,56 @@
+# One function per kind of target, so that a folder's CMakeLists.txt names its sources and what it may see, nothing else.
+
+set(MAMBASEG_WARNINGS -Wall -Wextra -Wno-unknown-pragmas)
+
+# Headers of LibTorch take 15 s to parse: they are compiled once, and every target that lists TORCH reuses the result.
+add_library(mambaseg_torch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
+target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
+target_include_directories(mambaseg_torch PUBLIC "${PROJECT_SOURCE_DIR}")
+target_precompile_headers(mambaseg_torch PRIVATE <torch/torch.h> <nlohmann/json.hpp>)
+
+# mambaseg_library(NAME <folder> SRCS <files> [DEPS <targets>] [TORCH])
+# makes the static library mambaseg_<folder>; DEPS are visible to its users.
+function(mambaseg_library)
+  cmake_parse_arguments(ARG "TORCH" "NAME" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
+  set(target mambaseg_${ARG_NAME})
+  add_library(${target} STATIC ${ARG_SRCS})
+  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_compile_options(${target} PRIVATE ${MAMBASEG_WARNINGS})
+  target_link_libraries(${target} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  mambaseg_use_torch(${target} ${ARG_TORCH})
+endfunction()
+
+# mambaseg_program(NAME <program> SRCS <files> DEPS <targets> [TORCH])
+function(mambaseg_program)
+  cmake_parse_arguments(ARG "TORCH" "NAME" "SRCS;DEPS" ${ARGN})
+  add_executable(${ARG_NAME} ${ARG_SRCS})
+  target_include_directories(${ARG_NAME} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_options(${ARG_NAME} PRIVATE ${MAMBASEG_WARNINGS})
+  target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS})
+  mambaseg_use_torch(${ARG_NAME} ${ARG_TORCH})
+endfunction()
+
+# mambaseg_test(NAME <folder> SRCS <files> DEPS <targets> [TORCH] [TIMEOUT seconds])
+# makes the program test_<folder>, one ctest entry per program.
+function(mambaseg_test)
+  cmake_parse_arguments(ARG "TORCH" "NAME;TIMEOUT" "SRCS;DEPS" ${ARGN})
+  set(target test_${ARG_NAME})
+  add_executable(${target} ${ARG_SRCS})
+  target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_options(${target} PRIVATE ${MAMBASEG_WARNINGS})
+  target_compile_definitions(${target} PRIVATE
+    MAMBASEG_SOURCE_DIR="${PROJECT_SOURCE_DIR}" MAMBASEG_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  mambaseg_use_torch(${target} ${ARG_TORCH})
+  add_test(NAME ${ARG_NAME} COMMAND ${target})
+  if(ARG_TIMEOUT)
+    set_tests_properties(${ARG_NAME} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  endif()
+endfunction()
+
+function(mambaseg_use_torch target use)
+  if(use)
+    target_link_libraries(${target} PUBLIC mambaseg_torch)
+    target_precompile_headers(${target} REUSE_FROM mambaseg_torch)
+  endif()
+endfunction()

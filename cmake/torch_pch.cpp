@@ -1,0 +1,2 @@
+// The precompiled LibTorch headers are built with this file (see targets.cmake).
+#include <torch/torch.h>

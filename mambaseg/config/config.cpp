@@ -1,0 +1,68 @@
+#include "mambaseg/config/config.h"
+
+#include <algorithm>
+#include <fstream>
+
+namespace mambaseg {
+
+std::string Rule::text() const {
+  if (!choices.empty()) {
+    std::string words = "one of ";
+    for (size_t i = 0; i < choices.size(); ++i) words += (i ? ", " : "") + choices[i];
+    return words;
+  }
+  if (low > -1e308 && high < 1e308) return concat("between ", low, " and ", high);
+  if (low > -1e308) return concat("at least ", low);
+  if (high < 1e308) return concat("at most ", high);
+  return "";
+}
+
+namespace config_detail {
+
+std::string join(const std::string& path, std::string_view key) {
+  return path.empty() ? std::string(key) : path + "." + std::string(key);
+}
+
+void refuse_type(const std::string& path, const char* expected, const Json& value) {
+  throw UsageError(concat("setting ", path.empty() ? "(root)" : path, ": expected ", expected, ", got ", value.dump()));
+}
+
+void check_rule(const std::string& path, const Json& value, const Rule& rule) {
+  bool kept = true;
+  if (value.is_string() && !rule.choices.empty()) {
+    kept = std::find(rule.choices.begin(), rule.choices.end(), value.get<std::string>()) != rule.choices.end();
+  } else if (value.is_number()) {
+    const auto number = value.get<double>();
+    kept = number >= rule.low && number <= rule.high;
+  }
+  if (!kept) throw UsageError(concat("setting ", path, ": expected ", rule.text(), ", got ", value.dump()));
+}
+
+void refuse_unknown_keys(const std::string& path, const Json& object, const std::vector<std::string>& known) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const std::string near = nearest_word(key, known.data(), known.data() + known.size());
+    std::string line = concat("unknown key `", join(path, key), "`");
+    if (!near.empty()) {
+      line += concat(", did you mean `", join(path, near), "`?");
+    } else {
+      line += ", known here:";
+      for (const std::string& word : known) line += " " + word;
+    }
+    throw UsageError(line);
+  }
+}
+
+}  // namespace config_detail
+
+Json read_json(const std::string& path) {
+  std::ifstream in(path);
+  require(in.good(), path, ": cannot be opened for reading");
+  try {
+    return Json::parse(in);
+  } catch (const Json::exception& error) {
+    throw Error(concat(path, ": not valid JSON: ", error.what()));
+  }
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include <torch/torch.h>
+
+#include "mambaseg/config/config.h"
+
+namespace mambaseg {
+
+/// One golden file: inputs, weights, expected outputs and gradients of an official implementation.
+struct GoldenCase {
+  std::string name;
+  std::string official_class;
+  Json args;
+  std::map<std::string, std::string> metadata;
+  std::map<std::string, torch::Tensor> tensors;  ///< every tensor of the file under its stored name
+
+  bool has(const std::string& tensor_name) const { return tensors.count(tensor_name) != 0; }
+  const torch::Tensor& at(const std::string& tensor_name) const;  ///< Error when missing
+  /// The official state_dict: weights.*, and weights_i8.* times weights_scale.*.
+  std::map<std::string, torch::Tensor> weights() const;
+};
+
+/// Largest absolute error, the allowed one, and a remark for the printed line (for example "differs: pitfall c").
+struct GoldenResult {
+  bool passed = false;
+  double error = 0;
+  std::string remark;
+};
+
+struct GoldenCheck {
+  const char* official_class;
+  GoldenResult (*run)(const GoldenCase& golden);
+};
+
+/// Reads one file. Throws Error.
+GoldenCase read_golden(const std::string& path);
+
+/// The number that follows `key` ("outputs: max abs diff <=", "gradients: max abs diff <=") in the tolerance text.
+double tolerance_of(const GoldenCase& golden, const std::string& key);
+
+/// Compares named outputs (and gradients) with the file; keeps the worst.
+class GoldenComparison {
+ public:
+  explicit GoldenComparison(const GoldenCase& golden) : golden_(golden) {}
+  /// Compares with output.<name>, or its strided form and stats.<name> where the metadata say so.
+  void output(const std::string& name, const torch::Tensor& value);
+  /// Compares with grad.<name>, for example grad.input.x or grad.weights.conv.weight.
+  void gradient(const std::string& name, const torch::Tensor& value);
+  GoldenResult result() const { return result_; }
+
+ private:
+  void compare(const std::string& name, const torch::Tensor& expected, const torch::Tensor& value, double tolerance);
+  const GoldenCase& golden_;
+  GoldenResult result_{true, 0, ""};
+};
+
+std::span<const GoldenCheck> scan_checks();
+std::span<const GoldenCheck> medsegmamba_checks();
+std::span<const GoldenCheck> pipeline_checks();
+
+}  // namespace mambaseg
