@@ -1,0 +1,45 @@
+// Every command of the list: help, unknown options, and what a typing mistake gives.
+#include "cli/commands.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/cli/program.h"
+
+namespace mambaseg {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+TEST(Program, HelpAndVersionExitZero) {
+  const ProgramResult help = run_mambaseg("--help");
+  EXPECT_EQ(help.exit_code, 0);
+  for (const Command& command : commands()) EXPECT_THAT(help.out, HasSubstr(command.name));
+  EXPECT_THAT(help.out, HasSubstr("not a medical device"));
+  const ProgramResult version = run_mambaseg("--version");
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_THAT(version.out, StartsWith("0."));
+}
+
+TEST(Program, NoCommandOrAnUnknownOneIsAUsageError) {
+  EXPECT_EQ(run_mambaseg("").exit_code, 2);
+  const ProgramResult unknown = run_mambaseg("segmentate");
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, StartsWith("mambaseg: error: "));
+}
+
+TEST(Commands, HelpExitsZeroAndAnUnknownOptionTwo) {
+  for (const Command& command : commands()) {
+    const ProgramResult help = run_mambaseg(std::string(command.name) + " --help");
+    EXPECT_EQ(help.exit_code, 0) << command.name;
+    EXPECT_GT(help.out.size(), 100u) << command.name;
+    const ProgramResult unknown = run_mambaseg(std::string(command.name) + " --no-such-option");
+    EXPECT_EQ(unknown.exit_code, 2) << command.name;
+    EXPECT_THAT(unknown.err, StartsWith("mambaseg: error: ")) << command.name;
+    EXPECT_EQ(std::count(unknown.err.begin(), unknown.err.end(), '\n'), 1) << command.name << ": " << unknown.err;
+  }
+}
+
+}  // namespace
+}  // namespace mambaseg
