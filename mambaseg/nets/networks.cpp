@@ -1,0 +1,37 @@
+#include "mambaseg/nets/network.h"
+
+namespace mambaseg {
+
+const std::vector<NetworkEntry>& networks() {
+  static const std::vector<NetworkEntry> list{};
+  return list;
+}
+
+const NetworkEntry& find_network(const std::string& name) {
+  std::vector<std::string> names;
+  for (const NetworkEntry& entry : networks()) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  const std::string near = nearest_word(name, names.data(), names.data() + names.size());
+  throw UsageError(concat("no network is called ", name,
+                          near.empty() ? "" : concat(", did you mean ", near, "?"),
+                          " (mambaseg networks lists them)"));
+}
+
+std::shared_ptr<Network> make_network(const Json& config) {
+  if (!config.is_object() || !config.contains("name") || !config["name"].is_string())
+    throw UsageError("network: expected a table with a name, for example name = \"medsegmamba\"");
+  Json settings = config;
+  settings.erase("name");
+  return find_network(config["name"].get<std::string>()).make(settings);
+}
+
+int64_t parameter_count(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const torch::Tensor& parameter : module.parameters())
+    if (parameter.requires_grad()) count += parameter.numel();
+  return count;
+}
+
+}  // namespace mambaseg
