@@ -1,0 +1,100 @@
+#include "mambaseg/io/atomic_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include "mambaseg/core/error.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+size_t files_in(const TemporaryFolder& folder) {
+  return static_cast<size_t>(
+      std::distance(fs::directory_iterator(folder.string()), fs::directory_iterator()));
+}
+
+TEST(AtomicFile, WritesReplacesAndLeavesNothingElse) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.json";
+  write_file_atomically(path, "first and long");
+  write_file_atomically(path, std::string("sec\0nd", 6));
+  EXPECT_EQ(read_bytes(path), std::string("sec\0nd", 6));
+  write_file_atomically(path, "");
+  EXPECT_EQ(read_bytes(path), "");
+  EXPECT_EQ(files_in(folder), 1u);
+}
+
+TEST(AtomicFile, TheTemporaryLiesInTheSameFolderAndHasTheSameEnding) {
+  TemporaryFolder folder;
+  write_atomically(folder / "case.1.nii.gz", [&](const std::string& temporary) {
+    EXPECT_EQ(fs::path(temporary).parent_path(), fs::canonical(folder.string()));
+    EXPECT_TRUE(temporary.ends_with(".nii.gz")) << temporary;
+    EXPECT_FALSE(fs::exists(folder / "case.1.nii.gz"));
+  });
+  EXPECT_TRUE(fs::exists(folder / "case.1.nii.gz"));
+}
+
+TEST(AtomicFile, AFailureLeavesTheOldFileAndRemovesTheTemporary) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.txt";
+  write_file_atomically(path, "old");
+  const std::string message = error_of([&] {
+    write_atomically(path, [](const std::string& temporary) {
+      write_bytes(temporary, "half");
+      throw Error("No space left on device");
+    });
+  });
+  EXPECT_EQ(message, "cannot write " + path + ": No space left on device");
+  EXPECT_EQ(read_bytes(path), "old");
+  EXPECT_EQ(files_in(folder), 1u);
+  EXPECT_THROW(write_atomically(path, [](const std::string&) { throw std::bad_alloc(); }), std::bad_alloc);
+  EXPECT_EQ(files_in(folder), 1u);
+}
+
+TEST(AtomicFile, SaysWhatIsInTheWay) {
+  TemporaryFolder folder;
+  const auto write = [](const std::string& path) {
+    return error_of([&path] { write_file_atomically(path, "x"); });
+  };
+  EXPECT_THAT(write(folder / "none/a.txt"), HasSubstr("there is no folder"));
+  EXPECT_THAT(write(folder.string()), HasSubstr("it is a folder"));
+  EXPECT_THAT(write(""), HasSubstr("file name is empty"));
+  EXPECT_THAT(write("/dev/full"), HasSubstr("not a regular file"));
+  EXPECT_THAT(write(folder / std::string(300, 'a')), HasSubstr("File name too long"));
+}
+
+TEST(AtomicFile, FollowsALink) {
+  TemporaryFolder folder;
+  fs::create_directory(folder / "real");
+  write_bytes(folder / "real/a.txt", "old");
+  fs::create_symlink(folder / "real/a.txt", folder / "link.txt");
+  write_file_atomically(folder / "link.txt", "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "link.txt"));
+  EXPECT_EQ(read_bytes(folder / "real/a.txt"), "new");
+}
+
+TEST(AtomicFile, GivesTheUsualPermissions) {
+  TemporaryFolder folder;
+  const mode_t mask = umask(0022);
+  write_file_atomically(folder / "a.txt", "x");
+  umask(mask);
+  EXPECT_EQ(fs::status(folder / "a.txt").permissions(), fs::perms(0644));
+}
+
+}  // namespace
+}  // namespace mambaseg
