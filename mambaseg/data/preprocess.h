@@ -1,9 +1,8 @@
 #pragma once
 
-#include <torch/torch.h>
-
 #include "mambaseg/core/progress.h"
 #include "mambaseg/data/plan.h"
+#include "mambaseg/data/tensor_volume.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
@@ -23,11 +22,5 @@ Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry&
 
 /// Class numbers on the network's grid -> label numbers (first id of each class) on the grid of the file.
 Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid, const Plan& plan);
-
-/// The tensor (i, j, k) of a volume, i slowest: array order of nibabel, which the FreeSurfer-family networks were
-/// trained in. A copy. The only place, with its inverse, where memory order changes.
-torch::Tensor tensor_from_volume(const Volume<float>& volume);
-torch::Tensor tensor_from_volume(const Volume<int32_t>& volume);  ///< int64
-Volume<int32_t> labels_from_tensor(const torch::Tensor& classes_ijk, const Geometry& geometry);
 
 }  // namespace mambaseg

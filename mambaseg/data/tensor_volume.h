@@ -1,0 +1,20 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "mambaseg/core/volume.h"
+
+namespace mambaseg {
+
+/// The tensor (i, j, k) of a volume, k fastest in memory: array order of nibabel, in which the
+/// FreeSurfer-family networks were trained. A copy. The only place, with its inverse, where memory order
+/// changes.
+torch::Tensor tensor_from_volume(const Volume<float>& volume);
+torch::Tensor tensor_from_volume(const Volume<int32_t>& volume);  ///< int64
+
+/// The inverses; sizes must be those of `geometry` (Error otherwise). `values_ijk` may have any whole-number
+/// type, and any floating type in volume_from_tensor.
+Volume<int32_t> labels_from_tensor(const torch::Tensor& values_ijk, const Geometry& geometry);
+Volume<float> volume_from_tensor(const torch::Tensor& values_ijk, const Geometry& geometry);
+
+}  // namespace mambaseg
