@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mambaseg/core/geometry.h"
+
+namespace mambaseg {
+
+/// Voxels of one label: in both images, in the prediction only, in the reference only, in neither.
+struct Counts {
+  int64_t tp = 0, fp = 0, fn = 0, tn = 0;
+  int64_t reference() const { return tp + fn; }
+  int64_t prediction() const { return tp + fp; }
+  bool operator==(const Counts&) const = default;
+};
+
+/// Where a label occurs. A label absent from both images of a case has nothing to score; one that only the
+/// reference has was missed; one that only the prediction has is spurious.
+enum class Presence { both, missed, spurious, absent };
+const char* to_text(Presence presence);
+
+/// Distances in mm from one surface to the other, both directions, each ascending. Empty for an empty mask;
+/// infinite where the other mask is empty.
+struct SurfaceDistances {
+  std::vector<double> reference_to_prediction;
+  std::vector<double> prediction_to_reference;
+};
+
+/// All that the metrics of one label in one case are computed from.
+struct LabelComparison {
+  Counts counts;
+  SurfaceDistances surface;  ///< between voxel centres of surface voxels (surface.h)
+  double voxel_volume_mm3 = 1;
+  double diagonal_mm = 0;   ///< between the centres of opposite corner voxels of the image
+  double tolerance_mm = 1;  ///< of the normalised surface Dice
+
+  Presence presence() const;
+};
+
+enum class Kind {
+  score,     ///< 1 is best, 0 is worst
+  distance,  ///< mm, 0 is best, the image diagonal is worst
+  measure,   ///< a volume or a count: has no worst value
+};
+
+/// One metric. `formula` is NaN or infinite where the definition divides by nothing; score() knows what that
+/// means.
+struct Metric {
+  std::string name;        ///< as in tables and files, for example "HD95"
+  std::string unit;        ///< "mm", "mm3", "" for none
+  std::string definition;  ///< one line
+  Kind kind = Kind::score;
+  bool needs_surface = false;  ///< reads LabelComparison::surface
+  double (*formula)(const LabelComparison&) = nullptr;
+};
+
+/// Every metric (metrics.cpp), in the order of the tables.
+std::span<const Metric> metrics();
+
+/// The metric of that name. Throws UsageError with the nearest name.
+const Metric& metric_by_name(const std::string& name);
+
+/// The value that is reported, by one rule for all scores and distances:
+/// - label in neither image: undefined (nothing is reported, the case does not enter any mean);
+/// - label in one image only (missed or spurious): the worst value, 0 for a score and the image diagonal for
+/// a
+///   distance, so that no miss can improve a mean;
+/// - label in both: the formula.
+/// A measure is always its formula, undefined where that divides by zero.
+std::optional<double> score(const Metric& metric, const LabelComparison& comparison);
+
+}  // namespace mambaseg
