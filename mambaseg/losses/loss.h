@@ -1,0 +1,48 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include "mambaseg/config/config.h"
+
+namespace mambaseg {
+
+/// How well class scores fit the labels; the smaller the better.
+class Loss {
+ public:
+  virtual ~Loss() = default;
+
+  /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1 -> scalar,
+  /// differentiable in scores. `epoch` counts from 0: some losses change their parts while training goes on.
+  virtual torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
+                                   int64_t epoch) const = 0;
+};
+
+/// What a loss may want to know of the training cases.
+struct LossData {
+  std::vector<double> class_voxels;  ///< voxels of class 0, 1, ... in all training cases; empty when unknown
+};
+
+/// How the list, the documentation and the tests see a loss.
+struct LossEntry {
+  std::string name;
+  std::string summary;
+  std::unique_ptr<Loss> (*make)(const Json& settings,
+                                const LossData& data);  ///< UsageError on wrong settings
+  Json (*settings)();                                   ///< the defaults
+  std::vector<SettingDocumentation> (*documentation)();
+};
+
+/// Every loss, in the order of the documentation (losses.cpp).
+const std::vector<LossEntry>& losses();
+
+/// Makes the loss that `config` describes: {"name": "dice", settings ...}.
+std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data = {});
+
+/// `config` with every setting of its loss written out.
+Json complete_loss_settings(const Json& config);
+
+}  // namespace mambaseg

@@ -1,0 +1,46 @@
+#include <algorithm>
+
+#include "mambaseg/losses/cross_entropy.h"
+#include "mambaseg/losses/dice.h"
+#include "mambaseg/losses/dice_cross_entropy.h"
+
+namespace mambaseg {
+namespace {
+
+const LossEntry& find_loss(const Json& config) {
+  if (!config.is_object() || !config.contains("name") || !config["name"].is_string())
+    throw UsageError("setting loss.name: expected the name of a loss");
+  const auto name = config["name"].get<std::string>();
+  std::vector<std::string> names;
+  for (const LossEntry& entry : losses()) {
+    if (entry.name == name) return entry;
+    names.push_back(entry.name);
+  }
+  const std::string near = nearest_word(name, names.data(), names.data() + names.size());
+  throw UsageError(concat("no loss is called `", name, "`, ",
+                          near.empty() ? "known: dice, cross_entropy, ..." : "did you mean `" + near + "`?"));
+}
+
+Json without_name(Json config) {
+  config.erase("name");
+  return config;
+}
+
+}  // namespace
+
+const std::vector<LossEntry>& losses() {
+  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry};
+  return list;
+}
+
+std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data) {
+  return find_loss(config).make(without_name(config), data);
+}
+
+Json complete_loss_settings(const Json& config) {
+  Json complete = find_loss(config).settings();
+  complete.merge_patch(config);
+  return complete;
+}
+
+}  // namespace mambaseg

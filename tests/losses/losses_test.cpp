@@ -1,0 +1,172 @@
+#include "mambaseg/losses/loss.h"
+
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/losses/cross_entropy.h"
+#include "mambaseg/losses/dice.h"
+
+namespace mambaseg {
+namespace {
+
+constexpr int64_t kClasses = 4;
+
+const LossData kData{{100, 10, 5, 20}};
+
+Json config_of(const LossEntry& entry) {
+  Json config = entry.settings();
+  config["name"] = entry.name;
+  return config;
+}
+
+/// Labels (2, 3, 2, 3) that hold classes 0..2, so that class 3 is absent.
+torch::Tensor drawn_labels() {
+  torch::manual_seed(3);
+  return torch::randint(0, kClasses - 1, {2, 3, 2, 3}, torch::kInt64);
+}
+
+torch::Tensor drawn_scores() {
+  torch::manual_seed(4);
+  return torch::randn({2, kClasses, 3, 2, 3}, torch::kFloat64);
+}
+
+torch::Tensor scores_of(const torch::Tensor& labels, double certainty) {
+  return torch::one_hot(labels, kClasses).permute({0, 4, 1, 2, 3}).to(torch::kFloat64) * certainty;
+}
+
+/// Variants of every loss in the list: its defaults, and settings that take the other branches.
+std::vector<Json> variants() {
+  std::vector<Json> all;
+  for (const LossEntry& entry : losses()) all.push_back(config_of(entry));
+  all.push_back({{"name", "dice"}, {"background", false}});
+  all.push_back({{"name", "dice"}, {"present_only", false}, {"pool_batch", false}});
+  all.push_back({{"name", "cross_entropy"}, {"weighting", "median_frequency"}});
+  all.push_back({{"name", "cross_entropy"}, {"weighting", "given"}, {"weights", {1.0, 2.0, 0.5, 3.0}}});
+  return all;
+}
+
+TEST(LossSweep, GradientEqualsTheNumericOne) {
+  for (const Json& config : variants()) {
+    const auto loss = make_loss(config, kData);
+    const auto labels = drawn_labels();
+    auto scores = drawn_scores().requires_grad_();
+    (*loss)(scores, labels, 0).backward();
+    const auto gradient = scores.grad().flatten();
+    const auto flat = scores.detach().flatten();
+    const double h = 1e-6;
+    for (int64_t i = 0; i < flat.numel(); i += 5) {
+      auto shifted = [&](double by) {
+        auto moved = flat.clone();
+        moved[i] += by;
+        return (*loss)(moved.view_as(scores), labels, 0).item<double>();
+      };
+      EXPECT_NEAR(gradient[i].item<double>(), (shifted(h) - shifted(-h)) / (2 * h), 1e-8)
+          << config << " at " << i;
+    }
+  }
+}
+
+TEST(LossSweep, PerfectPredictionIsTheMinimum) {
+  for (const Json& config : variants()) {
+    const auto loss = make_loss(config, kData);
+    const auto labels = drawn_labels();
+    const double best = (*loss)(scores_of(labels, 60), labels, 0).item<double>();
+    EXPECT_NEAR(best, 0, config.value("present_only", true) ? 1e-9 : 1e-3) << config;
+    double previous = best;
+    for (const double certainty : {4.0, 1.0, 0.0, -2.0}) {
+      const double value = (*loss)(scores_of(labels, certainty), labels, 0).item<double>();
+      EXPECT_GT(value, previous) << config << " at certainty " << certainty;
+      previous = value;
+    }
+  }
+}
+
+TEST(LossSweep, EmptyLabelsGiveFiniteLossAndGradient) {
+  for (const Json& config : variants()) {
+    const auto loss = make_loss(config, kData);
+    auto scores = drawn_scores().requires_grad_();
+    const auto value = (*loss)(scores, torch::zeros({2, 3, 2, 3}, torch::kInt64), 0);
+    value.backward();
+    EXPECT_TRUE(std::isfinite(value.item<double>())) << config;
+    EXPECT_GE(value.item<double>(), 0) << config;
+    EXPECT_TRUE(torch::isfinite(scores.grad()).all().item<bool>()) << config;
+  }
+}
+
+TEST(LossSweep, SettingsAreCompletedAndMisspeltOnesRefused) {
+  for (const LossEntry& entry : losses()) {
+    EXPECT_EQ(complete_loss_settings({{"name", entry.name}}), config_of(entry));
+    EXPECT_FALSE(entry.documentation().empty());
+    EXPECT_THROW(make_loss({{"name", entry.name}, {"epsylon", 1}}, kData), UsageError);
+  }
+  EXPECT_THROW(make_loss({{"name", "dise"}}), UsageError);
+  EXPECT_THROW(make_loss(Json::object()), UsageError);
+}
+
+TEST(Dice, FollowsItsFormula) {
+  // Two voxels, two classes, p = 1/2 everywhere, labels 0 and 1: (2 * 0.5 + eps) / (1 + 1 + eps) for both
+  // classes.
+  const auto scores = torch::zeros({1, 2, 2}, torch::kFloat64);
+  const auto labels = torch::tensor({0, 1}, torch::kInt64).view({1, 2});
+  DiceSettings settings;
+  settings.epsilon = 0.5;
+  EXPECT_NEAR(dice_loss(scores, labels, settings).item<double>(), 1 - 1.5 / 2.5, 1e-12);
+}
+
+TEST(Dice, AbsentClassCountsOnlyWhenAsked) {
+  // Class 1 is absent but predicted: with present_only only the background's Dice counts.
+  const auto scores = torch::tensor({0.0, 0.0}, torch::kFloat64).view({1, 2, 1});
+  const auto labels = torch::zeros({1, 1}, torch::kInt64);
+  DiceSettings settings;
+  EXPECT_NEAR(dice_loss(scores, labels, settings).item<double>(), 1 - 1 / 1.5, 1e-4);
+  settings.present_only = false;
+  EXPECT_NEAR(dice_loss(scores, labels, settings).item<double>(), ((1 - 1 / 1.5) + 1) / 2, 1e-4);
+  settings.present_only = true;
+  settings.background = false;
+  EXPECT_EQ(dice_loss(scores, labels, settings).item<double>(), 0);
+}
+
+TEST(Dice, PoolingOverTheBatchDiffersFromTheMeanOverSamples) {
+  const auto labels = torch::tensor({0, 0, 0, 1}, torch::kInt64).view({2, 2});
+  const auto scores =
+      torch::tensor({1.0, 0.0, 0.0, 1.0, 2.0, 0.0, 1.0, 0.0}, torch::kFloat64).view({2, 2, 2});
+  DiceSettings pooled, each;
+  each.pool_batch = false;
+  EXPECT_GT(std::abs((dice_loss(scores, labels, pooled) - dice_loss(scores, labels, each)).item<double>()),
+            1e-3);
+}
+
+TEST(CrossEntropy, WeightsByMedianFrequency) {
+  const auto weights = median_frequency_weights({100, 10, 0, 20});
+  EXPECT_EQ(weights, (std::vector<double>{0.2, 2, 0, 1}));
+  EXPECT_EQ(median_frequency_weights({8, 2}), (std::vector<double>{5.0 / 8, 2.5}));
+  EXPECT_THROW(median_frequency_weights({0, 0}), Error);
+}
+
+TEST(CrossEntropy, EqualsTheWeightedMeanOfMinusLogP) {
+  const auto scores = torch::tensor({0.0, 1.0, 2.0, 0.5}, torch::kFloat64).view({1, 2, 2});
+  const auto labels = torch::tensor({1, 0}, torch::kInt64).view({1, 2});
+  // voxel 0: scores (0, 2), label 1; voxel 1: scores (1, 0.5), label 0.
+  const double a = -std::log(std::exp(2.0) / (1 + std::exp(2.0))), b = -std::log(1 / (1 + std::exp(-0.5)));
+  EXPECT_NEAR(weighted_cross_entropy(scores, labels, {}).item<double>(), (a + b) / 2, 1e-12);
+  const auto weights = torch::tensor({3.0, 1.0}, torch::kFloat64);
+  EXPECT_NEAR(weighted_cross_entropy(scores, labels, weights).item<double>(), (a + 3 * b) / 4, 1e-12);
+  EXPECT_THROW(weighted_cross_entropy(scores, labels, torch::ones({3})), UsageError);
+  EXPECT_THROW(make_loss({{"name", "cross_entropy"}, {"weighting", "given"}}), UsageError);
+  EXPECT_THROW(make_loss({{"name", "cross_entropy"}, {"weighting", "median_frequency"}}), UsageError);
+}
+
+TEST(DiceCrossEntropy, LeavesTheCrossEntropyOutAfterTheFirstEpochs) {
+  const auto loss = make_loss({{"name", "dice_cross_entropy"}, {"cross_entropy_epochs", 1}});
+  const auto dice = make_loss({{"name", "dice"}});
+  const auto entropy = make_loss({{"name", "cross_entropy"}});
+  const auto scores = drawn_scores();
+  const auto labels = drawn_labels();
+  EXPECT_NEAR((*loss)(scores, labels, 0).item<double>(),
+              ((*dice)(scores, labels, 0) + (*entropy)(scores, labels, 0)).item<double>(), 1e-12);
+  EXPECT_EQ((*loss)(scores, labels, 1).item<double>(), (*dice)(scores, labels, 1).item<double>());
+}
+
+}  // namespace
+}  // namespace mambaseg
