@@ -8,11 +8,12 @@
 
 namespace mambaseg {
 
-/// K walks over the same L tokens, as the scan kernel wants them: a walk that is another one backwards shares its table.
+/// K walks over the same L tokens, as the scan kernel wants them: a walk that is another one backwards shares
+/// its table.
 struct ScanTables {
-  torch::Tensor index_TL;         ///< int32 (tables, L)
-  std::vector<int> table;         ///< per direction: row of index_TL
-  std::vector<uint8_t> backwards; ///< per direction: walk that row from its end
+  torch::Tensor index_TL;          ///< int32 (tables, L)
+  std::vector<int> table;          ///< per direction: row of index_TL
+  std::vector<uint8_t> backwards;  ///< per direction: walk that row from its end
   int64_t directions() const { return static_cast<int64_t>(table.size()); }
 };
 
@@ -35,9 +36,10 @@ struct SelectiveScanInputs {
 
 /// For each direction k the recurrence over the steps t of its walk, p = order_k[t]:
 ///   dt = softplus(delta[p] + bias),  x = exp(dt * A) * x + dt * B[p] * u[p],  y_k[p] = C[p] . x + D * u[p],
-/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C), dtype of u. State in fp32 (fp64 for
-/// fp64 inputs). Differentiable in every tensor. `tables` null means one direction in raster order. `last_state`, when
-/// given, receives x after the last step, (B, K, C, N), without gradient. Throws c10::Error on shapes that do not fit.
+/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C), dtype of u. State in fp32
+/// (fp64 for fp64 inputs). Differentiable in every tensor. `tables` null means one direction in raster order.
+/// `last_state`, when given, receives x after the last step, (B, K, C, N), without gradient. Throws
+/// c10::Error on shapes that do not fit.
 torch::Tensor selective_scan(const SelectiveScanInputs& inputs, const ScanTables* tables = nullptr,
                              torch::Tensor* last_state = nullptr);
 

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <array>
+
+#include "mambaseg/scan/orders.h"
+
+namespace mambaseg {
+
+/// One axis of the grid as a walk sees it: which one, and whether it runs from its end.
+struct WalkAxis {
+  int axis;
+  bool mirrored;
+};
+
+/// The slow, the middle and the fast axis of a walk.
+using WalkAxes = std::array<WalkAxis, 3>;
+
+/// `curve` over the grid with its axes renamed and mirrored.
+ScanOrder axis_walk(TokenGrid grid, const WalkAxes& axes, BaseCurve curve);
+
+/// `walks` followed by each of them backwards.
+std::vector<ScanOrder> with_reversals(std::vector<ScanOrder> walks);
+
+}  // namespace mambaseg

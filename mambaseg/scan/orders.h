@@ -1,0 +1,67 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mambaseg/scan/order.h"
+
+namespace mambaseg {
+
+/// Tokens of a grid. Error when an axis is not positive or the tokens do not fit in int32.
+int64_t token_count(TokenGrid grid);
+
+/// Step t visits token t: (length).
+ScanOrder raster_order(int64_t length);
+
+/// The same walk from its end.
+ScanOrder reversed(const ScanOrder& order);
+
+/// The inverse permutation: inverse[order[t]] = t.
+ScanOrder inverse(const ScanOrder& order);
+
+/// The curve that the 48 orders of MedSegMamba turn and mirror.
+enum class BaseCurve {
+  snake,  ///< its "scan": neighbours in the walk are neighbours in the grid
+  sweep,  ///< its "sweep": raster
+};
+
+/// "snake" or "sweep", MedSegMamba's "scan" meaning snake; UsageError for another name.
+BaseCurve base_curve(const std::string& scan_type);
+
+/// The eight walks of SS3D_v5 (MedSegMamba) of orientation mod 6; walk k + 4 is walk k backwards. The six
+/// orientations together hold all 48 signed axis orders. On grids that are not cubes every axis keeps its own
+/// extent.
+std::vector<ScanOrder> snake_orders(TokenGrid grid, int orientation, BaseCurve curve = BaseCurve::snake);
+
+/// The eight walks of the vanilla SS3D (MedSegMamba): raster over the axis orders HWD, WHD, DWH, HDW, then
+/// each of the four backwards.
+std::vector<ScanOrder> axis_raster_orders(TokenGrid grid);
+
+/// The six walks of SS3D_v6 (MedSegMamba) of orientation mod 8: three raster walks over a turned grid, then
+/// each of the three backwards.
+std::vector<ScanOrder> rotated_raster_orders(TokenGrid grid, int orientation);
+
+/// The four walks of SS2D (VMamba): rows, columns, rows backwards, columns backwards. grid[0] must be 1.
+std::vector<ScanOrder> cross_orders(TokenGrid grid);
+
+/// SegMamba's third direction: step t visits (t mod slices) * (length / slices) + t / slices. Error unless
+/// `slices` divides `length`.
+ScanOrder inter_slice_order(int64_t length, int64_t slices);
+
+/// SegMamba's three walks: raster, raster backwards, inter-slice.
+std::vector<ScanOrder> tri_orientated_orders(int64_t length, int64_t slices);
+
+/// How the tests and the documentation see a family of walks.
+struct ScanOrderFamily {
+  std::string name;
+  std::string source;
+  int orientations;  ///< valid values of `orientation`: 0 .. orientations - 1
+  bool planar;       ///< wants grid[0] = 1
+  std::vector<ScanOrder> (*make)(TokenGrid grid, int orientation);
+};
+
+/// Every family (orders.cpp).
+std::span<const ScanOrderFamily> scan_order_families();
+
+}  // namespace mambaseg
