@@ -3,10 +3,12 @@
 namespace mambaseg {
 
 void declare_networks(CLI::App& command);
+void declare_inspect(CLI::App& command);
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       {"networks", "List the networks, or the settings of one", declare_networks},
+      {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
   };
   return list;
 }

@@ -11,19 +11,19 @@ find_package(spdlog REQUIRED CONFIG)
 find_package(Torch REQUIRED)
 
 # Debian's NIFTIConfig.cmake names a library path that does not exist, so the library is found by hand.
-find_library(NIFTI_LIBRARY niftiio REQUIRED)
+find_library(NIFTI2_LIBRARY nifti2 REQUIRED)
 find_library(ZNZ_LIBRARY znz REQUIRED)
-find_path(NIFTI_INCLUDE_DIR nifti1_io.h PATH_SUFFIXES nifti REQUIRED)
+find_path(NIFTI2_INCLUDE_DIR nifti2_io.h PATH_SUFFIXES nifti REQUIRED)
 add_library(nifti INTERFACE)
-target_include_directories(nifti SYSTEM INTERFACE "${NIFTI_INCLUDE_DIR}")
-target_link_libraries(nifti INTERFACE "${NIFTI_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB::ZLIB)
+target_include_directories(nifti SYSTEM INTERFACE "${NIFTI2_INCLUDE_DIR}")
+target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB::ZLIB)
 
 find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
 
 if(MAMBASEG_ITK)
   find_package(ITK REQUIRED COMPONENTS
-    ITKCommon ITKIOImageBase ITKIONRRD ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM
+    ITKCommon ITKIOImageBase ITKIONRRD ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
     ITKImageGrid ITKDistanceMap ITKConnectedComponents)
 endif()
 

@@ -1,0 +1,152 @@
+#include "mambaseg/io/image.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/io/formats.h"
+
+namespace mambaseg {
+namespace {
+
+constexpr double kSkewWorthAWord = 1e-3;  // cosine between two voxel axes; rounding of headers stays below
+
+/// Throws Error on a geometry that no place can be computed with; warns about axes that are not orthogonal.
+void check_geometry(const Geometry& geometry, const Warn& warn) {
+  const auto& m = geometry.voxel_to_ras_mm.matrix;
+  for (int row = 0; row < 3; ++row) {
+    bool finite = std::isfinite(geometry.voxel_to_ras_mm.offset[row]);
+    for (int column = 0; column < 3; ++column) finite = finite && std::isfinite(m[row][column]);
+    require(finite, "the header's voxel-to-mm matrix holds values that are not numbers");
+  }
+  const Vector3 spacing = geometry.spacing_mm();
+  const double scale = spacing[0] * spacing[1] * spacing[2];
+  require(scale > 0 && geometry.voxel_volume_mm3() > 1e-9 * scale,
+          "the header's voxel-to-mm matrix is singular (spacing ", spacing[0], " x ", spacing[1], " x ",
+          spacing[2], " mm)");
+  double worst = 0;
+  for (int a = 0; a < 2; ++a)
+    for (int b = a + 1; b < 3; ++b) {
+      double dot = 0;
+      for (int row = 0; row < 3; ++row) dot += m[row][a] * m[row][b];
+      worst = std::max(worst, std::abs(dot) / (spacing[a] * spacing[b]));
+    }
+  if (warn && worst > kSkewWorthAWord)
+    warn(concat("the voxel axes are not orthogonal (off by ",
+                std::asin(std::min(1.0, worst)) * 180 / std::acos(-1.0),
+                " degrees); they are kept as they are"));
+}
+
+Image read_part(const std::string& path, Part part, const Warn& warn) {
+  return with_context(path, [&] {
+    const Warn named = warn ? Warn([&](const std::string& line) { warn(path + ": " + line); }) : Warn();
+    Image image = format_to_read(path).read(path, part, named);
+    check_geometry(image.geometry, named);
+    return image;
+  });
+}
+
+template <class T>
+VoxelData narrowed(const std::vector<int32_t>& values) {
+  return std::vector<T>(values.begin(), values.end());
+}
+
+template <class T>
+bool holds(int32_t low, int32_t high) {
+  return low >= std::numeric_limits<T>::min() && high <= std::numeric_limits<T>::max();
+}
+
+}  // namespace
+
+Image read_image(const std::string& path, const Warn& warn) { return read_part(path, Part::kVoxels, warn); }
+
+Geometry read_geometry(const std::string& path, const Warn& warn) {
+  return read_part(path, Part::kGeometry, warn).geometry;
+}
+
+Volume<float> read_volume(const std::string& path, const Warn& warn) {
+  Image image = read_image(path, warn);
+  Volume<float> out;
+  out.geometry = image.geometry;
+  if (auto* floats = std::get_if<std::vector<float>>(&image.voxels)) {
+    out.voxels = std::move(*floats);
+  } else {
+    std::visit([&out](const auto& in) { out.voxels.assign(in.begin(), in.end()); }, image.voxels);
+  }
+  const auto bad =
+      std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
+  require(bad == 0, path, ": ", bad, " of ", out.voxels.size(),
+          " voxels are NaN, infinite or too large for float; replace them first");
+  return out;
+}
+
+Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {
+  const Image image = read_image(path, warn);
+  Volume<int32_t> out(image.geometry);
+  std::visit(
+      [&](const auto& in) {
+        for (size_t i = 0; i < in.size(); ++i) {
+          const auto value = static_cast<double>(in[i]);  // exact wherever it could fit
+          require(value >= std::numeric_limits<int32_t>::min() &&
+                      value <= std::numeric_limits<int32_t>::max() && value == std::floor(value),
+                  path, ": expected whole-number labels, got ", value, " (voxel ", i, ")");
+          out.voxels[i] = static_cast<int32_t>(value);
+        }
+      },
+      image.voxels);
+  return out;
+}
+
+void write_image(const std::string& path, const Image& image) {
+  const size_t count = std::visit([](const auto& v) { return v.size(); }, image.voxels);
+  require(image.geometry.voxel_count() > 0 && count == static_cast<size_t>(image.geometry.voxel_count()),
+          path, ": cannot write ", count, " values as an image of ", describe(image.geometry));
+  with_context(path, [&image] { check_geometry(image.geometry, {}); });
+  const ImageFormat* format = format_of_name(path);
+  require(format != nullptr && format->write != nullptr, path,
+          ": cannot write an image of this format; use the ending .nii.gz, .nii, .hdr, .mgz, .mgh, .nrrd or "
+          ".mha");
+  format->write(path, image);
+}
+
+void write_volume(const std::string& path, const Volume<float>& volume) {
+  write_image(path, Image{volume.geometry, volume.voxels});
+}
+
+void write_labels(const std::string& path, const Volume<int32_t>& labels) {
+  int32_t low = 0, high = 0;
+  for (const int32_t value : labels.voxels) {
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  Image image{labels.geometry, {}};
+  if (holds<uint8_t>(low, high)) {
+    image.voxels = narrowed<uint8_t>(labels.voxels);
+  } else if (holds<int16_t>(low, high)) {
+    image.voxels = narrowed<int16_t>(labels.voxels);
+  } else {
+    image.voxels = labels.voxels;
+  }
+  write_image(path, image);
+}
+
+bool is_image_name(const std::string& path) {
+  const ImageFormat* format = format_of_name(path);
+  return format != nullptr && format->write != nullptr;
+}
+
+std::string image_stem(const std::string& path) {
+  std::string name = std::filesystem::path(path).filename().string();
+  const ImageFormat* format = format_of_name(path);
+  if (format == nullptr) return name;
+  size_t longest = 0;
+  std::string small = name;
+  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const std::string& ending : format->endings)
+    if (small.ends_with(ending)) longest = std::max(longest, ending.size());
+  return name.substr(0, name.size() - longest);
+}
+
+}  // namespace mambaseg

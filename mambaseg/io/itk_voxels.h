@@ -1,0 +1,24 @@
+#pragma once
+
+#include <functional>
+
+#include "mambaseg/io/image.h"
+
+namespace itk {
+class ImageIOBase;
+}
+
+namespace mambaseg {
+
+/// The whole of what `reader`, whose header is read, points at, one number a voxel.
+VoxelData read_itk_voxels(itk::ImageIOBase& reader);
+
+/// Size and voxel-to-RAS map of `reader`, whose header is read. ITK speaks of mm to the Left, Posterior and
+/// Superior.
+Geometry itk_geometry(itk::ImageIOBase& reader);
+
+/// Runs `action` with ITK's and GDCM's printing off; an ITK exception becomes an Error with its cause on one
+/// line.
+void run_itk(const std::function<void()>& action);
+
+}  // namespace mambaseg

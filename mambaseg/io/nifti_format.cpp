@@ -1,0 +1,341 @@
+// NIfTI-1 and NIfTI-2 in one file or as a pair, either byte order, packed or not.
+//
+// Headers, type codes, byte swapping and quaternions are libnifti's. Its file reader is not used: it prints
+// to stderr, guesses other file names, turns sizes below 1 into 1 and voxels that are NaN into 0. Which of
+// the two matrices counts and how the header's scaling applies follows nibabel.
+
+#include <nifti2_io.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/byte_file.h"
+#include "mambaseg/io/formats.h"
+
+namespace mambaseg {
+namespace {
+
+/// What the two header versions have in common, in host byte order.
+struct Header {
+  int version = 0;
+  bool swapped = false;
+  std::vector<int64_t> sizes;
+  int type = 0;
+  std::array<double, 4> pixdim{};
+  double slope = 0, offset = 0;
+  double voxels_at = 0;
+  int units = 0;
+  int sform_code = 0, qform_code = 0;
+  std::array<std::array<double, 4>, 3> sform{};
+  std::array<double, 3> quaternion{}, qoffset{};
+};
+
+template <class FileHeader>
+Header common_header(const FileHeader& h, int version, bool swapped) {
+  Header out;
+  out.version = version;
+  out.swapped = swapped;
+  const auto axes = static_cast<int64_t>(h.dim[0]);
+  require(axes >= 1 && axes <= 7, "the NIfTI header announces ", axes, " axes; expected 1 to 7");
+  out.sizes.assign(h.dim + 1, h.dim + 1 + axes);
+  while (out.sizes.size() > 3 && out.sizes.back() == 1) out.sizes.pop_back();
+  out.type = h.datatype;
+  for (int i = 0; i < 4; ++i) out.pixdim[i] = h.pixdim[i];
+  out.slope = h.scl_slope;
+  out.offset = h.scl_inter;
+  out.voxels_at = static_cast<double>(h.vox_offset);
+  out.units = h.xyzt_units & 7;
+  out.sform_code = h.sform_code;
+  out.qform_code = h.qform_code;
+  for (int i = 0; i < 4; ++i) {
+    out.sform[0][i] = h.srow_x[i];
+    out.sform[1][i] = h.srow_y[i];
+    out.sform[2][i] = h.srow_z[i];
+  }
+  out.quaternion = {h.quatern_b, h.quatern_c, h.quatern_d};
+  out.qoffset = {h.qoffset_x, h.qoffset_y, h.qoffset_z};
+  return out;
+}
+
+Header read_header(ByteReader& file) {
+  nifti_1_header first{};
+  file.read(&first, sizeof first.sizeof_hdr, "the NIfTI header");
+  int size = first.sizeof_hdr;
+  const bool swapped = size != 348 && size != 540;
+  if (swapped) nifti_swap_4bytes(1, &size);
+  require(size == 348 || size == 540, "this is not a NIfTI file (its header size is neither 348 nor 540)");
+  const auto read_rest = [&file, &first](auto& header) {
+    std::memcpy(&header, &first.sizeof_hdr, sizeof first.sizeof_hdr);
+    file.read(reinterpret_cast<char*>(&header) + sizeof first.sizeof_hdr,
+              sizeof header - sizeof first.sizeof_hdr, "the NIfTI header");
+  };
+  if (size == 540) {
+    nifti_2_header second{};
+    read_rest(second);
+    require(second.magic[0] == 'n' && second.magic[2] == '2', "this is not a NIfTI file (no magic word)");
+    if (swapped) nifti_swap_as_nifti2(&second);
+    return common_header(second, 2, swapped);
+  }
+  read_rest(first);
+  require(first.magic[0] == 'n' && first.magic[2] == '1',
+          "this is an Analyze 7.5 file, whose header does not say where left is; convert it to NIfTI first");
+  if (swapped) nifti_swap_as_nifti1(&first);
+  return common_header(first, 1, swapped);
+}
+
+/// nibabel's fillpositive, quat2mat and get_qform.
+Affine qform(const Header& h) {
+  const auto [x, y, z] = h.quaternion;
+  const double epsilon =
+      h.version == 1 ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
+  const double w2 = 1 - (x * x + y * y + z * z);
+  require(w2 > -3 * epsilon, "the qform of the header is no rotation (quaternion ", x, ", ", y, ", ", z, ")");
+  const double w = w2 < 3 * epsilon ? 0 : std::sqrt(w2);
+  const double s = 2 / (w * w + x * x + y * y + z * z);
+  Affine out;
+  out.matrix = {{{1 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)},
+                 {s * (x * y + w * z), 1 - s * (x * x + z * z), s * (y * z - w * x)},
+                 {s * (x * z - w * y), s * (y * z + w * x), 1 - s * (x * x + y * y)}}};
+  const double handedness = h.pixdim[0] < 0 ? -1 : 1;
+  for (int row = 0; row < 3; ++row) {
+    out.matrix[row][0] *= h.pixdim[1];
+    out.matrix[row][1] *= h.pixdim[2];
+    out.matrix[row][2] *= h.pixdim[3] * handedness;
+  }
+  out.offset = h.qoffset;
+  return out;
+}
+
+/// nibabel's get_best_affine: the sform, else the qform, else the spacing with x to the left and the middle
+/// at 0.
+Affine best_affine(Header h, const Index3& size, const Warn& warn) {
+  for (int axis = 1; axis <= 3; ++axis) {  // nibabel's repairs
+    if (h.pixdim[axis] == 0 && h.sform_code <= 0) {
+      if (warn) warn(concat("the header gives the spacing 0 along axis ", axis, "; 1 mm is taken"));
+      h.pixdim[axis] = 1;
+    }
+    h.pixdim[axis] = std::abs(h.pixdim[axis]);
+  }
+  Affine out;
+  if (h.sform_code > 0) {
+    for (int row = 0; row < 3; ++row) {
+      for (int column = 0; column < 3; ++column) out.matrix[row][column] = h.sform[row][column];
+      out.offset[row] = h.sform[row][3];
+    }
+    return out;
+  }
+  if (h.qform_code > 0) return qform(h);
+  if (warn)
+    warn("the header says nothing about orientation; the first axis is taken to run from right to left");
+  for (int axis = 0; axis < 3; ++axis) {
+    const double step = axis == 0 ? -h.pixdim[1] : h.pixdim[axis + 1];
+    out.matrix[axis][axis] = step;
+    out.offset[axis] = -0.5 * static_cast<double>(size[axis] - 1) * step;
+  }
+  return out;
+}
+
+VoxelData empty_voxels(int type, size_t count) {
+  switch (type) {
+    case DT_UINT8:
+      return std::vector<uint8_t>(count);
+    case DT_INT8:
+      return std::vector<int8_t>(count);
+    case DT_UINT16:
+      return std::vector<uint16_t>(count);
+    case DT_INT16:
+      return std::vector<int16_t>(count);
+    case DT_UINT32:
+      return std::vector<uint32_t>(count);
+    case DT_INT32:
+      return std::vector<int32_t>(count);
+    case DT_UINT64:
+      return std::vector<uint64_t>(count);
+    case DT_INT64:
+      return std::vector<int64_t>(count);
+    case DT_FLOAT32:
+      return std::vector<float>(count);
+    case DT_FLOAT64:
+      return std::vector<double>(count);
+    case DT_COMPLEX64:
+    case DT_COMPLEX128:
+    case DT_COMPLEX256:
+      throw Error("the voxels are complex numbers; expected one real number a voxel");
+    case DT_RGB24:
+    case DT_RGBA32:
+      throw Error("the voxels are RGB colours; expected one number a voxel");
+    default:
+      throw Error(
+          concat("voxels of type ", nifti_datatype_string(type), " (NIfTI code ", type, ") are not read"));
+  }
+}
+
+int type_code(const VoxelData& voxels) {
+  static constexpr std::array<int, 10> kCodes{DT_UINT8, DT_INT8,   DT_UINT16, DT_INT16,   DT_UINT32,
+                                              DT_INT32, DT_UINT64, DT_INT64,  DT_FLOAT32, DT_FLOAT64};
+  return kCodes[voxels.index()];
+}
+
+std::string with_ending(const std::string& path, const char* ending) {
+  std::string out = path.substr(0, path.size() - 3) + ending;
+  if (std::isupper(static_cast<unsigned char>(path.back())))
+    for (size_t i = out.size() - 3; i < out.size(); ++i) out[i] = static_cast<char>(std::toupper(out[i]));
+  return out;
+}
+
+bool is_pair(const std::string& path) {
+  const ImageFormat* format = format_of_name(path);
+  return format != nullptr && std::string(format->name).starts_with("NIfTI pair");
+}
+
+VoxelData read_voxels(ByteReader& file, const Header& header, size_t count) {
+  const double slope = header.slope;
+  const bool scale = slope != 0 && std::isfinite(slope);
+  require(!scale || std::isfinite(header.offset), "the header scales voxels by ", slope, " and adds ",
+          header.offset);
+  VoxelData voxels = empty_voxels(header.type, 0);
+  const size_t size = std::visit([](const auto& v) { return sizeof v[0]; }, voxels);
+  file.expect(count * size, "the voxel data");
+  voxels = empty_voxels(header.type, count);
+  file.read(bytes_of(voxels).data(), count * size, "the voxel data");
+  file.finish();
+  if (header.swapped && size > 1)
+    nifti_swap_Nbytes(static_cast<int64_t>(count), static_cast<int>(size), bytes_of(voxels).data());
+  return scale ? scaled(std::move(voxels), slope, header.offset) : voxels;
+}
+
+template <class FileHeader>
+FileHeader make_header(const Image& image, int version, bool pair) {
+  FileHeader h{};
+  h.sizeof_hdr = sizeof h;
+  h.dim[0] = 3;
+  for (int axis = 0; axis < 7; ++axis)
+    h.dim[axis + 1] =
+        static_cast<std::remove_reference_t<decltype(h.dim[0])>>(axis < 3 ? image.geometry.size[axis] : 1);
+  h.datatype = static_cast<short>(type_code(image.voxels));
+  int bytes = 0, swap = 0;
+  nifti_datatype_sizes(h.datatype, &bytes, &swap);
+  h.bitpix = static_cast<short>(8 * bytes);
+  h.vox_offset = pair ? 0 : (version == 1 ? 352 : 544);
+  h.scl_slope = 1;
+  h.xyzt_units = NIFTI_UNITS_MM;
+  std::strcpy(h.descrip, "mambaseg");
+  std::memcpy(
+      h.magic,
+      pair ? (version == 1 ? "ni1\0" : "ni2\0\r\n\032\n") : (version == 1 ? "n+1\0" : "n+2\0\r\n\032\n"),
+      sizeof h.magic);
+
+  const Affine& affine = image.geometry.voxel_to_ras_mm;
+  nifti_dmat44 matrix{};
+  for (int row = 0; row < 3; ++row) {
+    auto* srow = row == 0 ? h.srow_x : row == 1 ? h.srow_y : h.srow_z;
+    for (int column = 0; column < 4; ++column) {
+      matrix.m[row][column] = column < 3 ? affine.matrix[row][column] : affine.offset[row];
+      srow[column] = static_cast<std::remove_reference_t<decltype(srow[0])>>(matrix.m[row][column]);
+    }
+  }
+  matrix.m[3][3] = 1;
+  h.sform_code = NIFTI_XFORM_SCANNER_ANAT;
+  using Real = std::remove_reference_t<decltype(h.pixdim[0])>;
+  double b = 0, c = 0, d = 0, x = 0, y = 0, z = 0, dx = 0, dy = 0, dz = 0, handedness = 1;
+  nifti_dmat44_to_quatern(matrix, &b, &c, &d, &x, &y, &z, &dx, &dy, &dz, &handedness);
+  h.pixdim[0] = static_cast<Real>(handedness);
+  h.pixdim[1] = static_cast<Real>(dx);
+  h.pixdim[2] = static_cast<Real>(dy);
+  h.pixdim[3] = static_cast<Real>(dz);
+  for (int axis = 4; axis < 8; ++axis) h.pixdim[axis] = 1;
+  h.quatern_b = static_cast<Real>(b);
+  h.quatern_c = static_cast<Real>(c);
+  h.quatern_d = static_cast<Real>(d);
+  h.qoffset_x = static_cast<Real>(x);
+  h.qoffset_y = static_cast<Real>(y);
+  h.qoffset_z = static_cast<Real>(z);
+  // A quaternion cannot say that axes are skewed: such a grid has a sform only, so that no reader gets a
+  // wrong one.
+  Header back = common_header(h, version, false);
+  double worst = 0;
+  const Affine rotation = qform(back);
+  for (int row = 0; row < 3; ++row)
+    for (int column = 0; column < 3; ++column)
+      worst = std::max(worst, std::abs(rotation.matrix[row][column] - affine.matrix[row][column]) /
+                                  back.pixdim[column + 1]);
+  h.qform_code = worst < 1e-4 ? NIFTI_XFORM_SCANNER_ANAT : NIFTI_XFORM_UNKNOWN;
+  return h;
+}
+
+template <class FileHeader>
+void write_with_header(const std::string& path, const Image& image, int version) {
+  const auto packing = [](const std::string& name) {
+    return name.ends_with("gz") || name.ends_with("GZ") ? ByteWriter::Packing::kGzip
+                                                        : ByteWriter::Packing::kNone;
+  };
+  const bool pair = is_pair(path);
+  const auto header = make_header<FileHeader>(image, version, pair);
+  const std::span<const std::byte> voxels = bytes_of(image.voxels);
+  constexpr std::array<char, 4> kNoExtensions{};
+  if (pair)
+    write_atomically(with_ending(path, "img"), [&](const std::string& temporary) {
+      ByteWriter file(temporary, ByteWriter::Packing::kNone);
+      file.write(voxels.data(), voxels.size());
+      file.close();
+    });
+  write_atomically(path, [&](const std::string& temporary) {
+    ByteWriter file(temporary, packing(temporary));
+    file.write(&header, sizeof header);
+    file.write(kNoExtensions.data(), kNoExtensions.size());
+    if (!pair) file.write(voxels.data(), voxels.size());
+    file.close();
+  });
+}
+
+}  // namespace
+
+Image read_nifti(const std::string& path, Part part, const Warn& warn) {
+  const bool pair = is_pair(path);
+  ByteReader file(pair ? with_ending(path, "hdr") : path);
+  const Header header = read_header(file);
+  const auto count = static_cast<size_t>(checked_voxel_count(header.sizes));
+  empty_voxels(header.type, 0);  // refuses types that are not read, before voxels are
+  Image image;
+  image.geometry.size = {1, 1, 1};
+  for (size_t axis = 0; axis < std::min<size_t>(3, header.sizes.size()); ++axis)
+    image.geometry.size[axis] = header.sizes[axis];
+  image.geometry.voxel_to_ras_mm = best_affine(header, image.geometry.size, warn);
+  if (warn && (header.units == NIFTI_UNITS_METER || header.units == NIFTI_UNITS_MICRON))
+    warn(concat("the header gives lengths in ", nifti_units_string(header.units), "; they are taken as mm"));
+  if (part == Part::kGeometry) return image;
+
+  const size_t header_end = header.version == 1 ? 348 : 540;
+  const double first = pair ? 0 : static_cast<double>(header_end);
+  require(header.voxels_at >= first && header.voxels_at < 1e15, "the header says that voxels start at byte ",
+          header.voxels_at, ", which cannot be");
+  const auto at = static_cast<size_t>(header.voxels_at);
+  if (!pair) {
+    file.skip(at - header_end, "the part before the voxel data");
+    image.voxels = read_voxels(file, header, count);
+    return image;
+  }
+  std::string voxel_path = with_ending(path, "img");
+  if (!std::filesystem::exists(voxel_path) && std::filesystem::exists(voxel_path + ".gz"))
+    voxel_path += ".gz";
+  require(std::filesystem::exists(voxel_path), "the file with the voxels, ", voxel_path, ", is missing");
+  ByteReader voxel_file(voxel_path);
+  voxel_file.skip(at, "the part before the voxel data");
+  image.voxels = read_voxels(voxel_file, header, count);
+  return image;
+}
+
+void write_nifti(const std::string& path, const Image& image) {
+  const Index3& size = image.geometry.size;
+  if (std::max({size[0], size[1], size[2]}) <= std::numeric_limits<short>::max()) {
+    write_with_header<nifti_1_header>(path, image, 1);
+  } else {
+    write_with_header<nifti_2_header>(path, image, 2);
+  }
+}
+
+}  // namespace mambaseg

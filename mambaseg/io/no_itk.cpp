@@ -1,0 +1,34 @@
+// Takes the place of the files that use ITK in a build without it (MAMBASEG_ITK=OFF).
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/io/formats.h"
+#include "mambaseg/io/picture.h"
+
+namespace mambaseg {
+namespace {
+
+[[noreturn]] void refuse(const char* what) {
+  throw Error(concat("this program was built without ITK (MAMBASEG_ITK=OFF) and cannot read or write ", what,
+                     "; use NIfTI or MGH/MGZ"));
+}
+
+}  // namespace
+
+Image read_nrrd(const std::string&, Part, const Warn&) { refuse("NRRD"); }
+void write_nrrd(const std::string& path, const Image&) {
+  with_context(path, [] { refuse("NRRD"); });
+}
+Image read_metaimage(const std::string&, Part, const Warn&) { refuse("MetaImage"); }
+void write_metaimage(const std::string& path, const Image&) {
+  with_context(path, [] { refuse("MetaImage"); });
+}
+Image read_dicom(const std::string&, Part, const Warn&) { refuse("DICOM"); }
+Image read_grey_picture(const std::string&, Part, const Warn&) { refuse("pictures"); }
+Picture read_picture(const std::string& path) {
+  return with_context(path, []() -> Picture { refuse("pictures"); });
+}
+void write_picture(const std::string& path, const Picture&) {
+  with_context(path, [] { refuse("pictures"); });
+}
+
+}  // namespace mambaseg
