@@ -4,9 +4,9 @@
 
 namespace mambaseg {
 
-// 128 KiB of fp32 states for 16 channels: they stay in the second-level cache, and the borders of a walk cost
-// states * states / 2048 floats per token and channel.
-int64_t selective_scan_chunk(int64_t states) { return std::clamp<int64_t>(2048 / states, 8, 128); }
+// The borders of a walk cost states / chunk floats per token and channel: at most as much as delta for up to
+// 64 states. The states and decays of a chunk, 512 KiB for 16 channels, stay in the second-level cache.
+int64_t selective_scan_chunk(int64_t states) { return std::clamp<int64_t>(4096 / states, 8, 64); }
 
 int64_t selective_scan_chunks(int64_t length, int64_t states) {
   const int64_t chunk = selective_scan_chunk(states);

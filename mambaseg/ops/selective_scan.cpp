@@ -83,14 +83,22 @@ SelectiveScan<T> scan_of(const Operands& o, int64_t b, int64_t k, int64_t channe
 }
 
 // The kernels of either type under one name.
+int64_t forward_scratch(float, const Operands& o) { return selective_scan_forward_scratch(o.states()); }
 int64_t forward_scratch(double, const Operands& o) {
   return selective_scan_ref_scratch(o.length(), o.states());
 }
+int64_t backward_scratch(float, const Operands& o) { return selective_scan_backward_scratch(o.states()); }
 int64_t backward_scratch(double, const Operands& o) {
   return selective_scan_ref_scratch(o.length(), o.states());
 }
+void run(const SelectiveScan<float>& scan, const SelectiveScanOutput<float>& output, float* scratch) {
+  selective_scan_forward(scan, output, scratch);
+}
 void run(const SelectiveScan<double>& scan, const SelectiveScanOutput<double>& output, double* scratch) {
   selective_scan_forward_ref(scan, output, scratch);
+}
+void run(const SelectiveScan<float>& scan, const SelectiveScanGradients<float>& gradients, float* scratch) {
+  selective_scan_backward(scan, gradients, scratch);
 }
 void run(const SelectiveScan<double>& scan, const SelectiveScanGradients<double>& gradients,
          double* scratch) {
@@ -271,7 +279,9 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
                rest.index_TL,
                rest.table,
                rest.backwards};
-    ForwardResult result = run_forward<double>(o, need_gradient, last_state);
+    ForwardResult result = u.scalar_type() == torch::kDouble
+                               ? run_forward<double>(o, need_gradient, last_state)
+                               : run_forward<float>(o, need_gradient, last_state);
     if (last_state) *last_state = result.last_state;
     if (need_gradient) {
       const Tensor y = o.z.defined() ? result.y : Tensor();
@@ -302,7 +312,8 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
 
     Tensor grad_out = grad_outputs[0];
     if (grad_out.stride(2) != 1) grad_out = grad_out.contiguous();
-    const Gradients g = run_backward<double>(o, grad_out, borders);
+    const Gradients g = o.u.scalar_type() == torch::kDouble ? run_backward<double>(o, grad_out, borders)
+                                                            : run_backward<float>(o, grad_out, borders);
     Tensor grad_z;
     if (o.z.defined()) {
       const Tensor s = torch::sigmoid(o.z);
@@ -367,7 +378,7 @@ void check(const SelectiveScanInputs& in, const ScanTables* tables) {
 
 Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, Tensor* last_state) {
   check(in, tables);
-  const auto type = torch::kDouble;
+  const auto type = in.u.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   const auto rows = [&](const Tensor& t) {  // channels contiguous
     if (!t.defined()) return t;
     const Tensor converted = t.to(type);

@@ -38,6 +38,7 @@ SelectiveScanInputs make_inputs(const Sizes& s, const Options& o, torch::Dtype t
   if (o.skip) in.D = random({s.directions, s.channels});
   if (o.gate) in.z = random({s.batch, s.length, s.channels});
   if (o.bias) in.delta_bias = random({s.directions, s.channels}) * 0.5;
+  if (o.bias && !o.softplus) in.delta_bias = in.delta_bias.abs();  // a negative step makes the state grow
   in.delta_softplus = o.softplus;
   return in;
 }
