@@ -1,0 +1,133 @@
+#include "mambaseg/report/evaluation.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/io/image.h"
+#include "mambaseg/metrics/parallel.h"
+
+namespace mambaseg {
+namespace {
+
+Volume<int32_t> load(const std::string& path, const EvaluationOptions& options, const Warn& warn) {
+  Volume<int32_t> labels = read_labels(path, warn);
+  if (options.threshold)
+    for (int32_t& value : labels.voxels) value = value > *options.threshold;
+  options.labels.merge(labels);
+  return labels;
+}
+
+std::vector<int32_t> joined(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
+  std::vector<int32_t> all;
+  std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(all));
+  return all;
+}
+
+/// One case with the labels that it holds.
+struct Scored {
+  std::vector<int32_t> found;
+  std::vector<LabelScores> labels;
+  int64_t voxels = 0;
+};
+
+Scored score_case(const CasePair& files, const EvaluationOptions& options, const ScoreOptions& how,
+                  const Warn& warn) {
+  const Volume<int32_t> reference = load(files.reference, options, warn);
+  const Volume<int32_t> prediction = load(files.prediction, options, warn);
+  const auto in_reference = with_context(files.reference, [&] { return labels_in(reference); });
+  const auto in_prediction = with_context(files.prediction, [&] { return labels_in(prediction); });
+  Scored scored;
+  scored.found = joined(in_reference, in_prediction);
+  scored.voxels = reference.geometry.voxel_count();
+  const std::vector<int32_t> wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
+  scored.labels = with_context(concat("case ", files.name),
+                               [&] { return compare_labels(reference, prediction, wanted, how); });
+  return scored;
+}
+
+/// The scores of a label that is in neither image of a case.
+LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric*>& metrics) {
+  LabelComparison nothing;
+  nothing.counts.tn = voxels;
+  LabelScores scores{label, Presence::absent, nothing.counts, {}};
+  for (const Metric* metric : metrics) scores.values.push_back(score(*metric, nothing));
+  return scores;
+}
+
+}  // namespace
+
+std::vector<double> Evaluation::values(size_t metric, size_t label) const {
+  std::vector<double> defined;
+  for (const CaseScores& one : cases)
+    if (const auto& value = one.labels[label].values[metric]) defined.push_back(*value);
+  return defined;
+}
+
+int64_t Evaluation::count(size_t label, Presence presence) const {
+  return std::count_if(cases.begin(), cases.end(),
+                       [&](const CaseScores& one) { return one.labels[label].presence == presence; });
+}
+
+Description Evaluation::over_labels(size_t metric) const {
+  std::vector<double> means;
+  for (size_t l = 0; l < labels.size(); ++l)
+    if (const Description d = describe(values(metric, l)); d.n > 0) means.push_back(d.mean);
+  return describe(means);
+}
+
+Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, const Progress& progress,
+                    const Warn& warn) {
+  Evaluation result;
+  result.tolerance_mm = options.tolerance_mm;
+  result.missing = pairing.missing;
+  result.extra = pairing.extra;
+  if (options.metrics.empty())
+    for (const Metric& metric : metrics()) result.metrics.push_back(&metric);
+  for (const std::string& name : options.metrics) result.metrics.push_back(&metric_by_name(name));
+
+  std::mutex report;  // guards progress, warnings and `done`
+  const Warn guarded_warn = [&](const std::string& line) {
+    const std::lock_guard lock(report);
+    if (warn) warn(line);
+  };
+  const auto count = int64_t(pairing.pairs.size());
+  const int at_once = int(std::clamp<int64_t>(options.threads, 1, std::max<int64_t>(1, count)));
+  const ScoreOptions how{result.metrics, options.tolerance_mm, std::max(1, options.threads / at_once)};
+  std::vector<Scored> scored(pairing.pairs.size());
+  int64_t done = 0;
+  for_each_index(count, at_once, [&](int64_t c) {
+    scored[size_t(c)] = score_case(pairing.pairs[size_t(c)], options, how, guarded_warn);
+    const std::lock_guard lock(report);
+    if (progress) progress("scoring cases", ++done, count);
+  });
+
+  std::vector<int32_t> found;
+  for (const Scored& one : scored) found = joined(found, one.found);
+  result.labels = options.labels.entries;
+  if (result.labels.empty())
+    for (const int32_t id : found) result.labels.push_back({id, options.labels.name(id), {}});
+  require(!result.labels.empty(), "no label is set in any of the ", count, " cases, nothing to score");
+  std::vector<std::string> unnamed;
+  for (const int32_t id : found)
+    if (std::none_of(result.labels.begin(), result.labels.end(),
+                     [&](const auto& entry) { return entry.id == id; }))
+      unnamed.push_back(std::to_string(id));
+  if (!unnamed.empty() && warn)
+    warn(concat("labels in the images that the table of labels does not name are not scored: ",
+                name_list(unnamed, 12)));
+
+  for (size_t c = 0; c < scored.size(); ++c) {
+    CaseScores one{pairing.pairs[c], {}};
+    auto next = scored[c].labels.begin();
+    for (const LabelEntry& entry : result.labels) {
+      const bool here = next != scored[c].labels.end() && next->label == entry.id;
+      one.labels.push_back(here ? std::move(*next++) : absent(entry.id, scored[c].voxels, result.metrics));
+    }
+    result.cases.push_back(std::move(one));
+  }
+  return result;
+}
+
+}  // namespace mambaseg

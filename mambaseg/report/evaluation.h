@@ -1,0 +1,52 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mambaseg/core/progress.h"
+#include "mambaseg/metrics/compare_labels.h"
+#include "mambaseg/report/label_table.h"
+#include "mambaseg/report/pairing.h"
+#include "mambaseg/stats/describe.h"
+
+namespace mambaseg {
+
+struct EvaluationOptions {
+  LabelTable labels;                 ///< score these; empty: every label that occurs
+  std::vector<std::string> metrics;  ///< names; empty: all
+  double tolerance_mm = 1;           ///< of the normalised surface Dice
+  std::optional<int32_t>
+      threshold;  ///< values above become label 1, others 0 (masks stored as 0/255 or as JPEG)
+  int threads = 1;
+};
+
+/// The scores of a case, one entry for each of Evaluation::labels in the same order.
+struct CaseScores {
+  CasePair files;
+  std::vector<LabelScores> labels;
+};
+
+/// A set of predictions scored against references.
+struct Evaluation {
+  std::vector<LabelEntry> labels;  ///< ascending by id
+  std::vector<const Metric*> metrics;
+  double tolerance_mm = 1;
+  std::vector<CaseScores> cases;
+  std::vector<std::string> missing, extra;  ///< see Pairing
+
+  /// The defined values of a metric for a label, in the order of the cases.
+  std::vector<double> values(size_t metric, size_t label) const;
+  /// How often a label was missed, spurious, ... over the cases.
+  int64_t count(size_t label, Presence presence) const;
+  /// Mean over the labels of their means over cases (nnU-Net's foreground mean), in the description of the
+  /// label means: n is the number of labels that have a value.
+  Description over_labels(size_t metric) const;
+};
+
+/// Reads and scores every pair. Labels in the images that a given table does not name are warned about and
+/// left out. Throws Error naming the case: unreadable, not whole or negative labels, grids that differ.
+Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, const Progress& progress = {},
+                    const Warn& warn = {});
+
+}  // namespace mambaseg

@@ -1,0 +1,176 @@
+#include "mambaseg/report/label_table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "mambaseg/core/error.h"
+
+namespace mambaseg {
+namespace {
+
+std::optional<int32_t> whole_number(const std::string& text) {
+  int32_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool ends_with(const std::string& text, const std::string& ending) {
+  return text.size() >= ending.size() &&
+         text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
+}
+
+/// Sorts, drops background and checks.
+LabelTable checked(std::vector<LabelEntry> entries, const std::string& where) {
+  std::erase_if(entries, [](const LabelEntry& entry) { return entry.id == 0 && entry.also.empty(); });
+  require(!entries.empty(), where, ": no labels found (expected number and name)");
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  std::set<int32_t> numbers;
+  std::set<std::string> names;
+  for (const LabelEntry& entry : entries) {
+    std::vector<int32_t> all = entry.also;
+    all.push_back(entry.id);
+    for (const int32_t id : all) {
+      require(id > 0, where, ": label ", id, " (", entry.name, "): expected a number above 0");
+      require(numbers.insert(id).second, where, ": label ", id,
+              " belongs to two structures, the second is \"", entry.name, "\"");
+    }
+    require(names.insert(entry.name).second, where, ": two structures are called \"", entry.name, "\"");
+  }
+  return {std::move(entries)};
+}
+
+LabelEntry entry_of(const std::string& name, std::vector<int64_t> ids, const std::string& where) {
+  require(!ids.empty(), where, ": structure \"", name, "\" has no label number");
+  for (const int64_t id : ids)
+    require(id == int32_t(id), where, ": structure \"", name, "\": label ", id, " is out of range");
+  return {int32_t(ids.front()), name, {ids.begin() + 1, ids.end()}};
+}
+
+std::vector<std::string> split(const std::string& line, const std::string& separators) {
+  std::vector<std::string> words;
+  std::string word;
+  const auto flush = [&](bool always) {
+    const auto first = word.find_first_not_of(" \t\r\"");
+    const auto last = word.find_last_not_of(" \t\r\"");
+    word = first == std::string::npos ? "" : word.substr(first, last - first + 1);
+    if (always || !word.empty()) words.push_back(word);
+    word.clear();
+  };
+  const bool spaces = separators == " \t";
+  for (const char c : line) {
+    if (separators.find(c) != std::string::npos) {
+      flush(!spaces);
+    } else {
+      word += c;
+    }
+  }
+  flush(!spaces);
+  return words;
+}
+
+LabelTable from_lines(const std::string& path) {
+  std::ifstream in(path);
+  require(in.good(), path, ": cannot be opened for reading");
+  std::vector<LabelEntry> entries;
+  int64_t line_number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++line_number;
+    if (const auto first = line.find_first_not_of(" \t\r"); first == std::string::npos || line[first] == '#')
+      continue;
+    const std::string separators = ends_with(path, ".tsv")               ? "\t"
+                                   : line.find(',') != std::string::npos ? ","
+                                                                         : " \t";
+    const std::vector<std::string> words = split(line, separators);
+    const auto id = words.empty() ? std::nullopt : whole_number(words[0]);
+    if (!id && entries.empty()) continue;  // header
+    require(id && words.size() >= 2, path, ", line ", line_number,
+            ": expected a label number and a name, got \"", line, "\"");
+    entries.push_back({*id, words[1], {}});
+  }
+  return checked(std::move(entries), path);
+}
+
+const Json* find_path(const Json& json, std::initializer_list<const char*> keys) {
+  const Json* at = &json;
+  for (const char* key : keys) {
+    if (!at->is_object() || !at->contains(key)) return nullptr;
+    at = &at->at(key);
+  }
+  return at;
+}
+
+}  // namespace
+
+std::string LabelTable::name(int32_t id) const {
+  for (const LabelEntry& entry : entries)
+    if (entry.id == id) return entry.name;
+  return concat("label ", id);
+}
+
+std::vector<int32_t> LabelTable::ids() const {
+  std::vector<int32_t> all;
+  for (const LabelEntry& entry : entries) all.push_back(entry.id);
+  return all;
+}
+
+bool LabelTable::merges() const {
+  return std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return !entry.also.empty(); });
+}
+
+void LabelTable::merge(Volume<int32_t>& labels) const {
+  std::map<int32_t, int32_t> target;
+  for (const LabelEntry& entry : entries)
+    for (const int32_t id : entry.also) target[id] = entry.id;
+  if (target.empty()) return;
+  for (int32_t& label : labels.voxels)
+    if (label != 0)
+      if (const auto found = target.find(label); found != target.end()) label = found->second;
+}
+
+LabelTable label_table_from_json(const Json& json, const std::string& where) {
+  std::vector<LabelEntry> entries;
+  for (const auto* classes : {find_path(json, {"classes"}), find_path(json, {"plan", "classes"})}) {
+    if (!classes) continue;
+    require(classes->is_array(), where, ": expected \"classes\" to be a list of name and ids");
+    for (const Json& one : *classes) {
+      require(one.is_object() && one.contains("name") && one["name"].is_string() && one.contains("ids") &&
+                  one["ids"].is_array(),
+              where, ": expected {name, ids} in \"classes\", got ", one.dump());
+      entries.push_back(entry_of(one["name"], one["ids"].get<std::vector<int64_t>>(), where));
+    }
+    return checked(std::move(entries), where);
+  }
+  const Json* labels = find_path(json, {"labels"});
+  if (!labels) labels = &json;
+  require(labels->is_object(), where, ": expected a map of label names and numbers");
+  for (const auto& [key, value] : labels->items()) {
+    if (value.is_number_integer()) {
+      entries.push_back(entry_of(key, {value.get<int64_t>()}, where));
+    } else if (value.is_array()) {
+      for (const Json& id : value)
+        require(id.is_number_integer(), where, ": structure \"", key, "\": expected label numbers, got ",
+                value.dump());
+      entries.push_back(entry_of(key, value.get<std::vector<int64_t>>(), where));
+    } else if (const auto id = whole_number(key); id && value.is_string()) {
+      entries.push_back({*id, value, {}});
+    } else {
+      throw Error(concat(where, ": expected a label name and number, got \"", key,
+                         "\": ", value.dump().substr(0, 60)));
+    }
+  }
+  return checked(std::move(entries), where);
+}
+
+LabelTable read_label_table(const std::string& path) {
+  if (ends_with(path, ".json")) return label_table_from_json(read_json(path), path);
+  if (ends_with(path, ".toml")) return label_table_from_json(read_toml(path), path);
+  if (ends_with(path, ".csv") || ends_with(path, ".tsv") || ends_with(path, ".txt")) return from_lines(path);
+  throw UsageError(concat(path, ": a table of labels ends in .csv, .tsv, .txt, .json or .toml"));
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mambaseg/config/config.h"
+#include "mambaseg/core/volume.h"
+
+namespace mambaseg {
+
+/// A structure: its number in label images, its name, and further numbers that mean the same structure.
+struct LabelEntry {
+  int32_t id = 0;
+  std::string name;
+  std::vector<int32_t> also;
+};
+
+/// The structures to score, ascending by id; empty when nothing is known about them.
+struct LabelTable {
+  std::vector<LabelEntry> entries;
+
+  /// "label 17" when the table does not name it.
+  std::string name(int32_t id) const;
+  std::vector<int32_t> ids() const;
+  bool merges() const;  ///< some structure has more than one number
+  /// Replaces further numbers of a structure by its id.
+  void merge(Volume<int32_t>& labels) const;
+};
+
+/// Reads names of labels from
+/// - .csv, .tsv, .txt: number and name on a line (a header line, # comments, further columns such as colours
+/// are
+///   passed over), so FreeSurferColorLUT.txt works;
+/// - .json, .toml: nnU-Net's dataset.json ("labels": name to number), the Decathlon's (number to name), a
+/// plan or
+///   recipe ("classes": list of name and ids), or a plain map of either kind.
+/// The number 0 (background) is left out. Throws Error naming the path: unreadable, no labels, a number or
+/// name used twice, a negative number, regions that overlap.
+LabelTable read_label_table(const std::string& path);
+
+/// The table in parsed JSON, as above. `where` names it in errors.
+LabelTable label_table_from_json(const Json& json, const std::string& where);
+
+}  // namespace mambaseg

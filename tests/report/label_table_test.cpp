@@ -1,0 +1,64 @@
+#include "mambaseg/report/label_table.h"
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/core/error.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+LabelTable from_text(const std::string& name, const std::string& text) {
+  const TemporaryFolder folder;
+  write_bytes(folder / name, text);
+  return read_label_table(folder / name);
+}
+
+TEST(LabelTable, ReadsTablesWithAndWithoutHeader) {
+  const LabelTable csv =
+      from_text("l.csv", "id,name,volume\n0,background,9\n 2,posterior,1\n1,\"anterior\",3\n");
+  EXPECT_EQ(csv.ids(), (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(csv.name(1), "anterior");
+  EXPECT_EQ(csv.name(2), "posterior");
+  EXPECT_EQ(csv.name(17), "label 17");
+  const LabelTable freesurfer = from_text("lut.txt",
+                                          "#No. Label Name: R G B A\n\n0   Unknown      0 0 0 0\n17  "
+                                          "Left-Hippocampus  220 216 20 0\n10 Left-Thalamus 0 118 14 0\r\n");
+  EXPECT_EQ(freesurfer.ids(), (std::vector<int32_t>{10, 17}));
+  EXPECT_EQ(freesurfer.name(17), "Left-Hippocampus");
+  EXPECT_EQ(from_text("l.tsv", "index\tname\n4\tleft ventricle, body\n").name(4), "left ventricle, body");
+}
+
+TEST(LabelTable, ReadsTheKindsOfJsonAndToml) {
+  const auto nnunet = from_text(
+      "dataset.json", R"({"labels": {"background": 0, "lesion": 1, "edema": 2}, "numTraining": 3})");
+  EXPECT_EQ(nnunet.name(2), "edema");
+  EXPECT_EQ(from_text("d.json", R"({"labels": {"0": "background", "1": "Anterior"}})").name(1), "Anterior");
+  EXPECT_EQ(from_text("d.json", R"({"7": "pons"})").name(7), "pons");
+  const auto recipe = from_text("r.toml",
+                                "[[plan.classes]]\nname = \"hippocampus\"\nids = [17, "
+                                "53]\n[[plan.classes]]\nname = \"other\"\nids = [3]\n");
+  EXPECT_TRUE(recipe.merges());
+  EXPECT_EQ(recipe.ids(), (std::vector<int32_t>{3, 17}));
+  Volume<int32_t> image;
+  image.voxels = {0, 53, 17, 3, 9};
+  recipe.merge(image);
+  EXPECT_EQ(image.voxels, (std::vector<int32_t>{0, 17, 17, 3, 9}));
+}
+
+TEST(LabelTable, RefusesWhatCannotBeMeant) {
+  EXPECT_THROW(from_text("l.csv", ""), Error);
+  EXPECT_THROW(from_text("l.csv", "id,name\n"), Error);
+  EXPECT_THROW(from_text("l.csv", "1,a\nx,b\n"), Error);
+  EXPECT_THROW(from_text("l.csv", "1,a\n1,b\n"), Error);
+  EXPECT_THROW(from_text("l.csv", "1,a\n2,a\n"), Error);
+  EXPECT_THROW(from_text("l.csv", "-1,a\n"), Error);
+  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": [1, 2], "core": [2]}})"), Error);
+  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": true}})"), Error);
+  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": 3000000000}})"), Error);
+  EXPECT_THROW(from_text("l.doc", "1,a\n"), UsageError);
+  EXPECT_THROW(read_label_table("nowhere.csv"), Error);
+}
+
+}  // namespace
+}  // namespace mambaseg
