@@ -13,7 +13,9 @@ namespace {
 
 Volume<int32_t> load(const std::string& path, const EvaluationOptions& options, const Warn& warn) {
   Volume<int32_t> labels = read_labels(path, warn);
-  if (options.threshold)
+  const bool mask =
+      std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
+  if (options.threshold && !mask)
     for (int32_t& value : labels.voxels) value = value > *options.threshold;
   options.labels.merge(labels);
   return labels;

@@ -17,7 +17,7 @@ struct EvaluationOptions {
   std::vector<std::string> metrics;  ///< names; empty: all
   double tolerance_mm = 1;           ///< of the normalised surface Dice
   std::optional<int32_t>
-      threshold;  ///< values above become label 1, others 0 (masks stored as 0/255 or as JPEG)
+      threshold;  ///< values above become label 1, others 0, in images that hold more than 0 and 1
   int threads = 1;
 };
 

@@ -37,7 +37,7 @@ Window window_of(const Volume<float>& image, const OverlayStyle& style) {
   };
   Window window{percentile(style.window_low), percentile(style.window_high)};
   if (window.black > 0 && window.black < 0.3 * window.white) window.black = 0;  // background stays black
-  if (!(window.white > window.black)) window.white = window.black + 1;
+  if (!(window.white > window.black)) window.black = window.white - 1;
   return window;
 }
 

@@ -34,7 +34,7 @@ Json case_json(const Evaluation& evaluation, const CaseScores& one) {
 
 /// Means of the voxel counts of a label over all cases.
 Json mean_counts(const Evaluation& evaluation, size_t label) {
-  Json sums;
+  Json sums = Json::object();
   for (const CaseScores& one : evaluation.cases) {
     const Json counts = counts_json(one.labels[label].counts);
     for (const auto& [key, value] : counts.items())
