@@ -81,7 +81,7 @@ void write_atomically(const std::string& path,
                       const std::function<void(const std::string& temporary)>& write) {
   std::error_code failed;
   const fs::path destination = destination_of(path);
-  const fs::path folder = destination.parent_path();
+  const fs::path folder = destination.has_parent_path() ? destination.parent_path() : fs::path(".");
   if (path.empty()) refuse("\"\"", "the file name is empty");
   if (!fs::is_directory(folder, failed)) refuse(path, "there is no folder " + folder.string());
   if (fs::is_directory(destination, failed)) refuse(path, "it is a folder");

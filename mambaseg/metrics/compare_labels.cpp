@@ -96,6 +96,18 @@ LabelComparison comparison_of(const Gathered& all, size_t slot, const Geometry& 
   return label;
 }
 
+/// How far the corner voxels of one grid lie from those of the other at most.
+double largest_shift_mm(const Geometry& a, const Geometry& b) {
+  double largest = 0;
+  for (int corner = 0; corner < 8; ++corner) {
+    Vector3 voxel{};
+    for (int axis = 0; axis < 3; ++axis) voxel[axis] = (corner >> axis & 1) ? double(a.size[axis] - 1) : 0;
+    const Vector3 pa = a.voxel_to_ras_mm(voxel), pb = b.voxel_to_ras_mm(voxel);
+    largest = std::max(largest, std::hypot(pa[0] - pb[0], pa[1] - pb[1], pa[2] - pb[2]));
+  }
+  return largest;
+}
+
 }  // namespace
 
 void require_comparable(const Geometry& reference, const Geometry& prediction) {
@@ -104,8 +116,8 @@ void require_comparable(const Geometry& reference, const Geometry& prediction) {
   const Vector3 spacing = reference.spacing_mm();
   const double smallest = std::min({spacing[0], spacing[1], spacing[2]});
   require(smallest > 0, "a voxel of the reference has no size: ", describe(reference));
-  require(same_grid(reference, prediction, 0.1 * smallest),
-          "the grids have the same size but lie at different places: reference ", describe(reference),
+  require(same_grid(reference, prediction, 0.1 * smallest), "the grids have the same size but lie up to ",
+          largest_shift_mm(reference, prediction), " mm apart: reference ", describe(reference),
           ", prediction ", describe(prediction));
 }
 

@@ -78,6 +78,15 @@ TEST(AtomicFile, SaysWhatIsInTheWay) {
   EXPECT_THAT(write(folder / std::string(300, 'a')), HasSubstr("File name too long"));
 }
 
+TEST(AtomicFile, TakesANameWithoutFolder) {
+  const TemporaryFolder folder;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.string());
+  EXPECT_NO_THROW(write_file_atomically("bare.txt", "here"));
+  std::filesystem::current_path(before);
+  EXPECT_EQ(read_bytes(folder / "bare.txt"), "here");
+}
+
 TEST(AtomicFile, FollowsALink) {
   TemporaryFolder folder;
   fs::create_directory(folder / "real");
