@@ -1,0 +1,81 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "mambaseg/config/config.h"
+
+namespace mambaseg {
+
+/// One scan of a dataset: its image channels and its labels, as paths.
+struct Case {
+  std::string id;
+  std::vector<std::string> images;  ///< one file a channel, all on one grid
+  std::string labels;               ///< "" when there are none
+  std::string region;  ///< label file of an earlier stage that Plan::region_labels looks at, or ""
+};
+
+/// Where cases come from. Three layouts are read as they are:
+///   decathlon   Medical Segmentation Decathlon and nnU-Net: dataset.json, imagesTr/, labelsTr/ (image names
+///   with or
+///               without the channel number _0000)
+///   freesurfer  a SUBJECTS_DIR: SUBJECT/mri/norm.mgz and SUBJECT/mri/aseg.mgz, or other names below SUBJECT
+///   folders     images/NAME.nii.gz and labels/NAME.nii.gz
+struct DatasetSettings {
+  std::string folder;
+  std::string layout = "auto";
+  std::string image = "mri/norm.mgz";
+  std::string labels = "mri/aseg.mgz";
+  std::string region;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("folder", folder, "folder of the dataset");
+    visit("layout", layout,
+          "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
+          "folders: "
+          "images/ and labels/ with the same names",
+          one_of({"auto", "decathlon", "freesurfer", "folders"}));
+    visit("image", image, "freesurfer: image below the subject's folder, for example mri/brainmask.mgz");
+    visit("labels", labels, "freesurfer: label volume below the subject's folder");
+    visit("region", region,
+          "freesurfer: label volume of the earlier stage below the subject's folder (hippocampal stage)");
+  }
+};
+
+/// The cases of a dataset, sorted by id, each with images and labels. Throws one Error that lists every
+/// problem: missing labels, files or channels, names used twice, no case at all.
+std::vector<Case> read_dataset(const DatasetSettings& settings);
+
+/// How cases are divided, in this order of precedence: the lists; the file; the seeded fraction.
+struct SplitSettings {
+  std::vector<std::string> train;
+  std::vector<std::string> validation;
+  std::string file;
+  double validation_fraction = 0.2;
+  std::string group;
+  uint64_t seed = 0;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("train", train, "ids of the training cases; empty: the file or all that is in no other list");
+    visit("validation", validation, "ids of the validation cases");
+    visit("file", file,
+          "JSON file {\"train\": [...], \"validation\": [...]}, also nnU-Net's list of folds (fold 0)");
+    visit("validation_fraction", validation_fraction, "share of the cases (or groups) that validate",
+          between(0, 0.9));
+    visit("group", group,
+          "regular expression; cases whose ids share its first match stay together, as ^(sub-[0-9]+)");
+    visit("seed", seed, "seed of the fraction's shuffle");
+  }
+};
+
+struct Split {
+  std::vector<Case> train;
+  std::vector<Case> validation;
+};
+
+/// Divides the cases. Throws one Error that lists unknown ids, ids in both lists, and an empty training list.
+Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings);
+
+}  // namespace mambaseg

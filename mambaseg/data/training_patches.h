@@ -1,0 +1,70 @@
+#pragma once
+
+#include "mambaseg/data/augment.h"
+#include "mambaseg/data/case_cache.h"
+
+namespace mambaseg {
+
+/// Which patches of a case an epoch looks at.
+struct SamplingSettings {
+  std::string kind = "grid";
+  int64_t positions = 3;
+  int64_t patches_per_case = 27;
+  double foreground = 0.33;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("kind", kind,
+          "grid: the same positions in every epoch, spread evenly over each axis (MedSegMamba's 27); random: "
+          "anew in "
+          "every epoch",
+          one_of({"grid", "random"}));
+    visit("positions", positions, "grid: positions an axis; those that coincide count once", at_least(1));
+    visit("patches_per_case", patches_per_case, "random: patches an epoch takes from a case", at_least(1));
+    visit("foreground", foreground,
+          "random: share of the patches centred on a voxel of a class drawn from those of the case",
+          between(0, 1));
+  }
+};
+
+/// `count` starts spread evenly from 0 to size - patch, equal ones once: 0, floor((size - patch) / 2), size -
+/// patch for 3.
+std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count);
+
+/// A sample of a batch.
+struct TrainingPatch {
+  torch::Tensor image_CIJK;   ///< float32
+  torch::Tensor classes_IJK;  ///< int64
+};
+
+/// The patch of `size` at `start` of a case, seen through `transform`: trilinear image, nearest labels, zero
+/// and background outside. `swapped[k]` is what class k becomes under a flip along `side_axis`.
+TrainingPatch cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
+                        const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped);
+
+/// Draws the patches of one case. What patch i of an epoch looks like depends on the arguments only, whatever
+/// was drawn before.
+class PatchSampler {
+ public:
+  PatchSampler(const PreparedCase& one, const SamplingSettings& sampling, const AugmentSettings& augment,
+               const Plan& plan);
+
+  const std::string& id() const { return case_.id; }
+  /// Patches an epoch takes from this case.
+  int64_t count() const;
+  TrainingPatch draw(int64_t patch, Random random) const;
+
+ private:
+  Index3 random_start(Random& random) const;
+
+  PreparedCase case_;
+  SamplingSettings sampling_;
+  AugmentSettings augment_;
+  Index3 size_;
+  int side_axis_;
+  std::vector<int64_t> swapped_;
+  std::vector<Index3> grid_;
+  std::vector<std::vector<int32_t>> voxels_of_class_;  ///< of the classes that occur, background left out
+};
+
+}  // namespace mambaseg

@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mambaseg/data/datasets.h"
+
+namespace mambaseg {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<Case> drawn_cases(const std::vector<std::string>& ids) {
+  std::vector<Case> cases;
+  for (const auto& id : ids) cases.push_back({id, {id + ".nii.gz"}, id + "_labels.nii.gz", ""});
+  return cases;
+}
+
+std::vector<std::string> ids_of(const std::vector<Case>& cases) {
+  std::vector<std::string> ids;
+  for (const Case& one : cases) ids.push_back(one.id);
+  return ids;
+}
+
+std::string refusal(const std::vector<Case>& cases, const SplitSettings& settings) {
+  try {
+    split_cases(cases, settings);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Splits, FractionIsSeededAndDisjoint) {
+  const auto cases = drawn_cases({"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
+  SplitSettings settings;
+  settings.validation_fraction = 0.3;
+  const Split first = split_cases(cases, settings), again = split_cases(cases, settings);
+  EXPECT_EQ(first.validation.size(), 3u);
+  EXPECT_EQ(first.train.size(), 7u);
+  EXPECT_EQ(ids_of(first.train), ids_of(again.train));
+  auto all = ids_of(first.train);
+  const auto held = ids_of(first.validation);
+  all.insert(all.end(), held.begin(), held.end());
+  EXPECT_THAT(all, testing::UnorderedElementsAreArray(ids_of(cases)));
+  bool differs = false;
+  for (settings.seed = 1; settings.seed < 6; ++settings.seed)
+    differs = differs || ids_of(split_cases(cases, settings).train) != ids_of(first.train);
+  EXPECT_TRUE(differs);
+}
+
+TEST(Splits, OneCaseTrains) {
+  const Split split = split_cases(drawn_cases({"only"}), {});
+  EXPECT_EQ(split.train.size(), 1u);
+  EXPECT_TRUE(split.validation.empty());
+}
+
+TEST(Splits, GroupsStayTogether) {
+  SplitSettings settings;
+  settings.validation_fraction = 0.5;
+  settings.group = "^(sub-[0-9]+)";
+  for (settings.seed = 0; settings.seed < 8; ++settings.seed) {
+    const Split split = split_cases(drawn_cases({"sub-1_a", "sub-1_b", "sub-2_a", "sub-2_b"}), settings);
+    ASSERT_EQ(split.train.size(), 2u);
+    EXPECT_EQ(split.train[0].id.substr(0, 5), split.train[1].id.substr(0, 5));
+  }
+  settings.group = "(";
+  EXPECT_THROW(split_cases(drawn_cases({"a"}), settings), UsageError);
+}
+
+TEST(Splits, ListsAndFiles) {
+  const auto cases = drawn_cases({"a", "b", "c"});
+  SplitSettings settings;
+  settings.validation = {"b"};
+  EXPECT_THAT(ids_of(split_cases(cases, settings).train), testing::ElementsAre("a", "c"));
+
+  const auto folder = std::filesystem::temp_directory_path() / "mambaseg_splits_test";
+  std::filesystem::create_directories(folder);
+  settings = {};
+  settings.file = (folder / "splits.json").string();
+  std::ofstream(settings.file) << R"([{"train": ["c"], "val": ["a", "b"]}, {"train": ["a"], "val": ["c"]}])";
+  EXPECT_THAT(ids_of(split_cases(cases, settings).train), testing::ElementsAre("c"));
+  EXPECT_THAT(ids_of(split_cases(cases, settings).validation), testing::ElementsAre("a", "b"));
+  std::ofstream(settings.file) << R"({"training": ["c"]})";
+  EXPECT_THAT(refusal(cases, settings), HasSubstr("expected {\"train\""));
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Splits, AllProblemsAreTold) {
+  SplitSettings settings;
+  settings.train = {"a", "x"};
+  settings.validation = {"a", "y"};
+  const std::string text = refusal(drawn_cases({"a"}), settings);
+  EXPECT_THAT(text, HasSubstr("no case is called x"));
+  EXPECT_THAT(text, HasSubstr("no case is called y"));
+  EXPECT_THAT(text, HasSubstr("case a is listed twice"));
+}
+
+}  // namespace
+}  // namespace mambaseg
