@@ -30,7 +30,8 @@ struct Leaves {
 /// (batch, channels, tokens) -> (batch, tokens, channels)
 Tensor channels_last(const Tensor& t) { return t.defined() ? t.transpose(1, 2) : t; }
 
-/// (channels, states), (batch, states, tokens) or (batch, groups, states, tokens) -> as selective_scan wants it.
+/// (channels, states), (batch, states, tokens) or (batch, groups, states, tokens) -> as selective_scan wants
+/// it.
 Tensor operand(const Tensor& t) {
   if (t.dim() == 2) return t.unsqueeze(0);
   const Tensor grouped = t.dim() == 3 ? t.unsqueeze(1) : t;
