@@ -209,6 +209,9 @@ void set_by_path(Json& json, const std::string& assignment);
 /// Reads a TOML file. Throws Error naming the file, line and column of a syntax error.
 Json read_toml(const std::string& path);
 
+/// Reads TOML text; `where` names it in errors.
+Json parse_toml(const std::string& text, const std::string& where);
+
 /// Writes `json` as TOML text, tables after plain values.
 std::string to_toml(const Json& json);
 

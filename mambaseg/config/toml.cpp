@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #define TOML_EXCEPTIONS 1
@@ -63,14 +64,21 @@ toml::table to_toml_table(const Json& json) {
 
 }  // namespace
 
-Json read_toml(const std::string& path) {
-  require(std::filesystem::is_regular_file(path), path, ": no such file");
+Json parse_toml(const std::string& text, const std::string& where) {
   try {
-    return to_json_node(toml::parse_file(path));
+    return to_json_node(toml::parse(text));
   } catch (const toml::parse_error& error) {
-    throw UsageError(concat(path, ":", error.source().begin.line, ":", error.source().begin.column, ": ",
+    throw UsageError(concat(where, ":", error.source().begin.line, ":", error.source().begin.column, ": ",
                             std::string(error.description())));
   }
+}
+
+Json read_toml(const std::string& path) {
+  std::ifstream in(path);
+  require(in.good() && std::filesystem::is_regular_file(path), path, ": no such file");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_toml(text.str(), path);
 }
 
 std::string to_toml(const Json& json) {
