@@ -1,9 +1,11 @@
+#include "mambaseg/nets/medsegmamba.h"
 #include "mambaseg/nets/network.h"
+#include "mambaseg/nets/segmambabot.h"
 
 namespace mambaseg {
 
 const std::vector<NetworkEntry>& networks() {
-  static const std::vector<NetworkEntry> list{};
+  static const std::vector<NetworkEntry> list{medsegmamba_entry(), segmambabot_entry()};
   return list;
 }
 

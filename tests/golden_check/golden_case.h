@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 
@@ -24,7 +25,8 @@ struct GoldenCase {
   std::map<std::string, torch::Tensor> weights() const;
 };
 
-/// Largest absolute error, the allowed one, and a remark for the printed line (for example "differs: pitfall c").
+/// Largest absolute error, the allowed one, and a remark for the printed line (for example "differs: pitfall
+/// c").
 struct GoldenResult {
   bool passed = false;
   double error = 0;
@@ -39,7 +41,8 @@ struct GoldenCheck {
 /// Reads one file. Throws Error.
 GoldenCase read_golden(const std::string& path);
 
-/// The number that follows `key` ("outputs: max abs diff <=", "gradients: max abs diff <=") in the tolerance text.
+/// 0 when the tolerance text begins with "exact", else the number that follows `key` ("outputs: max abs diff
+/// <=", "gradients: max abs diff <=") in the tolerance text.
 double tolerance_of(const GoldenCase& golden, const std::string& key);
 
 /// Compares named outputs (and gradients) with the file; keeps the worst.
@@ -48,14 +51,20 @@ class GoldenComparison {
   explicit GoldenComparison(const GoldenCase& golden) : golden_(golden) {}
   /// Compares with output.<name>, or its strided form and stats.<name> where the metadata say so.
   void output(const std::string& name, const torch::Tensor& value);
-  /// Compares with grad.<name>, for example grad.input.x or grad.weights.conv.weight.
+  /// Compares with grad.<name>, for example grad.input.x or grad.weights.conv.weight. An undefined tensor
+  /// counts as zeros; so does a gradient that the file leaves out.
   void gradient(const std::string& name, const torch::Tensor& value);
-  GoldenResult result() const { return result_; }
+  /// Fails when an output or a gradient of the file was not compared.
+  GoldenResult result() const;
 
  private:
-  void compare(const std::string& name, const torch::Tensor& expected, const torch::Tensor& value, double tolerance);
+  void compare(const std::string& name, const torch::Tensor& expected, const torch::Tensor& value,
+               double tolerance);
+  void stats(const std::string& name, const torch::Tensor& value, double tolerance);
+  void fail(const std::string& remark);
   const GoldenCase& golden_;
   GoldenResult result_{true, 0, ""};
+  std::set<std::string> compared_;
 };
 
 std::span<const GoldenCheck> scan_checks();

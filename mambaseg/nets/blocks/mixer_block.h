@@ -1,0 +1,56 @@
+#pragma once
+
+#include <vector>
+
+#include "mambaseg/nets/blocks/token_module.h"
+
+namespace mambaseg {
+
+/// How a MixerBlock3d is built around its mixer.
+struct MixerBlockSettings {
+  int64_t width = 1024;
+  int64_t mlp_hidden = 1024;  ///< 0: no MLP (the vanilla block)
+  double mlp_dropout = 0;
+  double drop_path = 0;  ///< chance that a residual branch is left out for a sample while training
+  double norm_eps = 1e-5;
+};
+
+/// Linear, GELU (erf), dropout, linear, dropout. Prefix "net".
+class MixerMlp : public torch::nn::Module {
+ public:
+  MixerMlp(int64_t width, int64_t hidden, double dropout);
+  /// (..., width) -> (..., width)
+  torch::Tensor forward(const torch::Tensor& x);
+
+ private:
+  torch::nn::Sequential net_;
+};
+
+/// x + path(mixer(norm(x))), then x + path(mlp(norm(x))): VSSBlock3D of MedSegMamba. `path` leaves the branch
+/// out for a sample with the chance drop_path and scales the kept ones up (stochastic depth). Prefixes
+/// "ln_1", "self_attention" (the mixer), "ln_2", "mlp".
+class MixerBlock3d : public TokenModule {
+ public:
+  MixerBlock3d(const MixerBlockSettings& settings, std::shared_ptr<TokenModule> mixer);
+  torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
+
+ private:
+  torch::Tensor path(const torch::Tensor& branch) const;
+
+  double drop_path_;
+  torch::nn::LayerNorm ln_1_{nullptr}, ln_2_{nullptr};
+  std::shared_ptr<TokenModule> mixer_;
+  std::shared_ptr<MixerMlp> mlp_;
+};
+
+/// Blocks one after the other. Prefix "blocks".
+class MixerStack3d : public TokenModule {
+ public:
+  explicit MixerStack3d(std::vector<std::shared_ptr<TokenModule>> blocks);
+  torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
+
+ private:
+  std::vector<std::shared_ptr<TokenModule>> blocks_;
+};
+
+}  // namespace mambaseg

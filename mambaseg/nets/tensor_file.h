@@ -1,0 +1,16 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "mambaseg/io/safetensors.h"
+
+namespace mambaseg {
+
+/// A copy of the stored values in memory of its own. Throws Error on a number type that LibTorch lacks.
+torch::Tensor to_tensor(const StoredTensor& stored);
+
+/// Names and values for write_safetensors, in the given order, widest number type first so that all are
+/// aligned. Tensors are brought to the CPU and made contiguous where they are not; the file keeps them alive.
+TensorFile to_tensor_file(const std::vector<std::pair<std::string, torch::Tensor>>& tensors);
+
+}  // namespace mambaseg

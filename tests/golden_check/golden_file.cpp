@@ -1,0 +1,142 @@
+#include <cmath>
+#include <filesystem>
+
+#include "mambaseg/io/safetensors.h"
+#include "mambaseg/nets/tensor_file.h"
+#include "tests/golden_check/golden_case.h"
+
+namespace mambaseg {
+namespace {
+
+Json json_of(const GoldenCase& golden, const std::string& key) {
+  const auto found = golden.metadata.find(key);
+  return found == golden.metadata.end() ? Json() : Json::parse(found->second);
+}
+
+/// x[::stride0, ::stride1, ...]
+torch::Tensor thinned(torch::Tensor value, const std::vector<int64_t>& strides) {
+  for (size_t axis = 0; axis < strides.size(); ++axis)
+    value = value.slice(static_cast<int64_t>(axis), c10::nullopt, c10::nullopt, strides[axis]);
+  return value;
+}
+
+std::string sizes_text(const torch::Tensor& tensor) {
+  std::ostringstream out;
+  out << tensor.sizes();
+  return out.str();
+}
+
+bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+}  // namespace
+
+const torch::Tensor& GoldenCase::at(const std::string& tensor_name) const {
+  const auto found = tensors.find(tensor_name);
+  require(found != tensors.end(), name, ": no tensor ", tensor_name);
+  return found->second;
+}
+
+std::map<std::string, torch::Tensor> GoldenCase::weights() const {
+  std::map<std::string, torch::Tensor> out;
+  for (const auto& [key, tensor] : tensors) {
+    if (starts_with(key, "weights.")) out[key.substr(8)] = tensor;
+    if (starts_with(key, "weights_i8.")) {
+      const std::string weight = key.substr(11);
+      out[weight] = tensor.to(torch::kFloat) * at("weights_scale." + weight);
+    }
+  }
+  const Json aliases = json_of(*this, "weights_aliases");
+  if (aliases.is_object())
+    for (const auto& [alias, stored] : aliases.items()) {
+      require(out.count(stored) != 0, name, ": alias of ", stored, ", which is not there");
+      out[alias] = out[stored];
+    }
+  return out;
+}
+
+GoldenCase read_golden(const std::string& path) {
+  const TensorFile file = read_safetensors(path);
+  GoldenCase golden;
+  golden.name = std::filesystem::path(path).stem().string();
+  golden.metadata = file.metadata;
+  for (const char* key : {"official_class", "args", "tolerance"})
+    require(file.metadata.count(key) != 0, path, ": no ", key, " in the metadata");
+  golden.official_class = file.metadata.at("official_class");
+  golden.args = json_of(golden, "args");
+  for (const StoredTensor& tensor : file.tensors) golden.tensors[tensor.name] = to_tensor(tensor);
+  return golden;
+}
+
+double tolerance_of(const GoldenCase& golden, const std::string& key) {
+  const std::string& text = golden.metadata.at("tolerance");
+  if (starts_with(text, "exact")) return 0;
+  const size_t found = text.find(key);
+  require(found != std::string::npos, golden.name, ": the tolerance does not say \"", key, "\"");
+  return std::stod(text.substr(found + key.size()));
+}
+
+void GoldenComparison::fail(const std::string& remark) {
+  if (result_.passed) result_.remark = remark;
+  result_.passed = false;
+}
+
+void GoldenComparison::compare(const std::string& name, const torch::Tensor& expected,
+                               const torch::Tensor& value, double tolerance) {
+  compared_.insert(name);
+  if (expected.sizes() != value.sizes())
+    return fail(concat(name, " has sizes ", sizes_text(value), ", expected ", sizes_text(expected)));
+  if (value.numel() == 0) return;
+  const double error =
+      (value.detach().to(torch::kDouble) - expected.to(torch::kDouble)).abs().max().item<double>();
+  if (!(error <= result_.error)) result_.error = error;  // also takes NaN
+  if (!(error <= tolerance)) fail(concat(name, " is off by ", error, ", allowed ", tolerance));
+}
+
+void GoldenComparison::stats(const std::string& name, const torch::Tensor& value, double tolerance) {
+  const torch::Tensor expected = golden_.at("stats." + name).to(torch::kDouble);
+  const torch::Tensor x = value.detach().to(torch::kDouble);
+  const double found[] = {x.mean().item<double>(), x.std(false).item<double>(), x.min().item<double>(),
+                          x.max().item<double>(), x.abs().sum().item<double>()};
+  const double allowed[] = {tolerance, tolerance, tolerance, tolerance,
+                            tolerance * static_cast<double>(x.numel())};
+  const char* what[] = {"mean", "deviation", "minimum", "maximum", "sum of absolute values"};
+  for (int i = 0; i < 5; ++i) {
+    const double error = std::abs(found[i] - expected[i].item<double>());
+    if (!(error <= allowed[i]))
+      fail(concat(what[i], " of ", name, " is off by ", error, ", allowed ", allowed[i]));
+  }
+}
+
+void GoldenComparison::output(const std::string& name, const torch::Tensor& value) {
+  const std::string key = "output." + name;
+  const double tolerance = tolerance_of(golden_, "outputs: max abs diff <=");
+  const Json strides = json_of(golden_, key + ".stride"), full_shape = json_of(golden_, key + ".full_shape");
+  if (full_shape.is_array() && full_shape.get<std::vector<int64_t>>() != value.sizes().vec())
+    return fail(concat(key, " has sizes ", sizes_text(value), ", expected ", full_shape.dump()));
+  const torch::Tensor thin = strides.is_array() ? thinned(value, strides.get<std::vector<int64_t>>()) : value;
+  compare(key, golden_.at(key), thin, tolerance);
+  if (golden_.has("stats." + name)) stats(name, value, tolerance);
+}
+
+void GoldenComparison::gradient(const std::string& name, const torch::Tensor& value) {
+  const std::string key = "grad." + name;
+  const double tolerance = tolerance_of(golden_, "gradients: max abs diff <=");
+  if (!golden_.has(key)) {
+    if (value.defined()) compare(key, torch::zeros_like(value), value, tolerance);
+    return;
+  }
+  const torch::Tensor& expected = golden_.at(key);
+  compare(key, expected, value.defined() ? value : torch::zeros_like(expected), tolerance);
+}
+
+GoldenResult GoldenComparison::result() const {
+  GoldenResult result = result_;
+  for (const auto& [name, tensor] : golden_.tensors)
+    if ((starts_with(name, "output.") || starts_with(name, "grad.")) && compared_.count(name) == 0) {
+      if (result.passed) result.remark = name + " was not compared";
+      result.passed = false;
+    }
+  return result;
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,80 @@
+// Runs our networks, operators and pipeline on files of inputs, weights and expected results of the official
+// implementations.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "tests/golden_check/golden_case.h"
+
+namespace mambaseg {
+namespace {
+
+std::vector<std::string> golden_files(const std::string& folder, const std::string& prefix) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::filesystem::path& path = entry.path();
+    if (path.extension() == ".safetensors" && path.filename().string().rfind(prefix, 0) == 0)
+      paths.push_back(path.string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+const GoldenCheck* find_check(const std::string& official_class) {
+  const std::span<const GoldenCheck> lists[] = {
+#ifdef MAMBASEG_GOLDEN_scan
+      scan_checks(),
+#endif
+#ifdef MAMBASEG_GOLDEN_pipeline
+      pipeline_checks(),
+#endif
+      medsegmamba_checks()};
+  for (const auto& list : lists)
+    for (const GoldenCheck& check : list)
+      if (official_class == check.official_class) return &check;
+  return nullptr;
+}
+
+/// Prints the line of one file; true when it passed.
+bool run_file(const std::string& path) {
+  std::string name = std::filesystem::path(path).stem().string();
+  const char* verdict = "FAIL";
+  GoldenResult result;
+  try {
+    const GoldenCase golden = read_golden(path);
+    if (const GoldenCheck* check = find_check(golden.official_class)) {
+      result = check->run(golden);
+      verdict = result.passed ? "PASS" : "FAIL";
+    } else {
+      verdict = "UNKNOWN";
+      result.remark = golden.official_class;
+    }
+  } catch (const std::exception& error) {
+    result.passed = false;
+    result.remark = error.what();
+    result.remark = result.remark.substr(0, result.remark.find('\n'));
+  }
+  std::printf("%s %s %.3g %s\n", verdict, name.c_str(), result.error, result.remark.c_str());
+  std::fflush(stdout);
+  return result.passed;
+}
+
+}  // namespace
+}  // namespace mambaseg
+
+int main(int argc, char** argv) {
+  CLI::App app{"Compares with results of the official implementations"};
+  std::string folder, prefix;
+  app.add_option("folder", folder, "Folder of golden .safetensors files")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--filter", prefix, "Only files whose name begins like this");
+  CLI11_PARSE(app, argc, argv);
+  int passed = 0, failed = 0;
+  for (const std::string& path : mambaseg::golden_files(folder, prefix))
+    ++(mambaseg::run_file(path) ? passed : failed);
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return passed > 0 && failed == 0 ? 0 : 1;
+}
