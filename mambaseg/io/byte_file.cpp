@@ -76,6 +76,9 @@ void ByteReader::finish() {
   std::vector<char> rest(kBuffer);
   while (read_some(rest.data(), rest.size()) == rest.size()) {
   }
+  int code = Z_OK;
+  gzerror(file_, &code);
+  require(code == Z_OK, cause_of(file_));
 }
 
 ByteWriter::ByteWriter(const std::string& path, Packing packing) {

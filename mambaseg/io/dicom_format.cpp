@@ -2,15 +2,18 @@
 // alone.
 
 #include <itkGDCMImageIO.h>
-#include <itkGDCMSeriesFileNames.h>
+#include <itkMetaDataObject.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
+#include <map>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/dicom_outline.h"
 #include "mambaseg/io/formats.h"
-#include "mambaseg/io/itk_voxels.h"
+#include "mambaseg/io/itk_io.h"
 
 namespace mambaseg {
 namespace {
@@ -19,18 +22,23 @@ namespace fs = std::filesystem;
 
 /// The files of the one series of a folder. Throws Error listing the series when there are several.
 std::vector<std::string> files_of_series(const std::string& folder) {
-  const auto names = itk::GDCMSeriesFileNames::New();
-  names->SetUseSeriesDetails(true);
-  names->SetDirectory(folder);
-  const std::vector<std::string> series = names->GetSeriesUIDs();
+  std::map<std::string, std::vector<std::string>> series;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string path = entry.path().string();
+    if (!entry.is_regular_file() || !has_dicom_mark(path)) continue;
+    const DicomOutline outline = with_context(path, [&path] { return outline_dicom(path); });
+    if (outline.has_pixels) series[outline.series].push_back(path);
+  }
   require(!series.empty(), "the folder holds no DICOM series");
   std::string list;
-  for (const std::string& uid : series)
-    list += concat(list.empty() ? "" : ", ", uid, " (", names->GetFileNames(uid).size(), " files, first ",
-                   fs::path(names->GetFileNames(uid).at(0)).filename().string(), ")");
+  for (auto& [uid, files] : series) {
+    std::sort(files.begin(), files.end());
+    list += concat(list.empty() ? "" : ", ", uid, " (", files.size(), " files, first ",
+                   fs::path(files.front()).filename().string(), ")");
+  }
   require(series.size() == 1, "the folder holds ", series.size(),
           " DICOM series; put the one to read into a folder of its own: ", list);
-  return names->GetFileNames(series.front());
+  return series.begin()->second;
 }
 
 struct Slice {
@@ -47,16 +55,31 @@ Vector3 minus(const Vector3& a, const Vector3& b) { return {a[0] - b[0], a[1] - 
 
 double length(const Vector3& a) { return std::hypot(a[0], a[1], a[2]); }
 
+/// GDCM takes 1 mm where SpacingBetweenSlices is missing; a slice alone is as thick as its header says.
+void set_thickness(const itk::GDCMImageIO& reader, Affine& affine) {
+  std::string spacing, thickness;
+  itk::ExposeMetaData<std::string>(reader.GetMetaDataDictionary(), "0018|0088", spacing);
+  itk::ExposeMetaData<std::string>(reader.GetMetaDataDictionary(), "0018|0050", thickness);
+  const double mm = std::atof(thickness.c_str());
+  const double now = length(column(affine, 2));
+  if (!spacing.empty() || !(mm > 0) || !(now > 0)) return;
+  for (auto& row : affine.matrix) row[2] *= mm / now;
+}
+
 Slice read_file(const std::string& path, Part part) {
+  require(has_dicom_mark(path), "this is not a DICOM file (the mark DICM is missing)");
+  require(outline_dicom(path).has_pixels,
+          "this DICOM file holds no pixels");  // GDCM ends the program on some damage
   const auto reader = itk::GDCMImageIO::New();
-  require(reader->CanReadFile(path.c_str()), "this is not a DICOM image, or it holds no pixels");
+  require(reader->CanReadFile(path.c_str()), "GDCM does not know this DICOM file as an image");
   reader->SetFileName(path);
   reader->ReadImageInformation();
   Slice slice{path, {}, 0};
   slice.image.geometry = itk_geometry(*reader);
   if (part == Part::kVoxels)
     slice.image.voxels = read_itk_voxels(*reader);  // rescaled by slope and intercept
-  const Affine& affine = slice.image.geometry.voxel_to_ras_mm;
+  Affine& affine = slice.image.geometry.voxel_to_ras_mm;
+  if (slice.image.geometry.size[2] == 1) set_thickness(*reader, affine);
   const Vector3 x = column(affine, 0), y = column(affine, 1), &at = affine.offset;
   const Vector3 normal{x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]};
   require(length(normal) > 0, "the axes of the slice are not independent");

@@ -124,4 +124,10 @@ std::span<std::byte> bytes_of(VoxelData& voxels) {
   return std::visit([](auto& v) { return std::as_writable_bytes(std::span(v)); }, voxels);
 }
 
+void swap_bytes(std::span<std::byte> bytes, size_t size) {
+  if (size < 2) return;
+  for (auto at = bytes.begin(); at != bytes.end(); at += static_cast<std::ptrdiff_t>(size))
+    std::reverse(at, at + static_cast<std::ptrdiff_t>(size));
+}
+
 }  // namespace mambaseg

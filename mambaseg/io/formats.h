@@ -36,11 +36,12 @@ void write_nifti(const std::string& path, const Image& image);
 Image read_mgh(const std::string& path, Part part, const Warn& warn);
 void write_mgh(const std::string& path, const Image& image);
 
+Image read_metaimage(const std::string& path, Part part, const Warn& warn);
+void write_metaimage(const std::string& path, const Image& image);
+
 // Through ITK, or refused by no_itk.cpp.
 Image read_nrrd(const std::string& path, Part part, const Warn& warn);
 void write_nrrd(const std::string& path, const Image& image);
-Image read_metaimage(const std::string& path, Part part, const Warn& warn);
-void write_metaimage(const std::string& path, const Image& image);
 Image read_dicom(const std::string& path, Part part,
                  const Warn& warn);  ///< a file, or a folder with one series
 Image read_grey_picture(const std::string& path, Part part, const Warn& warn);
@@ -57,5 +58,7 @@ VoxelData scaled(VoxelData voxels, double slope, double offset);
 /// The bytes of the voxels.
 std::span<const std::byte> bytes_of(const VoxelData& voxels);
 std::span<std::byte> bytes_of(VoxelData& voxels);
+/// Reverses the bytes of each value of `size` bytes.
+void swap_bytes(std::span<std::byte> bytes, size_t size);
 
 }  // namespace mambaseg

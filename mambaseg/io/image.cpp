@@ -4,6 +4,8 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <new>
+#include <stdexcept>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/formats.h"
@@ -42,9 +44,15 @@ void check_geometry(const Geometry& geometry, const Warn& warn) {
 Image read_part(const std::string& path, Part part, const Warn& warn) {
   return with_context(path, [&] {
     const Warn named = warn ? Warn([&](const std::string& line) { warn(path + ": " + line); }) : Warn();
-    Image image = format_to_read(path).read(path, part, named);
-    check_geometry(image.geometry, named);
-    return image;
+    try {
+      Image image = format_to_read(path).read(path, part, named);
+      check_geometry(image.geometry, named);
+      return image;
+    } catch (const std::bad_alloc&) {
+      throw Error("not enough memory for the voxels that the header announces");
+    } catch (const std::length_error&) {
+      throw Error("not enough memory for the voxels that the header announces");
+    }
   });
 }
 

@@ -19,10 +19,7 @@ enum Type : int32_t { kUint8 = 0, kInt32 = 1, kFloat = 3, kInt16 = 4 };
 
 /// Turns big-endian values of `size` bytes into the machine's, and back.
 void swap_big_endian(std::span<std::byte> bytes, size_t size) {
-  if constexpr (std::endian::native == std::endian::big) return;
-  for (size_t at = 0; at + size <= bytes.size(); at += size)
-    std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                 bytes.begin() + static_cast<std::ptrdiff_t>(at + size));
+  if constexpr (std::endian::native != std::endian::big) swap_bytes(bytes, size);
 }
 
 /// Walks through the header, value after value.

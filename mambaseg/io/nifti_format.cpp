@@ -1,6 +1,6 @@
 // NIfTI-1 and NIfTI-2 in one file or as a pair, either byte order, packed or not.
 //
-// Headers, type codes, byte swapping and quaternions are libnifti's. Its file reader is not used: it prints
+// Headers, type codes, header swapping and quaternions are libnifti's. Its file reader is not used: it prints
 // to stderr, guesses other file names, turns sizes below 1 into 1 and voxels that are NaN into 0. Which of
 // the two matrices counts and how the header's scaling applies follows nibabel.
 
@@ -203,8 +203,7 @@ VoxelData read_voxels(ByteReader& file, const Header& header, size_t count) {
   voxels = empty_voxels(header.type, count);
   file.read(bytes_of(voxels).data(), count * size, "the voxel data");
   file.finish();
-  if (header.swapped && size > 1)
-    nifti_swap_Nbytes(static_cast<int64_t>(count), static_cast<int>(size), bytes_of(voxels).data());
+  if (header.swapped) swap_bytes(bytes_of(voxels), size);
   return scale ? scaled(std::move(voxels), slope, header.offset) : voxels;
 }
 

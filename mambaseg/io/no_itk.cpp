@@ -9,7 +9,7 @@ namespace {
 
 [[noreturn]] void refuse(const char* what) {
   throw Error(concat("this program was built without ITK (MAMBASEG_ITK=OFF) and cannot read or write ", what,
-                     "; use NIfTI or MGH/MGZ"));
+                     "; use NIfTI, MGH/MGZ or MetaImage"));
 }
 
 }  // namespace
@@ -17,10 +17,6 @@ namespace {
 Image read_nrrd(const std::string&, Part, const Warn&) { refuse("NRRD"); }
 void write_nrrd(const std::string& path, const Image&) {
   with_context(path, [] { refuse("NRRD"); });
-}
-Image read_metaimage(const std::string&, Part, const Warn&) { refuse("MetaImage"); }
-void write_metaimage(const std::string& path, const Image&) {
-  with_context(path, [] { refuse("MetaImage"); });
 }
 Image read_dicom(const std::string&, Part, const Warn&) { refuse("DICOM"); }
 Image read_grey_picture(const std::string&, Part, const Warn&) { refuse("pictures"); }

@@ -5,14 +5,17 @@
 #include <itkBMPImageIO.h>
 #include <itkJPEGImageIO.h>
 #include <itkPNGImageIO.h>
+#include <zlib.h>
 
 #include <cctype>
 #include <filesystem>
+#include <fstream>
+#include <sstream>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/formats.h"
-#include "mambaseg/io/itk_voxels.h"
+#include "mambaseg/io/itk_io.h"
 
 namespace mambaseg {
 namespace {
@@ -25,17 +28,58 @@ std::string ending_of(const std::string& path) {
   return ending;
 }
 
-/// The reader that knows the content; the name may be wrong.
-itk::ImageIOBase::Pointer open_picture(const std::string& path) {
-  for (const itk::ImageIOBase::Pointer& reader :
-       {itk::ImageIOBase::Pointer(itk::PNGImageIO::New()), itk::ImageIOBase::Pointer(itk::JPEGImageIO::New()),
-        itk::ImageIOBase::Pointer(itk::BMPImageIO::New())})
-    if (reader->CanReadFile(path.c_str())) {
-      reader->SetFileName(path);
-      reader->ReadImageInformation();
-      return reader;
-    }
-  throw Error("this is not a PNG, JPEG or BMP picture");
+std::string bytes_of_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << file.rdbuf();
+  return bytes.str();
+}
+
+uint32_t big_endian(const std::string& bytes, size_t at) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+  return value;
+}
+
+/// Walks through the chunks of a PNG: length, name, data, check sum.
+void check_png(const std::string& bytes) {
+  for (size_t at = 8; at + 12 <= bytes.size();) {
+    const size_t length = big_endian(bytes, at);
+    if (length > bytes.size() - at - 12) break;
+    const auto* chunk = reinterpret_cast<const Bytef*>(bytes.data() + at + 4);
+    require(crc32(0, chunk, static_cast<uInt>(length + 4)) == big_endian(bytes, at + 8 + length),
+            "the PNG picture is damaged (wrong check sum)");
+    if (bytes.compare(at + 4, 4, "IEND") == 0) return;
+    at += 12 + length;
+  }
+  throw Error("the PNG picture is cut off");
+}
+
+using PictureIo = itk::ImageIOBase::Pointer;
+
+/// The reader for the content (the name may be wrong). Files that are cut off or damaged are refused before
+/// ITK sees them: its libraries print, fill up with grey, or end the program.
+PictureIo reader_for(const std::string& bytes) {
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) {
+    check_png(bytes);
+    return PictureIo(itk::PNGImageIO::New());
+  }
+  if (bytes.starts_with("\xff\xd8\xff")) {
+    require(bytes.rfind("\xff\xd9") != std::string::npos, "the JPEG picture is cut off");
+    return PictureIo(itk::JPEGImageIO::New());
+  }
+  require(bytes.starts_with("BM") && bytes.size() > 54, "this is not a PNG, JPEG or BMP picture");
+  uint32_t announced = 0;
+  for (size_t i = 0; i < 4; ++i) announced |= uint32_t{static_cast<uint8_t>(bytes[2 + i])} << 8 * i;
+  require(announced <= bytes.size(), "the BMP picture is cut off");
+  return PictureIo(itk::BMPImageIO::New());
+}
+
+PictureIo open_picture(const std::string& path) {
+  const PictureIo reader = reader_for(bytes_of_file(path));
+  reader->SetFileName(path);
+  reader->ReadImageInformation();
+  return reader;
 }
 
 template <class T>
@@ -95,8 +139,8 @@ void write_picture(const std::string& path, const Picture& picture) {
               picture.values.size() == static_cast<size_t>(picture.width * picture.height * picture.channels),
           path, ": a picture of ", picture.width, "x", picture.height, " with ", picture.channels,
           " channels has ", picture.values.size(), " values");
-  write_atomically(path, [&](const std::string& temporary) {
-    run_itk([&] {
+  const std::string bytes = with_context(path, [&] {
+    return written_by_itk([&](const std::string& in_memory) {
       itk::ImageIOBase::Pointer writer;
       if (jpeg) {
         const auto io = itk::JPEGImageIO::New();
@@ -118,10 +162,11 @@ void write_picture(const std::string& path, const Picture& picture) {
                                                    : itk::IOPixelEnum::RGBA);
       writer->SetComponentType(itk::IOComponentEnum::UCHAR);
       writer->UseCompressionOn();
-      writer->SetFileName(temporary);
+      writer->SetFileName(in_memory);
       writer->Write(picture.values.data());
     });
   });
+  write_file_atomically(path, bytes);
 }
 
 Image read_grey_picture(const std::string& path, Part part, const Warn&) {

@@ -7,21 +7,13 @@
 
 #include "mambaseg/core/error.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/io/test_images.h"
 
 namespace mambaseg {
 namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
 
 size_t files_in(const TemporaryFolder& folder) {
   return static_cast<size_t>(

@@ -1,10 +1,16 @@
-#include "mambaseg/io/itk_voxels.h"
+#include "mambaseg/io/itk_io.h"
 
 #include <gdcmTrace.h>
 #include <itkImageIOBase.h>
 #include <itkObject.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fstream>
 #include <mutex>
+#include <sstream>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/formats.h"
@@ -12,15 +18,18 @@
 namespace mambaseg {
 namespace {
 
-/// ITK's descriptions run over several lines and begin with the place in ITK's source.
+/// The last part of ITK's description, which begins with places in its source and, for NRRD, names every
+/// caller.
 std::string cause_of(const itk::ExceptionObject& error) {
   std::string text = error.GetDescription();
-  if (const size_t at = text.find("): "); text.starts_with("ITK ERROR") && at != std::string::npos)
-    text = text.substr(at + 3);
   for (char& c : text)
     if (c == '\n' || c == '\r') c = ' ';
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+  if (text.starts_with("ITK ERROR") || text.starts_with("itk::ERROR"))
+    if (const size_t at = text.find("): "); at != std::string::npos) text.erase(0, at + 3);
+  if (const size_t at = text.rfind("[nrrd] "); at != std::string::npos) text.erase(0, at + 7);
+  text.erase(0, text.find_first_not_of(' '));
+  text.erase(text.find_last_not_of(' ') + 1);
+  return text.empty() ? "ITK cannot read it" : text;
 }
 
 VoxelData empty_voxels(itk::ImageIOBase& reader, size_t count) {
@@ -75,6 +84,22 @@ void run_itk(const std::function<void()>& action) {
   } catch (const itk::ExceptionObject& error) {
     throw Error(cause_of(error));
   }
+}
+
+std::string written_by_itk(const std::function<void(const std::string& path)>& write) {
+  const int file = memfd_create("mambaseg", MFD_CLOEXEC);
+  require(file >= 0, "no file in memory: ", std::strerror(errno));
+  const std::string path = concat("/proc/self/fd/", file);
+  std::ostringstream bytes;
+  try {
+    run_itk([&] { write(path); });
+    bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  } catch (...) {
+    close(file);
+    throw;
+  }
+  close(file);
+  return bytes.str();
 }
 
 VoxelData read_itk_voxels(itk::ImageIOBase& reader) {

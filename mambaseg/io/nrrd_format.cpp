@@ -1,27 +1,15 @@
-// NRRD and MetaImage through ITK's readers of the bare file, which keep the geometry of the header as it is.
+// NRRD through ITK's reader of the bare file, which keeps the geometry of the header as it is.
 
-#include <itkMetaImageIO.h>
+#include <itkMetaDataObject.h>
 #include <itkNrrdImageIO.h>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/formats.h"
-#include "mambaseg/io/itk_voxels.h"
+#include "mambaseg/io/itk_io.h"
 
 namespace mambaseg {
 namespace {
-
-Image read_with(itk::ImageIOBase& reader, const std::string& path, Part part) {
-  Image image;
-  run_itk([&] {
-    require(reader.CanReadFile(path.c_str()), "this is not a file of the format that its ending names");
-    reader.SetFileName(path);
-    reader.ReadImageInformation();
-    image.geometry = itk_geometry(reader);
-    if (part == Part::kVoxels) image.voxels = read_itk_voxels(reader);
-  });
-  return image;
-}
 
 itk::IOComponentEnum component_of(const VoxelData& voxels) {
   using Type = itk::IOComponentEnum;
@@ -31,7 +19,35 @@ itk::IOComponentEnum component_of(const VoxelData& voxels) {
   return kTypes[voxels.index()];
 }
 
-void write_with(itk::ImageIOBase& writer, const std::string& path, const Image& image) {
+/// True when the header names its space by the patient; NRRD also knows files without, and scanner
+/// coordinates.
+bool has_patient_space(const itk::NrrdImageIO& reader) {
+  std::string space;
+  itk::ExposeMetaData<std::string>(reader.GetMetaDataDictionary(), "NRRD_space", space);
+  return space.find("superior") != std::string::npos;
+}
+
+}  // namespace
+
+Image read_nrrd(const std::string& path, Part part, const Warn& warn) {
+  Image image;
+  const auto read = [&] {
+    const auto reader = itk::NrrdImageIO::New();
+    require(reader->CanReadFile(path.c_str()), "this is not an NRRD file");
+    reader->SetFileName(path);
+    reader->ReadImageInformation();
+    image.geometry = itk_geometry(*reader);
+    if (warn && !has_patient_space(*reader))
+      warn("the header does not place the axes in the patient; left, posterior and superior are taken");
+    if (part == Part::kVoxels) image.voxels = read_itk_voxels(*reader);
+  };
+  with_context("the NRRD cannot be read", [&read] { run_itk(read); });
+  return image;
+}
+
+void write_nrrd(const std::string& path, const Image& image) {
+  const auto nrrd = itk::NrrdImageIO::New();
+  itk::ImageIOBase& writer = *nrrd;
   const Affine& affine = image.geometry.voxel_to_ras_mm;
   const Vector3 spacing = image.geometry.spacing_mm();
   writer.SetNumberOfDimensions(3);
@@ -51,30 +67,13 @@ void write_with(itk::ImageIOBase& writer, const std::string& path, const Image& 
   writer.SetNumberOfComponents(1);
   writer.SetComponentType(component_of(image.voxels));
   writer.UseCompressionOn();
-  write_atomically(path, [&](const std::string& temporary) {
-    run_itk([&] {
-      writer.SetFileName(temporary);
+  const std::string bytes = with_context(path, [&] {
+    return written_by_itk([&](const std::string& in_memory) {
+      writer.SetFileName(in_memory);
       writer.Write(bytes_of(image.voxels).data());
     });
   });
-}
-
-}  // namespace
-
-Image read_nrrd(const std::string& path, Part part, const Warn&) {
-  return read_with(*itk::NrrdImageIO::New(), path, part);
-}
-
-void write_nrrd(const std::string& path, const Image& image) {
-  write_with(*itk::NrrdImageIO::New(), path, image);
-}
-
-Image read_metaimage(const std::string& path, Part part, const Warn&) {
-  return read_with(*itk::MetaImageIO::New(), path, part);
-}
-
-void write_metaimage(const std::string& path, const Image& image) {
-  write_with(*itk::MetaImageIO::New(), path, image);
+  write_file_atomically(path, bytes);
 }
 
 }  // namespace mambaseg

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "mambaseg/io/image.h"
 
@@ -20,5 +21,9 @@ Geometry itk_geometry(itk::ImageIOBase& reader);
 /// Runs `action` with ITK's and GDCM's printing off; an ITK exception becomes an Error with its cause on one
 /// line.
 void run_itk(const std::function<void()>& action);
+
+/// The bytes that `write` puts into a file in memory, whose path it gets, under run_itk. ITK's writers never
+/// see a disk: on a full one they crash, end the program, or notice nothing.
+std::string written_by_itk(const std::function<void(const std::string& path)>& write);
 
 }  // namespace mambaseg

@@ -1,0 +1,133 @@
+#include "mambaseg/io/picture.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include "mambaseg/io/image.h"
+#include "tests/io/byte_writer.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/io/test_images.h"
+
+namespace mambaseg {
+namespace {
+
+using testing::HasSubstr;
+
+Picture ramp(int64_t width, int64_t height, int channels) {
+  Picture picture{width, height, channels, {}};
+  for (int64_t i = 0; i < width * height * channels; ++i)
+    picture.values.push_back(static_cast<uint8_t>(7 * i));
+  return picture;
+}
+
+/// A PNG of 16-bit grey values, packed with zlib.
+std::string png_of_16_bits(const std::vector<uint16_t>& row) {
+  std::string bytes = "\x89PNG\r\n\x1a\n";
+  const auto chunk = [&bytes](const std::string& name, const std::string& data) {
+    put(bytes, bytes.size(), static_cast<uint32_t>(data.size()), true);
+    const std::string named = name + data;
+    bytes += named;
+    put(bytes, bytes.size(),
+        static_cast<uint32_t>(
+            crc32(0, reinterpret_cast<const Bytef*>(named.data()), static_cast<uInt>(named.size()))),
+        true);
+  };
+  std::string header;
+  put(header, 0, static_cast<uint32_t>(row.size()), true);
+  put<uint32_t>(header, 4, 1, true);
+  chunk("IHDR", header + std::string("\x10\0\0\0\0", 5));
+  std::string line(1, '\0');
+  for (const uint16_t value : row) put(line, line.size(), value, true);
+  std::string packed(compressBound(static_cast<uLong>(line.size())), '\0');
+  uLongf size = packed.size();
+  compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(line.data()),
+           static_cast<uLong>(line.size()));
+  chunk("IDAT", packed.substr(0, size));
+  chunk("IEND", "");
+  return bytes;
+}
+
+TEST(Picture, PngKeepsEveryValue) {
+  TemporaryFolder folder;
+  for (const int channels : {1, 3, 4}) {
+    const Picture picture = ramp(5, 3, channels);
+    write_picture(folder / "a.png", picture);
+    const Picture back = read_picture(folder / "a.png");
+    EXPECT_EQ(back.width, 5);
+    EXPECT_EQ(back.height, 3);
+    EXPECT_EQ(back.channels, channels);
+    EXPECT_EQ(back.values, picture.values);
+  }
+}
+
+TEST(Picture, JpegKeepsThemNearly) {
+  TemporaryFolder folder;
+  for (const int channels : {1, 3}) {
+    Picture picture{16, 8, channels, std::vector<uint8_t>(static_cast<size_t>(16 * 8 * channels), 120)};
+    write_picture(folder / "a.JPG", picture);
+    const Picture back = read_picture(folder / "a.JPG");
+    ASSERT_EQ(back.values.size(), picture.values.size());
+    for (const uint8_t value : back.values) EXPECT_NEAR(value, 120, 2);
+  }
+}
+
+TEST(Picture, SixteenBitsBecomeEight) {
+  TemporaryFolder folder;
+  write_bytes(folder / "a.png", png_of_16_bits({0, 128, 129, 257, 32896, 65535}));
+  EXPECT_EQ(read_picture(folder / "a.png").values, (std::vector<uint8_t>{0, 0, 1, 1, 128, 255}));
+  EXPECT_EQ(read_image(folder / "a.png").voxels,
+            VoxelData(std::vector<uint16_t>{0, 128, 129, 257, 32896, 65535}));
+}
+
+TEST(Picture, AGreyPictureIsAnImageOfOneSlice) {
+  TemporaryFolder folder;
+  write_picture(folder / "a.png", ramp(5, 3, 1));
+  const Image image = read_image(folder / "a.png");
+  EXPECT_EQ(image.geometry.size, (Index3{5, 3, 1}));
+  EXPECT_EQ(image.geometry.spacing_mm(), (Vector3{1, 1, 1}));
+  EXPECT_EQ(std::get<std::vector<uint8_t>>(image.voxels), ramp(5, 3, 1).values);
+  write_picture(folder / "a.png", ramp(5, 3, 3));
+  EXPECT_THAT(error_of([&] { read_image(folder / "a.png"); }), HasSubstr("colour picture of 3 channels"));
+}
+
+TEST(Picture, IsKnownByItsContent) {
+  TemporaryFolder folder;
+  write_picture(folder / "a.png", ramp(5, 3, 3));
+  std::filesystem::rename(folder / "a.png", folder / "a.jpg");
+  EXPECT_EQ(read_picture(folder / "a.jpg").values, ramp(5, 3, 3).values);
+}
+
+TEST(Picture, DamageIsRefusedByName) {
+  TemporaryFolder folder;
+  for (const char* name : {"a.png", "a.jpg"}) {
+    write_picture(folder / name, ramp(40, 30, 3));
+    const std::string whole = read_bytes(folder / name);
+    for (const size_t size : {size_t{0}, size_t{1}, size_t{30}, whole.size() / 2, whole.size() - 2}) {
+      write_bytes(folder / name, whole.substr(0, size));
+      EXPECT_THAT(error_of([&] { read_picture(folder / name); }), HasSubstr(folder / name)) << size;
+    }
+  }
+  write_picture(folder / "a.png", ramp(40, 30, 3));
+  std::string bytes = read_bytes(folder / "a.png");
+  bytes[60] = static_cast<char>(bytes[60] ^ 4);
+  write_bytes(folder / "a.png", bytes);
+  EXPECT_THAT(error_of([&] { read_picture(folder / "a.png"); }), HasSubstr("damaged"));
+  write_bytes(folder / "b.png", "Dear all");
+  EXPECT_THAT(error_of([&] { read_picture(folder / "b.png"); }), HasSubstr("not a PNG"));
+  EXPECT_THAT(error_of([&] { read_picture(folder / "c.png"); }), HasSubstr("no such file"));
+}
+
+TEST(Picture, WritingRefusesWhatDoesNotFit) {
+  TemporaryFolder folder;
+  EXPECT_THAT(error_of([&] { write_picture(folder / "a.gif", ramp(2, 2, 3)); }),
+              HasSubstr("use the ending .png"));
+  EXPECT_THAT(error_of([&] { write_picture(folder / "a.jpg", ramp(2, 2, 4)); }), HasSubstr("got 4"));
+  EXPECT_THAT(error_of([&] { write_picture(folder / "a.png", ramp(2, 2, 2)); }), HasSubstr("got 2"));
+  Picture wrong = ramp(2, 2, 3);
+  wrong.values.pop_back();
+  EXPECT_THAT(error_of([&] { write_picture(folder / "a.png", wrong); }), HasSubstr("has 11 values"));
+}
+
+}  // namespace
+}  // namespace mambaseg
