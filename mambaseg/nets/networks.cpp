@@ -1,11 +1,21 @@
+#include "mambaseg/nets/attention_unet.h"
+#include "mambaseg/nets/ce_net.h"
+#include "mambaseg/nets/hym_unet.h"
 #include "mambaseg/nets/medsegmamba.h"
 #include "mambaseg/nets/network.h"
 #include "mambaseg/nets/segmambabot.h"
+#include "mambaseg/nets/unet.h"
+#include "mambaseg/nets/unet_cbam.h"
+#include "mambaseg/nets/unet_mamba.h"
+#include "mambaseg/nets/unet_se.h"
+#include "mambaseg/nets/vm_unet.h"
 
 namespace mambaseg {
 
 const std::vector<NetworkEntry>& networks() {
-  static const std::vector<NetworkEntry> list{medsegmamba_entry(), segmambabot_entry()};
+  static const std::vector<NetworkEntry> list{
+      medsegmamba_entry(), segmambabot_entry(), hym_unet_entry(),   vm_unet_entry(),        unet_entry(),
+      unet_se_entry(),     unet_cbam_entry(),   unet_mamba_entry(), attention_unet_entry(), ce_net_entry()};
   return list;
 }
 

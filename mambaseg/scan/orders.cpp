@@ -5,7 +5,7 @@
 namespace mambaseg {
 
 std::span<const ScanOrderFamily> scan_order_families() {
-  static const std::array<ScanOrderFamily, 7> families = {{
+  static const std::array<ScanOrderFamily, 8> families = {{
       {"raster", "state-spaces/mamba", 1, false,
        [](TokenGrid grid, int) {
          return std::vector<ScanOrder>{raster_order(token_count(grid)),
@@ -19,6 +19,8 @@ std::span<const ScanOrderFamily> scan_order_families() {
        [](TokenGrid grid, int) { return axis_raster_orders(grid); }},
       {"rotated_raster", "MedSegMamba, SS3D_v6", 8, false, rotated_raster_orders},
       {"cross", "VMamba, SS2D", 1, true, [](TokenGrid grid, int) { return cross_orders(grid); }},
+      {"mirrored_rows", "HyM-UNet, SS2D as the text lists it", 1, true,
+       [](TokenGrid grid, int) { return mirrored_row_orders(grid); }},
       {"tri_orientated", "SegMamba, slices along the first axis", 1, false,
        [](TokenGrid grid, int) { return tri_orientated_orders(token_count(grid), grid[0]); }},
   }};

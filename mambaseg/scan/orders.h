@@ -45,6 +45,10 @@ std::vector<ScanOrder> rotated_raster_orders(TokenGrid grid, int orientation);
 /// The four walks of SS2D (VMamba): rows, columns, rows backwards, columns backwards. grid[0] must be 1.
 std::vector<ScanOrder> cross_orders(TokenGrid grid);
 
+/// The four walks that HyM-UNet's text lists: rows, rows of the left-right mirrored plane, both backwards.
+/// grid[0] must be 1.
+std::vector<ScanOrder> mirrored_row_orders(TokenGrid grid);
+
 /// SegMamba's third direction: step t visits (t mod slices) * (length / slices) + t / slices. Error unless
 /// `slices` divides `length`.
 ScanOrder inter_slice_order(int64_t length, int64_t slices);

@@ -70,5 +70,6 @@ class GoldenComparison {
 std::span<const GoldenCheck> scan_checks();
 std::span<const GoldenCheck> medsegmamba_checks();
 std::span<const GoldenCheck> pipeline_checks();
+std::span<const GoldenCheck> vmunet_checks();
 
 }  // namespace mambaseg

@@ -120,6 +120,13 @@ TEST(CrossOrders, AreRowsColumnsAndBothBackwards) {
   EXPECT_THROW(cross_orders({2, 2, 3}), Error);
 }
 
+TEST(MirroredRowOrders, GoFromEachCornerToTheOppositeOne) {
+  const std::vector<ScanOrder> walks = mirrored_row_orders({1, 2, 3});
+  EXPECT_EQ(walks, (std::vector<ScanOrder>{
+                       {0, 1, 2, 3, 4, 5}, {2, 1, 0, 5, 4, 3}, {5, 4, 3, 2, 1, 0}, {3, 4, 5, 0, 1, 2}}));
+  EXPECT_THROW(mirrored_row_orders({2, 2, 3}), Error);
+}
+
 TEST(InterSliceOrder, TakesOneTokenOfEverySliceInTurn) {
   EXPECT_EQ(inter_slice_order(6, 2), (ScanOrder{0, 3, 1, 4, 2, 5}));
   EXPECT_EQ(inter_slice_order(6, 1), raster_order(6));

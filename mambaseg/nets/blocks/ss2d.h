@@ -1,0 +1,74 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+
+#include <torch/torch.h>
+
+#include "mambaseg/ops/selective_scan.h"
+
+namespace mambaseg {
+
+/// How an SS2D mixer is built; the defaults are those of the official class.
+struct Ss2dSettings {
+  int64_t width = 96;           ///< channels of the tokens
+  int64_t states = 16;          ///< N, states of the recurrence a channel
+  int64_t conv_kernel = 3;      ///< edge of the depthwise convolution, odd
+  double expand = 2;            ///< channels inside / width
+  int64_t dt_rank = 0;          ///< rank of the projection to the time steps; 0 is width / 16, rounded up
+  double dropout = 0;           ///< after the output projection
+  bool bias = false;            ///< of the input and output projections
+  bool conv_bias = true;        ///< of the depthwise convolution
+  std::string walks = "cross";  ///< cross: rows and columns (VMamba); mirrored: rows and mirrored rows
+};
+
+/// The 2-D selective scan mixer of VMamba's first version (Liu et al. 2024), as VM-UNet uses it: projection
+/// with a gate, depthwise convolution, a selective scan along four walks over the plane, sum of the walks,
+/// norm, gate, projection. Parameter names equal those of the official class.
+class SS2D : public torch::nn::Module {
+ public:
+  explicit SS2D(const Ss2dSettings& settings);
+  /// x (B, Y, X, width) -> the same sizes
+  torch::Tensor forward(const torch::Tensor& x_BYXC);
+
+ private:
+  struct Walks {
+    int64_t height, width;
+    torch::Device device;
+    ScanTables tables;
+  };
+  std::shared_ptr<const Walks> walks_for(int64_t height, int64_t width, torch::Device device);
+  SelectiveScanInputs project(const torch::Tensor& tokens_BLC) const;
+
+  Ss2dSettings settings_;
+  int64_t channels_, rank_;
+  torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
+  torch::nn::Conv2d conv2d_{nullptr};
+  torch::nn::LayerNorm out_norm_{nullptr};
+  torch::nn::Dropout dropout_{nullptr};
+  torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
+  torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
+  torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
+  std::mutex walks_mutex_;
+  std::shared_ptr<const Walks> walks_;  ///< of the last plane
+};
+
+/// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out
+/// for a sample with the chance drop_path while training (stochastic depth). Prefixes "ln_1",
+/// "self_attention".
+class VssBlock2d : public torch::nn::Module {
+ public:
+  explicit VssBlock2d(const Ss2dSettings& mixer, double drop_path = 0, double norm_eps = 1e-5);
+  /// x (B, Y, X, width) -> the same sizes
+  torch::Tensor forward(const torch::Tensor& x_BYXC);
+
+ private:
+  double drop_path_;
+  torch::nn::LayerNorm ln_1_{nullptr};
+  std::shared_ptr<SS2D> mixer_;
+};
+
+/// `count` drop-path chances that rise in even steps from 0 to `last` (one alone is 0).
+std::vector<double> rising_drop_path(int64_t count, double last);
+
+}  // namespace mambaseg

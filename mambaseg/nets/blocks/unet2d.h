@@ -1,0 +1,57 @@
+#pragma once
+
+#include <functional>
+
+#include "mambaseg/nets/network.h"
+
+namespace mambaseg {
+
+/// A module on feature maps that keeps their sizes: what the variants of U-Net put behind encoder stages.
+class MapModule : public torch::nn::Module {
+ public:
+  /// x (B, C, Y, X) -> the same sizes
+  virtual torch::Tensor forward(const torch::Tensor& x_BCYX) = 0;
+};
+
+/// What U-Net and its variants have in common.
+struct UnetSettings {
+  int64_t in_channels = 3;
+  int64_t classes = 1;
+  std::vector<int64_t> widths{64, 128, 256, 512, 1024};
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("in_channels", in_channels, "image channels", at_least(1));
+    visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
+    visit("widths", widths, "channels of the scales, finest first", at_least(1));
+  }
+};
+
+/// Which module a variant of U-Net puts behind which stages.
+struct UnetExtra {
+  std::string prefix;           ///< of the module names: prefix + stage
+  std::vector<int64_t> stages;  ///< 1 is the finest, widths.size() the bottleneck
+  std::function<std::shared_ptr<MapModule>(int64_t channels)> make;
+};
+
+/// U-Net (Ronneberger et al. 2015) with padded convolutions, batch norm and transposed convolutions, built
+/// and named as in github.com/milesial/Pytorch-UNet. `extra` modules follow the double convolutions of
+/// encoder stages; what leaves them goes into the skip and down. UsageError for a stage that does not exist.
+class Unet : public Network {
+ public:
+  explicit Unet(const UnetSettings& settings, const UnetExtra& extra = {});
+  std::vector<torch::Tensor> forward(const torch::Tensor& x_BCYX) override;
+  int64_t size_multiple() const override;
+
+ private:
+  struct UpStage {
+    torch::nn::ConvTranspose2d grow{nullptr};
+    torch::nn::Sequential conv{nullptr};
+  };
+  std::vector<torch::nn::Sequential> down_;         ///< finest first, bottleneck last
+  std::vector<std::shared_ptr<MapModule>> extras_;  ///< one a stage, or null
+  std::vector<UpStage> up_;                         ///< coarsest first
+  torch::nn::Conv2d head_{nullptr};
+};
+
+}  // namespace mambaseg

@@ -1,0 +1,9 @@
+#pragma once
+
+#include "mambaseg/nets/network.h"
+
+namespace mambaseg {
+
+NetworkEntry unet_entry();
+
+}  // namespace mambaseg

@@ -1,0 +1,67 @@
+// U-Net + SE, a comparison network of the HyM-UNet paper (arXiv 2511.17988, table 2). The paper does not say
+// where the modules sit: here a squeeze-and-excitation module (Hu, Shen, Sun 2018, reduction 16) follows
+// every double convolution of the encoder.
+
+#include "mambaseg/nets/unet_se.h"
+
+#include "mambaseg/nets/blocks/unet2d.h"
+
+namespace mambaseg {
+namespace {
+
+namespace nn = torch::nn;
+
+struct UnetSeSettings : UnetSettings {
+  std::vector<int64_t> stages{1, 2, 3, 4, 5};
+  int64_t reduction = 16;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    UnetSettings::describe(visit);
+    visit("stages", stages, "encoder stages with a module, 1 is the finest", at_least(1));
+    visit("reduction", reduction, "channels / channels inside the module", at_least(1));
+  }
+};
+
+/// Scales each channel by a sigmoid of what two layers make of the channel means.
+class SqueezeExcitation : public MapModule {
+ public:
+  SqueezeExcitation(int64_t channels, int64_t reduction) {
+    const int64_t inner = std::max<int64_t>(1, channels / reduction);
+    fc_ = register_module("fc", nn::Sequential(nn::Linear(channels, inner), nn::ReLU(),
+                                               nn::Linear(inner, channels), nn::Sigmoid()));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override {
+    return x * fc_->forward(x.mean({2, 3})).unsqueeze(-1).unsqueeze(-1);
+  }
+
+ private:
+  nn::Sequential fc_{nullptr};
+};
+
+}  // namespace
+
+NetworkEntry unet_se_entry() {
+  return {
+      "unet_se",
+      {2},
+      "U-Net + SE of the HyM-UNet paper, arXiv 2511.17988; Hu, Shen, Sun: Squeeze-and-Excitation Networks, "
+      "2018",
+      "2-D U-Net with squeeze-and-excitation in the encoder",
+      31'214'333,
+      [](const Json& settings) -> std::shared_ptr<Network> {
+        const auto s = from_json<UnetSeSettings>(settings);
+        return std::make_shared<Unet>(s, UnetExtra{"se", s.stages, [&](int64_t channels) {
+                                                     return std::make_shared<SqueezeExcitation>(channels,
+                                                                                                s.reduction);
+                                                   }});
+      },
+      [] { return to_json(UnetSeSettings{}); },
+      [] { return documentation<UnetSeSettings>(); },
+      [] {
+        return Json{
+            {"classes", 3}, {"widths", {8, 12, 16}}, {"stages", {1, 3}}, {"reduction", 2}, {"_edge", 16}};
+      }};
+}
+
+}  // namespace mambaseg
