@@ -19,8 +19,8 @@ struct LabelClass {
   }
 };
 
-/// What happens to an image before and after the network. Kept in the model file, so that training and prediction
-/// cannot differ.
+/// What happens to an image before and after the network. Kept in the model file, so that training and
+/// prediction cannot differ.
 struct Plan {
   std::string conform = "freesurfer";
   std::string orientation = "LIA";
@@ -38,23 +38,33 @@ struct Plan {
   template <class Visitor>
   void describe(Visitor& visit) {
     visit("conform", conform,
-          "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); none: keep the grid, only turn it",
-          one_of({"freesurfer", "none"}));
-    visit("orientation", orientation, "array axes of the network's input, for example LIA");
-    visit("conform_order", conform_order, "interpolation of conform: 1 linear, 3 cubic spline", between(1, 3));
+          "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); millimetre: 1 mm voxels "
+          "along the "
+          "image's own axes, as many as it takes; none: keep the grid, only turn it",
+          one_of({"freesurfer", "millimetre", "none"}));
+    visit("orientation", orientation,
+          "array axes of the network's input, for example LIA (freesurfer is always LIA)");
+    visit("conform_order", conform_order, "interpolation of conform: 1 linear, 3 cubic spline",
+          between(1, 3));
     visit("intensity", intensity,
-          "robust: FreeSurfer's rescale to 0..255 with the 99.9 % point, then / 255; zscore: mean 0, deviation 1 over "
+          "robust: FreeSurfer's rescale to 0..255 with the 99.9 % point, then / 255; zscore: mean 0, "
+          "deviation 1 over "
           "non-zero voxels",
           one_of({"robust", "zscore"}));
-    visit("rescale_passes", rescale_passes, "2 repeats the robust rescale, as the code of the published weights does",
+    visit("rescale_passes", rescale_passes,
+          "2 repeats the robust rescale after conform freesurfer, as the code of the published weights does",
           between(1, 2));
     visit("crop_to_brain", crop_to_brain, "run only inside the box of non-zero voxels");
     visit("patch", patch, "patch edges in voxels, in array order", at_least(1));
-    visit("step", step, "voxels between neighbouring patches at prediction", at_least(1));
-    visit("classes", classes, "class 1, 2, ... of the network (0 is background)");
-    visit("unknown_labels", unknown_labels, "labels in no class: background, or error", one_of({"background", "error"}));
+    visit("step", step, "voxels between neighbouring patches at prediction, at most the shortest patch edge",
+          at_least(1));
+    visit("classes", classes,
+          "class 1, 2, ... of the network (0 is background); empty: files hold the class numbers themselves");
+    visit("unknown_labels", unknown_labels, "labels in no class: background, or error",
+          one_of({"background", "error"}));
     visit("region", region,
-          "brain: the whole image; labels: one patch around region_labels of an earlier stage (the hippocampal stage)",
+          "brain: the whole image; labels: one patch around region_labels of an earlier stage (the "
+          "hippocampal stage)",
           one_of({"brain", "labels"}));
     visit("region_labels", region_labels, "labels of the earlier stage that the patch is centred on");
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/torch.h>
+
 #include "mambaseg/core/progress.h"
 #include "mambaseg/data/plan.h"
 #include "mambaseg/data/tensor_volume.h"
@@ -7,20 +9,38 @@
 
 namespace mambaseg {
 
-/// An image as the network sees it: values after Plan::intensity, on a grid of Plan::orientation (256^3 of 1 mm when
-/// conformed), not cropped.
+/// An image as the network sees it: values after Plan::intensity, on a grid of Plan::orientation (256^3 of 1
+/// mm when conformed), not cropped.
 struct PreparedImage {
   Volume<float> image;
   Geometry input;  ///< grid of the file
 };
 
-/// Conforms (or turns) and rescales one image. Throws Error on an image without any non-zero voxel.
+/// Throws UsageError when settings of the plan do not fit each other (patch of three edges, step within the
+/// patch, a region needs labels, ...).
+void check_plan(const Plan& plan);
+
+/// The grid on which the network sees an image of this geometry.
+Geometry network_grid(const Geometry& input, const Plan& plan);
+
+/// FastSurfer's conform(): the image on freesurfer_grid as whole numbers 0..255. Bytes are kept as they are
+/// (rounded half to even after interpolation), anything else is brought to 0..255 by the robust range of the
+/// file; what is 0 stays 0. order: 0, 1 or 3.
+Volume<float> freesurfer_conform(const Image& image, int order);
+
+/// Conforms (or turns) and rescales one image (networks.md 1.8, steps 2 and 3). Voxels that are 0 stay 0 and
+/// cubic interpolation cannot leave the range of the image, so that background stays background. Throws Error
+/// on an image without any non-zero voxel, with NaN or infinite voxels, or with one value only; warns when
+/// part of it lies outside the conformed grid.
 PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& warn = {});
 
-/// Label numbers of a file -> class numbers on the grid `network_grid`, nearest neighbour.
-Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& network_grid, const Plan& plan);
+/// Label numbers of a file -> class numbers on the grid `network_grid`, nearest neighbour. Throws Error on
+/// labels in no class when the plan says so.
+Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& network_grid,
+                                  const Plan& plan);
 
 /// Class numbers on the network's grid -> label numbers (first id of each class) on the grid of the file.
-Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid, const Plan& plan);
+Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,
+                                  const Plan& plan);
 
 }  // namespace mambaseg

@@ -1,0 +1,202 @@
+#include "mambaseg/data/preprocess.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+#include <type_traits>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/data/conform.h"
+#include "mambaseg/data/crop.h"
+#include "mambaseg/data/intensity.h"
+#include "mambaseg/data/interpolate.h"
+
+namespace mambaseg {
+namespace {
+
+Volume<float> as_floats(const Image& image) {
+  Volume<float> out;
+  out.geometry = image.geometry;
+  std::visit([&](const auto& values) { out.voxels.assign(values.begin(), values.end()); }, image.voxels);
+  require(static_cast<int64_t>(out.voxels.size()) == image.geometry.voxel_count() && !out.voxels.empty(),
+          "image: expected ", image.geometry.voxel_count(), " voxels and at least one, got ",
+          out.voxels.size());
+  const auto bad =
+      std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
+  require(bad == 0, "image: ", bad, " of ", out.voxels.size(), " voxels are NaN or infinite");
+  return out;
+}
+
+/// How far the box of non-zero voxels reaches beyond the grid it is brought to, in voxels of that grid.
+double overhang(const Box& box, const Affine& to_target, const Index3& target) {
+  double most = 0;
+  for (int corner = 0; corner < 8; ++corner) {
+    Vector3 voxel{};
+    for (int axis = 0; axis < 3; ++axis)
+      voxel[axis] = static_cast<double>((corner >> axis & 1) ? box.end(axis) - 1 : box.start[axis]);
+    const Vector3 at = to_target(voxel);
+    for (int axis = 0; axis < 3; ++axis)
+      most = std::max({most, -0.5 - at[axis], at[axis] - (static_cast<double>(target[axis]) - 0.5)});
+  }
+  return most;
+}
+
+/// The image on `grid`. Interpolated values stay within the range of the image; cubic interpolation of
+/// whole-number files gives whole numbers, as nibabel does.
+Volume<float> on_grid(const Volume<float>& source, bool whole_numbers, const Geometry& grid, int order) {
+  const Affine to_source = voxel_map(grid, source.geometry);
+  if (is_index_map(to_source)) order = 0;
+  const Sampler sampler(source, order);
+  const auto [low, high] = std::minmax_element(source.voxels.begin(), source.voxels.end());
+  const double smallest = std::min(0.0F, *low), largest = std::max(0.0F, *high);
+  Volume<float> out(grid);
+  resample(sampler, to_source, grid.size, [&](size_t index, double value) {
+    if (order == 3) {
+      value = std::clamp(value, smallest, largest);
+      if (whole_numbers) value = std::round(value);
+    }
+    out.voxels[index] = static_cast<float>(value);
+  });
+  return out;
+}
+
+/// 0..255 in whole numbers; zeros stay (spec 1.9 pitfall b).
+void rescale_to_bytes(std::vector<float>& values, const IntensityRange& range) {
+  at::parallel_for(0, static_cast<int64_t>(values.size()), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      if (values[i] != 0) values[i] = rescaled_to_byte(values[i], range);
+  });
+}
+
+/// The range of whole numbers is computed from whole numbers, as the official code does: bin edges lie on
+/// them.
+IntensityRange range_of(const std::vector<float>& values, bool whole_numbers) {
+  return whole_numbers ? robust_range(std::vector<int32_t>(values.begin(), values.end()))
+                       : robust_range(values);
+}
+
+bool holds_bytes(const Image& image) { return std::holds_alternative<std::vector<uint8_t>>(image.voxels); }
+
+bool holds_whole_numbers(const Image& image) {
+  return std::visit(
+      [](const auto& raw) { return std::is_integral_v<typename std::decay_t<decltype(raw)>::value_type>; },
+      image.voxels);
+}
+
+/// On a freesurfer grid: 0..255.
+void to_conformed_bytes(std::vector<float>& values, const Image& file) {
+  if (holds_bytes(file))
+    for (float& v : values) v = std::nearbyint(v);
+  else
+    rescale_to_bytes(values, std::visit([](const auto& raw) { return robust_range(raw); }, file.voxels));
+}
+
+int order_of(const Plan& plan) { return static_cast<int>(plan.conform_order); }
+
+}  // namespace
+
+void check_plan(const Plan& plan) {
+  const auto need = [](bool holds, const std::string& what) {
+    if (!holds) throw UsageError("plan: " + what);
+  };
+  need(plan.patch.size() == 3, concat("patch needs 3 edges, got ", plan.patch.size()));
+  const int64_t shortest = *std::min_element(plan.patch.begin(), plan.patch.end());
+  need(plan.step <= shortest, concat("step ", plan.step, " would leave voxels between patches of ", shortest,
+                                     " voxels; expected at most ", shortest));
+  need(plan.conform_order != 2, "conform_order 2 is not known; expected 1 (linear) or 3 (cubic)");
+  need(plan.conform != "freesurfer" || plan.orientation == "LIA",
+       "conform = \"freesurfer\" always gives LIA, not " + plan.orientation);
+  permutation_between(plan.orientation, plan.orientation);
+  need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");
+  for (const LabelClass& c : plan.classes)
+    need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
+}
+
+Geometry network_grid(const Geometry& input, const Plan& plan) {
+  if (plan.conform == "freesurfer") return is_conformed(input) ? input : freesurfer_grid(input);
+  if (plan.conform == "millimetre") return millimetre_grid(input, plan.orientation);
+  return permuted(input, permutation_between(input.orientation(), plan.orientation));
+}
+
+Volume<float> freesurfer_conform(const Image& image, int order) {
+  Volume<float> out =
+      on_grid(as_floats(image), holds_whole_numbers(image), freesurfer_grid(image.geometry), order);
+  to_conformed_bytes(out.voxels, image);
+  return out;
+}
+
+PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& warn) {
+  const Volume<float> source = as_floats(image);
+  const auto head = nonzero_box(source);
+  require(head.has_value(), "image: all ", source.voxels.size(), " voxels are 0");
+
+  PreparedImage out;
+  out.input = image.geometry;
+  const Geometry grid = network_grid(image.geometry, plan);
+  const double outside = overhang(*head, voxel_map(image.geometry, grid), grid.size);
+  if (outside > 0.5 && warn)
+    warn(concat("non-zero voxels reach ", std::llround(outside), " voxels beyond the grid of the network (",
+                describe(grid), "); they are not segmented"));
+  const bool whole_numbers = holds_whole_numbers(image);
+  out.image = on_grid(source, whole_numbers, grid, order_of(plan));
+
+  std::vector<float>& values = out.image.voxels;
+  require(std::any_of(values.begin(), values.end(), [](float v) { return v != 0; }),
+          "image: nothing but zeros on the grid of the network (", describe(grid), "); the file's grid is ",
+          describe(image.geometry));
+  if (plan.intensity == "zscore") {
+    z_score_nonzero(values);
+    return out;
+  }
+  if (plan.conform == "freesurfer") {
+    to_conformed_bytes(values, image);
+    // Bytes were not scaled by conform, so they still need the one pass.
+    if (holds_bytes(image) || plan.rescale_passes == 2) rescale_to_bytes(values, range_of(values, true));
+  } else {
+    rescale_to_bytes(values, range_of(values, whole_numbers && order_of(plan) == 3));
+  }
+  for (float& v : values) v = static_cast<float>(static_cast<double>(v) / 255);
+  require(std::any_of(values.begin(), values.end(), [](float v) { return v != 0; }),
+          "image: nothing is left above 0 after the robust rescale; is it an intensity image?");
+  return out;
+}
+
+Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
+  Volume<int32_t> out = resample_labels(labels, grid);
+  if (plan.classes.empty()) return out;
+  std::map<int32_t, int32_t> class_of{{0, 0}};
+  for (size_t c = 0; c < plan.classes.size(); ++c)
+    for (const int64_t id : plan.classes[c].ids)
+      class_of.emplace(static_cast<int32_t>(id), static_cast<int32_t>(c + 1));
+  if (plan.unknown_labels == "error") {
+    std::set<int32_t> unknown;
+    for (const int32_t label : labels.voxels)
+      if (!class_of.count(label)) unknown.insert(label);
+    std::string list;
+    for (const int32_t label : unknown)
+      if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
+    require(unknown.empty(), "labels: ", unknown.size(), " numbers belong to no class: ", list);
+  }
+  for (int32_t& value : out.voxels) {
+    const auto found = class_of.find(value);
+    value = found == class_of.end() ? 0 : found->second;
+  }
+  return out;
+}
+
+Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,
+                                  const Plan& plan) {
+  Volume<int32_t> out = resample_labels(classes, input_grid);
+  if (plan.classes.empty()) return out;
+  for (int32_t& value : out.voxels) {
+    require(value >= 0 && value <= static_cast<int32_t>(plan.classes.size()),
+            "labels: the network gave class ", value, ", the plan names classes up to ", plan.classes.size());
+    if (value > 0) value = static_cast<int32_t>(plan.classes[static_cast<size_t>(value - 1)].ids.front());
+  }
+  return out;
+}
+
+}  // namespace mambaseg
