@@ -83,9 +83,10 @@ int64_t selective_scan_chunk(int64_t states);
 /// Chunks in a walk of `length` steps.
 int64_t selective_scan_chunks(int64_t length, int64_t states);
 
-/// Floats of scratch, 64-byte aligned, that the fp32 kernels need, whatever the target.
-int64_t selective_scan_forward_scratch(int64_t states);
-int64_t selective_scan_backward_scratch(int64_t states);
+/// Floats of scratch, 64-byte aligned, that the fp32 kernels need for a call on `channels` channels, whatever
+/// the target.
+int64_t selective_scan_forward_scratch(int64_t channels, int64_t groups, int64_t states);
+int64_t selective_scan_backward_scratch(int64_t channels, int64_t groups, int64_t states);
 
 /// fp32 kernels, channels across SIMD lanes. Same bits for the same call and target.
 void selective_scan_forward(const SelectiveScan<float>& scan, const SelectiveScanOutput<float>& output,

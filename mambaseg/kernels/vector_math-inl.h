@@ -114,19 +114,30 @@ HWY_INLINE Vec exp_of_negative(Vec v) {
   return hn::IfThenZeroElse(hn::Lt(v, hn::Set(d, -86.5f)), power);
 }
 
+/// 1 / x for x within 1 .. 4, relative error below 2e-7.
+HWY_INLINE Vec reciprocal(Vec x) {
+  const Lanes d;
+#if HWY_TARGET <= HWY_AVX3
+  const Vec r = hn::ApproximateReciprocal(x);  // 14 bits, doubled by one step of Newton's method
+  return hn::MulAdd(r, hn::NegMulAdd(x, r, hn::Set(d, 1.0f)), r);
+#else
+  return hn::Div(hn::Set(d, 1.0f), x);
+#endif
+}
+
 /// log(1 + e^v) = max(v, 0) + log(1 + e^-|v|), the logarithm as 2 artanh(e / (2 + e)). Above 20 it equals v
 /// in fp32, as the official threshold has it. `slope` receives its derivative, the logistic function.
 HWY_INLINE Vec softplus(Vec v, Vec& slope) {
   const Lanes d;
   const Vec one = hn::Set(d, 1.0f);
   const Vec e = exp_of_negative(hn::Neg(hn::Abs(v)));
-  const Vec s = hn::Div(e, hn::Add(hn::Set(d, 2.0f), e));
+  const Vec s = hn::Mul(e, reciprocal(hn::Add(hn::Set(d, 2.0f), e)));
   const Vec q = hn::Mul(s, s);
   Vec p = hn::MulAdd(hn::Set(d, 0x1.1ed7be4fed103p-3f), q, hn::Set(d, 0x1.1ebd0d61b9202p-3f));
   p = hn::MulAdd(p, q, hn::Set(d, 0x1.99d20849bef24p-3f));
   p = hn::MulAdd(p, q, hn::Set(d, 0x1.55550151c3069p-2f));
   p = hn::MulAdd(p, q, one);
-  slope = hn::Div(hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e), hn::Add(one, e));
+  slope = hn::Mul(hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e), reciprocal(hn::Add(one, e)));
   return hn::MulAdd(hn::Add(s, s), p, hn::Max(v, hn::Zero(d)));
 }
 
@@ -135,7 +146,7 @@ HWY_INLINE Vec silu(Vec v) {
   const Lanes d;
   const Vec one = hn::Set(d, 1.0f);
   const Vec e = exp_of_negative(hn::Neg(hn::Abs(v)));
-  return hn::Mul(v, hn::Div(hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e), hn::Add(one, e)));
+  return hn::Mul(v, hn::Mul(hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e), reciprocal(hn::Add(one, e))));
 }
 
 /// Lane i of the result: the sum over the lanes of the vector at rows + i * kLanes (aligned).

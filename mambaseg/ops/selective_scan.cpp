@@ -83,11 +83,15 @@ SelectiveScan<T> scan_of(const Operands& o, int64_t b, int64_t k, int64_t channe
 }
 
 // The kernels of either type under one name.
-int64_t forward_scratch(float, const Operands& o) { return selective_scan_forward_scratch(o.states()); }
+int64_t forward_scratch(float, const Operands& o) {
+  return selective_scan_forward_scratch(o.channels(), o.groups(), o.states());
+}
 int64_t forward_scratch(double, const Operands& o) {
   return selective_scan_ref_scratch(o.length(), o.states());
 }
-int64_t backward_scratch(float, const Operands& o) { return selective_scan_backward_scratch(o.states()); }
+int64_t backward_scratch(float, const Operands& o) {
+  return selective_scan_backward_scratch(o.channels(), o.groups(), o.states());
+}
 int64_t backward_scratch(double, const Operands& o) {
   return selective_scan_ref_scratch(o.length(), o.states());
 }

@@ -128,7 +128,8 @@ class Problem {
     if (c_.accumulate) {
       for (Rows<T>* rows : {&y, &grad_u}) {
         for (int64_t r = 0; r < c_.length; ++r) {
-          for (int64_t i = c_.channel_begin; i < c_.end(); ++i) rows->at(r, i) = static_cast<T>(0.25 * (i % 5));
+          for (int64_t i = c_.channel_begin; i < c_.end(); ++i)
+            rows->at(r, i) = static_cast<T>(0.25 * (i % 5));
         }
       }
     }
@@ -207,7 +208,8 @@ Problem<double>::Results reference(const Case& c) {
 
 Problem<float>::Results simd(const Case& c, SimdTarget target) {
   return Problem<float>(c).run(
-      selective_scan_forward_scratch(c.states), selective_scan_backward_scratch(c.states),
+      selective_scan_forward_scratch(c.end() - c.channel_begin, c.groups, c.states),
+      selective_scan_backward_scratch(c.end() - c.channel_begin, c.groups, c.states),
       [&](const auto& scan, const auto& out, float* scratch) {
         selective_scan_forward(scan, out, scratch, target);
       },
@@ -348,7 +350,7 @@ double decay(double delta, double A, SimdTarget target) {
   SelectiveScanOutput<float> out;
   out.y = y;
   out.y_stride = 1;
-  EXPECT_LE(selective_scan_forward_scratch(1), 1 << 10);
+  EXPECT_LE(selective_scan_forward_scratch(1, 1, 1), 1 << 10);
   selective_scan_forward(s, out, scratch, target);
   return y[1];
 }
