@@ -5,12 +5,16 @@ namespace mambaseg {
 void declare_networks(CLI::App& command);
 void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
+void declare_prepare(CLI::App& command);
+void declare_train(CLI::App& command);
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
       {"evaluate", "Score predictions against references", declare_evaluate},
+      {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
+      {"train", "Train a network by a recipe", declare_train},
   };
   return list;
 }

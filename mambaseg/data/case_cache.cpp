@@ -131,6 +131,7 @@ std::string plan_hash(const Plan& plan) {
 
 PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
   return with_context("case " + one.id, [&] {
+    check_plan(plan);
     const Index3 patch = patch_of(plan);
     require(plan.classes.size() < 256, "at most 255 classes can be trained");
     PreparedCase out;

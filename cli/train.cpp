@@ -1,0 +1,75 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "mambaseg/train/trainer.h"
+
+namespace mambaseg {
+namespace {
+
+struct Options {
+  std::string recipe, run;
+  std::vector<std::string> assignments;
+  bool resume = false;
+  int64_t seed = -1;
+  Machine machine;
+};
+
+std::string words_of(const Json& line, int64_t epochs) {
+  char text[160];
+  std::snprintf(text, sizeof text, "epoch %lld/%lld  loss %.4f  rate %.3g  %.2f patches/s  %s",
+                (long long)line["epoch"].get<int64_t>() + 1, (long long)epochs, line["loss"].get<double>(),
+                line["learning_rate"].get<double>(), line["patches_per_s"].get<double>(),
+                readable_duration(line["seconds"].get<double>()).c_str());
+  std::string words = text;
+  if (line.contains("validation")) {
+    std::snprintf(text, sizeof text, "  validation Dice %.4f", line["validation"]["dice"].get<double>());
+    words += text;
+    if (line["best_epoch"] == line["epoch"]) words += " (best)";
+  }
+  return words;
+}
+
+void run(const Options& options) {
+  Json recipe = read_toml(options.recipe);
+  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
+  TrainOptions train_options;
+  train_options.settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  if (options.seed >= 0) train_options.settings.training.seed = static_cast<uint64_t>(options.seed);
+  train_options.folder = options.run;
+  train_options.resume = options.resume;
+  train_options.device = options.machine.start();
+  train_options.threads = torch::get_num_threads();
+  train_options.version = MAMBASEG_VERSION;
+  train_options.progress = progress_bar();
+  train_options.warn = warnings_to_stderr();
+  const int64_t epochs = train_options.settings.training.epochs;
+  train_options.on_line = [epochs](const Json& line) {
+    if (line["event"] == "start")
+      std::fprintf(stderr, "%lld parameters, %lld training and %lld validation cases\n",
+                   (long long)line["parameters"].get<int64_t>(),
+                   (long long)line["training_cases"].get<int64_t>(),
+                   (long long)line["validation_cases"].get<int64_t>());
+    if (line["event"] == "epoch") std::fprintf(stderr, "%s\n", words_of(line, epochs).c_str());
+  };
+  const TrainResult result = train(train_options);
+  std::printf("%s\n", result.best_path.c_str());
+}
+
+}  // namespace
+
+void declare_train(CLI::App& command) {
+  auto options = std::make_shared<Options>();
+  command.add_option("recipe", options->recipe, "Recipe, a TOML file (see recipes/)")->required();
+  command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
+  command.add_option("--set", options->assignments, "Change a setting of the recipe, as training.epochs=3");
+  command.add_flag("--resume", options->resume, "Continue the run in the output folder");
+  command.add_option("--seed", options->seed, "Seed, in place of the recipe's")
+      ->check(CLI::NonNegativeNumber);
+  options->machine.declare(command);
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <string>
+
+#include "mambaseg/config/config.h"
+#include "mambaseg/data/augment.h"
+#include "mambaseg/data/datasets.h"
+#include "mambaseg/data/plan.h"
+#include "mambaseg/data/training_patches.h"
+#include "mambaseg/train/schedule.h"
+
+namespace mambaseg {
+
+/// [training]
+struct TrainingSettings {
+  int64_t epochs = 15;
+  int64_t batch = 1;
+  int64_t patches_per_step = 0;
+  double learning_rate = 1e-3;
+  double weight_decay = 1e-2;
+  std::string decay = "all";
+  std::vector<double> betas{0.9, 0.999};
+  double clip_norm = 0;
+  std::vector<double> deep_supervision{1, 0.5, 0.25, 0.125};
+  int64_t validate_every = 1;
+  int64_t save_every_steps = 0;
+  uint64_t seed = 0;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("epochs", epochs, "passes over the training cases", at_least(1));
+    visit("batch", batch, "patches that go through the network together", at_least(1));
+    visit("patches_per_step", patches_per_step,
+          "patches whose gradients are averaged before the weights change; 0: all of a case (one scan = one "
+          "batch)",
+          at_least(0));
+    visit("learning_rate", learning_rate, "AdamW: rate at the start of a period", at_least(0));
+    visit("weight_decay", weight_decay, "AdamW: weight decay", at_least(0));
+    visit("decay", decay, "all: every parameter decays; weights: not biases, norms and the scan's A and D",
+          one_of({"all", "weights"}));
+    visit("betas", betas, "AdamW: decay rates of the two moments", between(0, 0.9999999));
+    visit("clip_norm", clip_norm, "largest norm of the gradient; 0: not clipped", at_least(0));
+    visit("deep_supervision", deep_supervision,
+          "weights of the outputs of a network with deep supervision, finest first; scaled to sum 1",
+          at_least(0));
+    visit("validate_every", validate_every, "epochs between validations (the last epoch always is)",
+          at_least(1));
+    visit("save_every_steps", save_every_steps,
+          "the state is also saved after so many steps; 0: after each epoch only", at_least(0));
+    visit("seed", seed, "seed of weights, patches, augmentation, dropout");
+  }
+};
+
+/// [data]
+struct RunData {
+  DatasetSettings dataset;
+  SplitSettings split;
+  std::string cache;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("dataset", dataset, "where the cases are");
+    visit("split", split, "which of them train and validate");
+    visit("cache", cache, "folder of prepared cases; empty: the folder `cache` of the run");
+  }
+};
+
+/// A recipe: everything that decides what a training run does.
+struct RunSettings {
+  Json network = {{"name", "medsegmamba"}};
+  Plan plan;
+  RunData data;
+  SamplingSettings sampling;
+  AugmentSettings augment;
+  Json loss = {{"name", "dice_cross_entropy"}};
+  TrainingSettings training;
+  ScheduleSettings schedule;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("network", network, "name of the network and its settings (mambaseg networks NAME)");
+    visit("plan", plan, "preprocessing, patches and labels");
+    visit("data", data, "cases");
+    visit("sampling", sampling, "patches");
+    visit("augment", augment, "random changes of patches");
+    visit("loss", loss, "name of the loss and its settings");
+    visit("training", training, "optimiser and the length of the run");
+    visit("schedule", schedule, "learning rate over time");
+  }
+};
+
+/// The recipe with every setting of the network and the loss written out. The network's number of classes is
+/// filled in from the plan; UsageError when the recipe names another number, or a patch that the network
+/// cannot take.
+RunSettings resolved(RunSettings settings);
+
+}  // namespace mambaseg

@@ -1,0 +1,327 @@
+#include "mambaseg/train/trainer.h"
+
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+
+#include "mambaseg/data/case_cache.h"
+#include "mambaseg/io/atomic_file.h"
+#include "mambaseg/losses/loss.h"
+#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/train/batches.h"
+#include "mambaseg/train/journal.h"
+#include "mambaseg/train/nan_guard.h"
+#include "mambaseg/train/training_state.h"
+#include "mambaseg/train/validation.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kStepStream = 3;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double peak_memory_mib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+/// The class map at the size of a coarser output, nearest neighbour.
+torch::Tensor shrunk(const torch::Tensor& classes, const torch::Tensor& like) {
+  if (classes.sizes().slice(1) == like.sizes().slice(2)) return classes;
+  const auto size = like.sizes().slice(2).vec();
+  return torch::nn::functional::interpolate(
+             classes.unsqueeze(1).to(torch::kFloat32),
+             torch::nn::functional::InterpolateFuncOptions().size(size).mode(torch::kNearest))
+      .squeeze(1)
+      .to(torch::kInt64);
+}
+
+std::unique_ptr<torch::optim::AdamW> make_optimizer(const TrainingSettings& settings, Network& network) {
+  if (settings.betas.size() != 2) throw UsageError("setting training.betas: expected two numbers");
+  torch::optim::AdamWOptions options(settings.learning_rate);
+  options.betas({settings.betas[0], settings.betas[1]}).weight_decay(settings.weight_decay);
+  std::vector<torch::Tensor> decayed, kept;
+  for (const auto& parameter : network.named_parameters()) {
+    const std::string& name = parameter.key();
+    const bool scan_state = name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds");
+    const bool decays = settings.decay == "all" || (parameter.value().dim() > 1 && !scan_state);
+    (decays ? decayed : kept).push_back(parameter.value());
+  }
+  torch::optim::AdamWOptions without = options;
+  without.weight_decay(0);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.emplace_back(decayed, std::make_unique<torch::optim::AdamWOptions>(options));
+  if (!kept.empty()) groups.emplace_back(kept, std::make_unique<torch::optim::AdamWOptions>(without));
+  return std::make_unique<torch::optim::AdamW>(groups, options);
+}
+
+class Trainer {
+ public:
+  explicit Trainer(const TrainOptions& options) : options_(options), settings_(resolved(options.settings)) {}
+
+  TrainResult run() {
+    open_folder();
+    make_or_load();
+    prepare();
+    Journal journal(path("journal.jsonl"), at_.journal_bytes);
+    journal_ = &journal;
+    if (at_.journal_bytes == 0)
+      write_line({{"event", "start"},
+                  {"parameters", parameter_count(*network_)},
+                  {"training_cases", samplers_.size()},
+                  {"validation_cases", validation_.size()}});
+    while (at_.epoch < settings_.training.epochs) train_epoch();
+    return {path("best.safetensors"), at_.best_dice, at_.best_epoch};
+  }
+
+ private:
+  std::string path(const char* name) const { return (fs::path(options_.folder) / name).string(); }
+
+  void write_line(const Json& line) {
+    journal_->write(line);
+    at_.journal_bytes = journal_->bytes();
+    if (options_.on_line) options_.on_line(line);
+  }
+
+  void open_folder() {
+    const bool exists = fs::exists(path("recipe.toml")) || fs::exists(path("last.safetensors"));
+    if (exists && !options_.resume)
+      throw UsageError(options_.folder +
+                       ": holds a run already; --resume continues it, or choose another folder");
+    require(exists || !options_.resume, options_.folder, ": no run to resume");
+    std::error_code failure;
+    fs::create_directories(options_.folder, failure);
+    require(!failure, options_.folder, ": cannot be created: ", failure.message());
+  }
+
+  void prepare() {
+    const Split split = split_cases(read_dataset(settings_.data.dataset), settings_.data.split);
+    const std::string cache = settings_.data.cache.empty() ? path("cache") : settings_.data.cache;
+    std::vector<Case> all = split.train;
+    all.insert(all.end(), split.validation.begin(), split.validation.end());
+    prepare_cases(all, settings_.plan, cache, options_.threads, options_.progress, options_.warn);
+    write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
+    class_voxels_.assign(settings_.plan.classes.size() + 1, 0);
+    for (const Case& one : split.train) {
+      const PreparedCase prepared = load_prepared(cache, one.id);
+      const auto counts =
+          torch::bincount(prepared.classes_IJK.flatten(), {}, static_cast<int64_t>(class_voxels_.size()));
+      for (size_t k = 0; k < class_voxels_.size(); ++k)
+        class_voxels_[k] += counts[static_cast<int64_t>(k)].item<double>();
+      samplers_.emplace_back(prepared, settings_.sampling, settings_.augment, settings_.plan);
+    }
+    for (const Case& one : split.validation) validation_.push_back(load_prepared(cache, one.id));
+    loss_ = make_loss(settings_.loss, {class_voxels_});
+  }
+
+  void make_or_load() {
+    // A run that was stopped before its first state starts over, which gives the same as going on.
+    if (options_.resume && fs::exists(path("last.safetensors"))) {
+      Model last = load_last(options_.folder, options_.device, at_);
+      require(last.info.network == settings_.network && last.info.plan == to_json(settings_.plan),
+              options_.folder,
+              ": the network or the plan of the recipe is not that of the run to be resumed");
+      network_ = last.network;
+      optimizer_ = make_optimizer(settings_.training, *network_);
+      load_moments(options_.folder, last, *optimizer_);
+    } else {
+      torch::manual_seed(settings_.training.seed);
+      network_ = make_network(settings_.network);
+      network_->to(options_.device);
+      optimizer_ = make_optimizer(settings_.training, *network_);
+    }
+    for (const int64_t edge : settings_.plan.patch)
+      if (edge % network_->size_multiple() != 0)
+        throw UsageError(concat("setting plan.patch: edges must be multiples of ", network_->size_multiple(),
+                                " for this network, got ", edge));
+  }
+
+  ModelInfo info() const {
+    ModelInfo info;
+    info.network = settings_.network;
+    info.plan = to_json(settings_.plan);
+    info.recipe = to_json(settings_);
+    info.history = {{"version", options_.version},
+                    {"seed", settings_.training.seed},
+                    {"epochs_trained", at_.epoch},
+                    {"best_validation_dice", at_.best_dice}};
+    return info;
+  }
+
+  void save() { save_training_state(options_.folder, *network_, info(), at_, *optimizer_); }
+
+  double set_rate(double epoch) {
+    const double rate =
+        learning_rate(settings_.schedule, settings_.training.learning_rate, epoch, settings_.training.epochs);
+    for (auto& group : optimizer_->param_groups())
+      static_cast<torch::optim::AdamWOptions&>(group.options()).lr(rate);
+    return rate;
+  }
+
+  torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const {
+    const auto& weights = settings_.training.deep_supervision;
+    const size_t used = std::min(outputs.size(), std::max<size_t>(1, weights.size()));
+    if (used == 1) return (*loss_)(outputs[0], classes, at_.epoch);
+    double sum = 0;
+    for (size_t i = 0; i < used; ++i) sum += weights[i];
+    torch::Tensor loss;
+    for (size_t i = 0; i < used; ++i) {
+      if (weights[i] == 0) continue;
+      const auto part = (*loss_)(outputs[i], shrunk(classes, outputs[i]), at_.epoch) * (weights[i] / sum);
+      loss = loss.defined() ? loss + part : part;
+    }
+    return loss;
+  }
+
+  /// One optimiser step: gradients of all its patches, averaged. Returns the sum of the patches' losses.
+  double train_step(BatchStream& batches, const PlannedStep& step, double rate) {
+    const TrainingSettings& training = settings_.training;
+    torch::manual_seed(stream_of(stream_of(kStepStream, training.seed), static_cast<uint64_t>(at_.epoch),
+                                 static_cast<uint64_t>(at_.step)));  // dropout and drop path
+    optimizer_->zero_grad();
+    double loss_sum = 0;
+    for (size_t done = 0; done < step.size();) {
+      const Batch batch = batches.next();
+      const auto images = batch.images_BCIJK.to(options_.device);
+      const auto classes = batch.classes_BIJK.to(options_.device);
+      const auto loss = loss_of(network_->forward(images), classes);
+      const auto count = static_cast<double>(batch.patches.size());
+      const double value = loss.item<double>();
+      if (!std::isfinite(value)) stop_not_finite("loss", value, batch, images);
+      (loss * (count / static_cast<double>(step.size()))).backward();
+      loss_sum += value * count;
+      done += batch.patches.size();
+      if (const double norm = done < step.size() ? 0 : gradient_norm(*network_); !std::isfinite(norm))
+        stop_not_finite("gradient norm", norm, batch, images);
+    }
+    if (training.clip_norm > 0) torch::nn::utils::clip_grad_norm_(network_->parameters(), training.clip_norm);
+    optimizer_->step();
+    write_line({{"event", "step"},
+                {"epoch", at_.epoch},
+                {"step", at_.step},
+                {"loss", loss_sum / static_cast<double>(step.size())},
+                {"learning_rate", rate}});
+    return loss_sum;
+  }
+
+  /// Ends the run; the weights are still those before the step, so they are kept with the position.
+  [[noreturn]] void stop_not_finite(const char* what, double value, const Batch& batch,
+                                    const torch::Tensor& images) {
+    std::string place = find_non_finite(*network_, [&] { network_->forward(images); });
+    if (place.empty()) place = "not found again when the step was repeated";
+    std::string patches;
+    for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;
+    const bool kept = all_finite(*network_);
+    if (kept) save();
+    throw Error(concat("training stopped in epoch ", at_.epoch + 1, ", step ", at_.step + 1, ": the ", what,
+                       " is ", value, "; ", place, "; patches: ", patches, "; ",
+                       kept ? "the weights before this step are in " : "the last finite weights are in ",
+                       path("last.safetensors"),
+                       " (a lower training.learning_rate or training.clip_norm may help)"));
+  }
+
+  void train_epoch() {
+    const auto start = Clock::now();
+    const TrainingSettings& training = settings_.training;
+    const auto steps = plan_epoch(samplers_, training.patches_per_step, training.seed, at_.epoch);
+    int64_t total = 0;
+    for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
+    const int64_t patches_before = at_.patches;
+    double rate = 0;
+    {
+      BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch);
+      network_->train();
+      const std::string what = concat("epoch ", at_.epoch + 1, "/", training.epochs);
+      while (at_.step < static_cast<int64_t>(steps.size())) {
+        const auto& step = steps[static_cast<size_t>(at_.step)];
+        rate = set_rate(static_cast<double>(at_.epoch) +
+                        static_cast<double>(at_.step) / static_cast<double>(steps.size()));
+        at_.loss_sum += train_step(batches, step, rate);
+        at_.patches += static_cast<int64_t>(step.size());
+        ++at_.step;
+        ++at_.total_steps;
+        if (training.save_every_steps > 0 && at_.total_steps % training.save_every_steps == 0) save();
+        if (options_.progress) options_.progress(what, at_.patches, total);
+      }
+    }
+    const double elapsed_s = seconds_since(start);
+    Json line = {{"event", "epoch"},
+                 {"epoch", at_.epoch},
+                 {"loss", at_.loss_sum / static_cast<double>(total)},
+                 {"learning_rate", rate},
+                 {"seconds", elapsed_s},
+                 {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}};
+    finish_epoch(line);
+  }
+
+  void finish_epoch(Json line) {
+    const int64_t epoch = at_.epoch;
+    const bool last = epoch + 1 == settings_.training.epochs;
+    bool best = validation_.empty();
+    if (!validation_.empty() && (last || (epoch + 1) % settings_.training.validate_every == 0)) {
+      const double dice = validate(line);
+      best = dice > at_.best_dice;
+      if (best) at_.best_dice = dice;
+    }
+    if (best) at_.best_epoch = epoch;
+    line["best_epoch"] = at_.best_epoch;
+    line["peak_memory_mib"] = peak_memory_mib();
+    write_line(line);
+    at_.epoch = epoch + 1;
+    at_.step = at_.patches = 0;
+    at_.loss_sum = 0;
+    // First the best, then the state: killed between the two, the resumed run repeats the epoch and writes
+    // the same best.
+    if (best) save_model(path("best.safetensors"), *network_, info());
+    save();
+  }
+
+  double validate(Json& line) {
+    const auto start = Clock::now();
+    network_->eval();
+    const Index3 patch{settings_.plan.patch[0], settings_.plan.patch[1], settings_.plan.patch[2]};
+    std::vector<CaseDice> cases;
+    for (const PreparedCase& one : validation_) {
+      const auto predicted = predict_side_by_side(*network_, one, patch, options_.device);
+      cases.push_back(
+          dice_of(predicted, one.classes_IJK, static_cast<int64_t>(settings_.plan.classes.size())));
+      if (options_.progress)
+        options_.progress("validation", static_cast<int64_t>(cases.size()),
+                          static_cast<int64_t>(validation_.size()));
+    }
+    const double mean = mean_dice(cases);
+    Json by_class = Json::object();
+    const CaseDice means = class_means(cases);
+    for (size_t k = 0; k < means.size(); ++k)
+      by_class[settings_.plan.classes[k].name] = means[k] ? Json(*means[k]) : Json();
+    line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
+    return mean;
+  }
+
+  const TrainOptions& options_;
+  const RunSettings settings_;
+  std::vector<PatchSampler> samplers_;
+  std::vector<PreparedCase> validation_;
+  std::vector<double> class_voxels_;
+  std::unique_ptr<Loss> loss_;
+  std::shared_ptr<Network> network_;
+  std::unique_ptr<torch::optim::AdamW> optimizer_;
+  RunPosition at_;
+  Journal* journal_ = nullptr;
+};
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options) { return Trainer(options).run(); }
+
+}  // namespace mambaseg

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <torch/torch.h>
+
+#include "mambaseg/core/progress.h"
+#include "mambaseg/train/run.h"
+
+namespace mambaseg {
+
+struct TrainOptions {
+  RunSettings settings;
+  std::string folder;   ///< of the run: recipe.toml, journal.jsonl, best.safetensors, last.safetensors
+  bool resume = false;  ///< go on where the run in `folder` stopped
+  torch::Device device = torch::kCPU;
+  int threads = 1;      ///< for preparing cases
+  std::string version;  ///< of the program, kept in the model files
+  Progress progress;
+  Warn warn;
+  std::function<void(const Json& line)> on_line;  ///< every line of the journal
+};
+
+struct TrainResult {
+  std::string
+      best_path;  ///< best.safetensors: the epoch with the best validation Dice, without validation the last
+  double best_dice = -1;    ///< -1 without validation cases
+  int64_t best_epoch = -1;  ///< from 0
+};
+
+/// Trains by a recipe: prepares what the cache lacks, then epochs of steps, validation, journal, and the
+/// state after each epoch. Stopped at any moment, even by kill -9, it goes on with `resume` bit for bit as if
+/// it had not been stopped (same build, device, thread count). A non-finite loss or gradient ends the run
+/// with an Error that names the module and the patches; the weights before that step are kept. Throws Error
+/// when `folder` holds a run and `resume` is false, or the network or plan of the run to be resumed differ.
+TrainResult train(const TrainOptions& options);
+
+}  // namespace mambaseg

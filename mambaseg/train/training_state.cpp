@@ -1,0 +1,60 @@
+#include "mambaseg/train/training_state.h"
+
+#include <filesystem>
+
+#include "mambaseg/io/atomic_file.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kLast[] = "last.safetensors", kMoments[] = "moments-";
+
+}  // namespace
+
+void save_training_state(const std::string& folder, const Network& network, ModelInfo info,
+                         const RunPosition& position, const torch::optim::Optimizer& optimizer) {
+  const std::string name = concat(kMoments, position.total_steps, "-", position.epoch, ".pt");
+  write_atomically((fs::path(folder) / name).string(), [&](const std::string& temporary) {
+    torch::serialize::OutputArchive archive;
+    optimizer.save(archive);
+    archive.save_to(temporary);
+  });
+  info.history["position"] = to_json(position);
+  info.history["moments"] = name;
+  save_model((fs::path(folder) / kLast).string(), network, info);
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string other = entry.path().filename().string();
+    if (other.starts_with(kMoments) && other != name) fs::remove(entry.path());
+  }
+}
+
+Model load_last(const std::string& folder, torch::Device device, RunPosition& position) {
+  const std::string path = (fs::path(folder) / kLast).string();
+  require(fs::is_regular_file(path), folder, ": nothing to resume: no ", kLast,
+          " (the state is saved after the first epoch)");
+  Model model = load_model(path, device);
+  require(model.info.history.contains("position") && model.info.history.contains("moments"), path,
+          ": not the state of a training run");
+  position = from_json<RunPosition>(model.info.history["position"], "position");
+  return model;
+}
+
+void load_moments(const std::string& folder, const Model& last, torch::optim::Optimizer& optimizer) {
+  const std::string path = (fs::path(folder) / last.info.history["moments"].get<std::string>()).string();
+  require(fs::is_regular_file(path), path, ": missing, but ", kLast, " names it");
+  // The file also holds the rates and decays of its time; those of the recipe count.
+  std::vector<std::unique_ptr<torch::optim::OptimizerOptions>> own;
+  for (const auto& group : optimizer.param_groups()) own.push_back(group.options().clone());
+  try {
+    torch::serialize::InputArchive archive;
+    archive.load_from(path);
+    optimizer.load(archive);
+    for (size_t i = 0; i < own.size(); ++i) optimizer.param_groups()[i].set_options(std::move(own[i]));
+  } catch (const c10::Error& error) {
+    throw Error(concat(path, ": not the optimiser state of this network: ", error.what_without_backtrace()));
+  }
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+
+#include <torch/torch.h>
+
+#include "mambaseg/nets/checkpoint.h"
+
+namespace mambaseg {
+
+/// Where a run stands between two optimiser steps; with the weights and the optimiser's moments all that is
+/// needed to go on as if nothing had happened (random numbers are formulas of seed, epoch, step).
+struct RunPosition {
+  int64_t epoch = 0;        ///< epoch that goes on, from 0
+  int64_t step = 0;         ///< its next step
+  int64_t total_steps = 0;  ///< steps since the start of the run
+  double loss_sum = 0;      ///< of the patches of this epoch so far
+  int64_t patches = 0;      ///< of this epoch so far
+  double best_dice = -1;
+  int64_t best_epoch = -1;
+  int64_t journal_bytes = 0;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("epoch", epoch, "epoch that goes on");
+    visit("step", step, "its next step");
+    visit("total_steps", total_steps, "steps so far");
+    visit("loss_sum", loss_sum, "sum of the losses of this epoch's patches");
+    visit("patches", patches, "patches of this epoch so far");
+    visit("best_dice", best_dice, "best validation Dice");
+    visit("best_epoch", best_epoch, "its epoch");
+    visit("journal_bytes", journal_bytes, "length of the journal");
+  }
+};
+
+/// Writes FOLDER/last.safetensors (weights, and the position in its history) and the optimiser's moments in a
+/// file of their own that last.safetensors names. The moments are written first, under a new name, so that
+/// whenever the process dies last.safetensors names moments that belong to it; older moments are removed at
+/// the end.
+void save_training_state(const std::string& folder, const Network& network, ModelInfo info,
+                         const RunPosition& position, const torch::optim::Optimizer& optimizer);
+
+/// Reads FOLDER/last.safetensors. Throws Error when there is none or it is no state of a run.
+Model load_last(const std::string& folder, torch::Device device, RunPosition& position);
+
+/// Reads the moments that belong to `last` into `optimizer`, whose parameters are those of last.network.
+void load_moments(const std::string& folder, const Model& last, torch::optim::Optimizer& optimizer);
+
+}  // namespace mambaseg

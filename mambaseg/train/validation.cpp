@@ -1,0 +1,80 @@
+#include "mambaseg/train/validation.h"
+
+#include <algorithm>
+
+namespace mambaseg {
+namespace {
+
+/// Multiples of the edge, the last start moved inwards.
+std::vector<int64_t> starts(int64_t size, int64_t edge) {
+  std::vector<int64_t> out;
+  for (int64_t at = 0; at + edge < size; at += edge) out.push_back(at);
+  out.push_back(std::max<int64_t>(0, size - edge));
+  return out;
+}
+
+}  // namespace
+
+torch::Tensor predict_side_by_side(Network& network, const PreparedCase& one, const Index3& patch,
+                                   torch::Device device) {
+  const torch::NoGradGuard no_grad;
+  const Index3 size = one.size();
+  auto out = torch::zeros({size[0], size[1], size[2]}, torch::kUInt8);
+  const auto cut = [&](torch::Tensor whole, const Index3& start, int first_axis) {
+    for (int a = 0; a < 3; ++a) whole = whole.narrow(first_axis + a, start[a], std::min(patch[a], size[a]));
+    return whole;
+  };
+  for (const int64_t i : starts(size[0], patch[0]))
+    for (const int64_t j : starts(size[1], patch[1]))
+      for (const int64_t k : starts(size[2], patch[2])) {
+        const Index3 start{i, j, k};
+        const auto image = cut(one.image_CIJK, start, 1).to(torch::kFloat32) * one.scale;
+        const auto scores = network.forward(image.unsqueeze(0).to(device))[0];
+        cut(out, start, 0).copy_(scores.argmax(1).squeeze(0).to(torch::kCPU));
+      }
+  return out;
+}
+
+CaseDice dice_of(const torch::Tensor& predicted, const torch::Tensor& labelled, int64_t classes) {
+  const auto count = [&](const torch::Tensor& values) {
+    return torch::bincount(values.flatten().to(torch::kInt64), {}, classes + 1);
+  };
+  const auto predictions = count(predicted), labels = count(labelled),
+             hits = count(predicted.masked_select(predicted == labelled));
+  CaseDice dice;
+  for (int64_t k = 1; k <= classes; ++k) {
+    const auto labels_k = labels[k].item<double>();
+    if (labels_k == 0)
+      dice.emplace_back();
+    else
+      dice.emplace_back(2 * hits[k].item<double>() / (labels_k + predictions[k].item<double>()));
+  }
+  return dice;
+}
+
+CaseDice class_means(const std::vector<CaseDice>& cases) {
+  CaseDice means;
+  for (size_t k = 0; !cases.empty() && k < cases[0].size(); ++k) {
+    double sum = 0;
+    int64_t count = 0;
+    for (const CaseDice& one : cases)
+      if (one[k]) sum += *one[k], ++count;
+    means.push_back(count ? std::optional<double>(sum / static_cast<double>(count)) : std::nullopt);
+  }
+  return means;
+}
+
+double mean_dice(const std::vector<CaseDice>& cases) {
+  double total = 0;
+  int64_t counted = 0;
+  for (const CaseDice& one : cases) {
+    double sum = 0;
+    int64_t present = 0;
+    for (const auto& dice : one)
+      if (dice) sum += *dice, ++present;
+    if (present) total += sum / static_cast<double>(present), ++counted;
+  }
+  return counted ? total / static_cast<double>(counted) : 0;
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,85 @@
+#include "mambaseg/train/batches.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace mambaseg {
+namespace {
+
+std::vector<PatchSampler> drawn_samplers(int64_t cases, int64_t patches_per_case) {
+  SamplingSettings sampling;
+  sampling.kind = "random";
+  sampling.patches_per_case = patches_per_case;
+  Plan plan;
+  plan.patch = {4, 4, 4};
+  plan.classes = {{"one", {1}}};
+  std::vector<PatchSampler> samplers;
+  for (int64_t i = 0; i < cases; ++i) {
+    PreparedCase one;
+    one.id = std::to_string(i);
+    one.image_CIJK = torch::arange(8 * 8 * 8, torch::kFloat32).view({1, 8, 8, 8}) + 1000 * i;
+    one.classes_IJK = torch::ones({8, 8, 8}, torch::kUInt8);
+    samplers.emplace_back(one, sampling, AugmentSettings{}, plan);
+  }
+  return samplers;
+}
+
+TEST(PlanEpoch, OneCaseAStepOrAFixedNumber) {
+  const auto samplers = drawn_samplers(3, 5);
+  const auto by_case = plan_epoch(samplers, 0, 1, 0);
+  ASSERT_EQ(by_case.size(), 3u);
+  std::set<int64_t> seen;
+  for (const auto& step : by_case) {
+    EXPECT_EQ(step.size(), 5u);
+    for (const auto& patch : step) EXPECT_EQ(patch.case_index, step[0].case_index);
+    seen.insert(step[0].case_index);
+  }
+  EXPECT_EQ(seen.size(), 3u);
+  const auto by_four = plan_epoch(samplers, 4, 1, 0);
+  ASSERT_EQ(by_four.size(), 4u);  // 15 patches
+  EXPECT_EQ(by_four[3].size(), 3u);
+}
+
+TEST(PlanEpoch, OrderChangesWithTheEpochOnly) {
+  const auto samplers = drawn_samplers(8, 1);
+  const auto order = [&](uint64_t seed, int64_t epoch) {
+    std::vector<int64_t> cases;
+    for (const auto& step : plan_epoch(samplers, 0, seed, epoch)) cases.push_back(step[0].case_index);
+    return cases;
+  };
+  EXPECT_EQ(order(1, 0), order(1, 0));
+  EXPECT_NE(order(1, 0), order(1, 1));
+  EXPECT_NE(order(1, 0), order(2, 0));
+}
+
+TEST(BatchStream, ComesInOrderAndMayStartLater) {
+  const auto samplers = drawn_samplers(2, 5);
+  const auto steps = plan_epoch(samplers, 3, 1, 0);
+  ASSERT_EQ(steps.size(), 4u);  // 3 3 3 1
+  BatchStream all(samplers, steps, 2, 0, 7, 0);
+  std::vector<Batch> batches;
+  for (const int64_t size : {2, 1, 2, 1, 2, 1, 1}) {
+    batches.push_back(all.next());
+    EXPECT_EQ(batches.back().images_BCIJK.size(0), size);
+  }
+  BatchStream later(samplers, steps, 2, 2, 7, 0);
+  for (size_t i = 4; i < 7; ++i) {
+    const Batch batch = later.next();
+    EXPECT_EQ(batch.patches, batches[i].patches);
+    EXPECT_TRUE(torch::equal(batch.images_BCIJK, batches[i].images_BCIJK));
+  }
+  BatchStream other(samplers, steps, 2, 0, 7, 1);
+  EXPECT_FALSE(torch::equal(other.next().images_BCIJK, batches[0].images_BCIJK));
+}
+
+TEST(BatchStream, CanBeLeftEarly) {
+  const auto samplers = drawn_samplers(2, 50);
+  for (int i = 0; i < 20; ++i) {
+    BatchStream stream(samplers, plan_epoch(samplers, 0, 1, 0), 1, 0, 1, 0);
+    if (i % 2) stream.next();
+  }
+}
+
+}  // namespace
+}  // namespace mambaseg

@@ -1,0 +1,260 @@
+#include "mambaseg/train/trainer.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mambaseg/io/image.h"
+#include "mambaseg/nets/checkpoint.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+/// Thrown by a callback: the process state is gone, as after a kill.
+struct Killed {};
+
+class TrainerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    torch::set_num_threads(1);
+    folder_ =
+        fs::temp_directory_path() /
+        ("mambaseg_trainer_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    fs::remove_all(folder_);
+    fs::create_directories(folder_ / "data/images");
+    fs::create_directories(folder_ / "data/labels");
+    for (int i = 0; i < 3; ++i) draw_case(i);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  /// A bright and a dark box in a grey block, at places that depend on `number`.
+  void draw_case(int number) const {
+    Geometry geometry;
+    geometry.size = {20, 18, 17};
+    Volume<float> image(geometry, 40);
+    Volume<int32_t> labels(geometry);
+    for (int64_t k = 4; k < 10; ++k)
+      for (int64_t j = 3; j < 9; ++j)
+        for (int64_t i = 2; i < 8; ++i) {
+          image.at(i + number, j, k) = 90;
+          labels.at(i + number, j, k) = 10;
+          image.at(i + 9, j + 5 + number, k + 5) = 10;
+          labels.at(i + 9, j + 5 + number, k + 5) = 20;
+        }
+    const std::string name = "case" + std::to_string(number) + ".nii.gz";
+    write_volume((folder_ / "data/images" / name).string(), image);
+    write_labels((folder_ / "data/labels" / name).string(), labels);
+  }
+
+  /// A network with dropout and drop path, so that their random numbers matter too.
+  TrainOptions options(const std::string& run, int64_t epochs) const {
+    TrainOptions options;
+    RunSettings& settings = options.settings;
+    settings.network = {{"name", "medsegmamba"}, {"widths", {8, 8, 8, 8}}, {"token_width", 8}, {"layers", 2},
+                        {"states", 2},           {"drop_path", 0.3}};
+    settings.plan.conform = "none";
+    settings.plan.orientation = "RAS";
+    settings.plan.patch = {16, 16, 16};
+    settings.plan.classes = {{"bright", {10}}, {"dark", {20}}};
+    settings.data.dataset.folder = (folder_ / "data").string();
+    settings.data.split.validation = {"case2"};
+    settings.data.cache = (folder_ / "cache").string();
+    settings.sampling.kind = "random";
+    settings.sampling.patches_per_case = 3;
+    settings.augment.flip = {0, 0.5, 0};
+    settings.augment.spatial = 0.5;
+    settings.augment.noise = 0.01;
+    settings.training.epochs = epochs;
+    settings.training.learning_rate = 5e-3;
+    settings.training.patches_per_step = 2;
+    settings.training.seed = 11;
+    settings.schedule.first_period = 3;
+    options.folder = (folder_ / run).string();
+    return options;
+  }
+
+  std::string file(const std::string& run, const std::string& name) const {
+    return (folder_ / run / name).string();
+  }
+
+  void expect_same_weights(const std::string& a, const std::string& b) const {
+    const Model first = load_model(a), second = load_model(b);
+    const auto other = second.network->named_parameters();
+    for (const auto& parameter : first.network->named_parameters())
+      EXPECT_TRUE(torch::equal(parameter.value(), other[parameter.key()])) << parameter.key();
+  }
+
+  std::vector<Json> journal(const std::string& run) const {
+    std::vector<Json> lines;
+    std::ifstream in(file(run, "journal.jsonl"));
+    for (std::string line; std::getline(in, line);) {
+      Json json = Json::parse(line);
+      for (const char* time : {"seconds", "patches_per_s", "peak_memory_mib"}) json.erase(time);
+      if (json.contains("validation")) json["validation"].erase("seconds");
+      lines.push_back(json);
+    }
+    return lines;
+  }
+
+  std::string refusal(const TrainOptions& options) const {
+    try {
+      train(options);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
+  const TrainResult result = train(options("run", 8));
+  const auto lines = journal("run");
+  ASSERT_EQ(lines.size(), 1 + 8 * (3 + 1));
+  EXPECT_EQ(lines[0]["event"], "start");
+  std::vector<Json> epochs;
+  double best = -1;
+  for (const Json& line : lines)
+    if (line["event"] == "epoch") {
+      epochs.push_back(line);
+      best = std::max(best, line["validation"]["dice"].get<double>());
+    }
+  EXPECT_LT(epochs.back()["loss"], epochs.front()["loss"]);
+  EXPECT_EQ(result.best_dice, best);
+  EXPECT_EQ(epochs[static_cast<size_t>(result.best_epoch)]["validation"]["dice"], best);
+  EXPECT_TRUE(epochs[0]["validation"]["classes"].contains("bright"));
+  const Model model = load_model(result.best_path);
+  EXPECT_EQ(model.info.plan["classes"][1]["name"], "dark");
+  EXPECT_EQ(model.info.network["classes"], 3);
+  EXPECT_EQ(model.info.recipe["training"]["seed"], 11);
+  EXPECT_EQ(read_toml(file("run", "recipe.toml"))["training"]["epochs"], 8);
+}
+
+TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
+  train(options("whole", 4));
+  train(options("parts", 2));
+  TrainOptions rest = options("parts", 4);
+  rest.resume = true;
+  train(rest);
+  expect_same_weights(file("whole", "last.safetensors"), file("parts", "last.safetensors"));
+  expect_same_weights(file("whole", "best.safetensors"), file("parts", "best.safetensors"));
+  EXPECT_EQ(journal("whole"), journal("parts"));
+}
+
+TEST_F(TrainerTest, KilledInsideAnEpochGoesOnBitForBit) {
+  train(options("whole", 3));
+  for (const int64_t save_every : {0, 1}) {
+    const std::string run = "killed" + std::to_string(save_every);
+    TrainOptions first = options(run, 3);
+    first.settings.training.save_every_steps = save_every;
+    first.on_line = [](const Json& line) {
+      if (line["event"] == "step" && line["epoch"] == 1 && line["step"] == 1) throw Killed{};
+    };
+    EXPECT_THROW(train(first), Killed);
+    TrainOptions rest = options(run, 3);
+    rest.settings.training.save_every_steps = save_every;
+    rest.resume = true;
+    train(rest);
+    expect_same_weights(file("whole", "last.safetensors"), file(run, "last.safetensors"));
+    EXPECT_EQ(journal("whole"), journal(run));
+  }
+}
+
+TEST_F(TrainerTest, KilledBeforeTheFirstStateStartsOver) {
+  TrainOptions first = options("run", 1);
+  first.on_line = [](const Json& line) {
+    if (line["event"] == "step") throw Killed{};
+  };
+  EXPECT_THROW(train(first), Killed);
+  TrainOptions rest = options("run", 1);
+  rest.resume = true;
+  train(rest);
+  train(options("whole", 1));
+  expect_same_weights(file("whole", "last.safetensors"), file("run", "last.safetensors"));
+}
+
+TEST_F(TrainerTest, OldMomentsBesideTheStateDoNotMatter) {
+  train(options("run", 1));
+  std::ofstream(file("run", "moments-999-9.pt")) << "left by a kill between the two files";
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  train(rest);
+  EXPECT_FALSE(fs::exists(file("run", "moments-999-9.pt")));
+  train(options("whole", 2));
+  expect_same_weights(file("whole", "last.safetensors"), file("run", "last.safetensors"));
+}
+
+TEST_F(TrainerTest, RefusesWhatCannotBeResumed) {
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  EXPECT_THAT(refusal(rest), HasSubstr("no run to resume"));
+  train(options("run", 1));
+  EXPECT_THAT(refusal(options("run", 1)), HasSubstr("--resume continues it"));
+  rest.settings.network["states"] = 3;
+  EXPECT_THAT(refusal(rest), HasSubstr("is not that of the run"));
+  rest = options("run", 2);
+  rest.resume = true;
+  for (const auto& entry : fs::directory_iterator(folder_ / "run"))
+    if (entry.path().extension() == ".pt") fs::remove(entry.path());
+  EXPECT_THAT(refusal(rest), HasSubstr("missing, but last.safetensors names it"));
+}
+
+TEST_F(TrainerTest, NonFiniteLossNamesModuleAndPatchAndLosesNothing) {
+  TrainOptions broken = options("run", 3);
+  broken.settings.training.learning_rate = 1e25;
+  const std::string text = refusal(broken);
+  EXPECT_THAT(text, HasSubstr("training stopped in epoch 1, step 2"));
+  EXPECT_THAT(text, HasSubstr("module "));
+  EXPECT_THAT(text, HasSubstr("case case"));
+  TrainOptions rest =
+      options("run", 1);  // a lower rate cannot mend these weights, but the state is there and finite
+  rest.resume = true;
+  EXPECT_THAT(refusal(rest), HasSubstr("epoch 1, step 2"));
+}
+
+TEST_F(TrainerTest, OneStepOfAScanEqualsOneBatchOfItsPatches) {
+  // Gradients of 3 patches one by one are those of a batch of 3 when the loss is a mean over samples.
+  TrainOptions one = options("one", 1), three = options("three", 1);
+  for (TrainOptions* each : {&one, &three}) {
+    each->settings.network["dropout"] = each->settings.network["mlp_dropout"] =
+        each->settings.network["drop_path"] = 0.0;
+    each->settings.loss = {{"name", "cross_entropy"}};
+    each->settings.training.patches_per_step = 0;
+  }
+  three.settings.training.batch = 3;
+  train(one);
+  train(three);
+  const auto a = load_model(file("one", "last.safetensors")).network->parameters();
+  const auto b = load_model(file("three", "last.safetensors")).network->parameters();
+  // AdamW's first steps have the size of the learning rate whatever the gradient's size, so compare the
+  // losses.
+  const auto first = journal("one"), second = journal("three");
+  ASSERT_EQ(first.size(), second.size());
+  for (size_t i = 1; i < 3; ++i) EXPECT_NEAR(first[i]["loss"], second[i]["loss"], 2e-3);
+  ASSERT_EQ(a.size(), b.size());
+}
+
+TEST_F(TrainerTest, RefusesRecipesThatDoNotFit) {
+  TrainOptions odd = options("run", 1);
+  odd.settings.network["classes"] = 7;
+  EXPECT_THAT(refusal(odd), HasSubstr("network.classes"));
+  odd = options("run", 1);
+  odd.settings.plan.patch = {16, 16, 12};
+  odd.settings.plan.step = 12;
+  EXPECT_THAT(refusal(odd), HasSubstr("multiples of 8"));
+  odd = options("run", 1);
+  odd.settings.plan.classes.clear();
+  EXPECT_THROW(train(odd), UsageError);
+  odd = options("run", 1);
+  odd.settings.loss = {{"name", "cross_entropy"}, {"weighting", "given"}, {"weights", {1.0}}};
+  EXPECT_THAT(refusal(odd), HasSubstr("1 class weights"));
+}
+
+}  // namespace
+}  // namespace mambaseg
