@@ -3,6 +3,7 @@
 namespace mambaseg {
 
 void declare_networks(CLI::App& command);
+void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
 void declare_prepare(CLI::App& command);
@@ -11,6 +12,7 @@ void declare_train(CLI::App& command);
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       {"networks", "List the networks, or the settings of one", declare_networks},
+      {"convert", "Turn weights of PyTorch into a model", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
       {"evaluate", "Score predictions against references", declare_evaluate},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},

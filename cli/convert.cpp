@@ -1,0 +1,69 @@
+#include <cstdio>
+#include <memory>
+
+#include "cli/commands.h"
+#include "mambaseg/io/torch_file.h"
+#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/tensor_file.h"
+#include "mambaseg/nets/weights.h"
+
+namespace mambaseg {
+namespace {
+
+struct Options {
+  std::string input, output, network, recipe;
+  std::vector<std::string> settings;
+};
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/// The network's settings: the paper's, then those of the recipe, then --set.
+Json network_of(const Options& options, const Json& recipe) {
+  Json network = Json::object();
+  if (recipe.contains("network")) network = recipe["network"];
+  if (!options.network.empty()) network["name"] = options.network;
+  if (!network.contains("name"))
+    throw UsageError("convert: --network or a recipe with a [network] is needed");
+  for (const std::string& assignment : options.settings) set_by_path(network, assignment);
+  const NetworkEntry& entry = find_network(network["name"].get<std::string>());
+  Json full = entry.settings();
+  full.update(network);
+  return full;
+}
+
+void run(const Options& options) {
+  if (!ends_with(options.output, ".safetensors"))
+    throw UsageError("convert: the output should end with .safetensors, got " + options.output);
+  const Json recipe = options.recipe.empty() ? Json::object() : read_toml(options.recipe);
+  ModelInfo info;
+  info.network = network_of(options, recipe);
+  if (recipe.contains("plan")) info.plan = recipe["plan"];
+  info.history = {{"converted_from", options.input}, {"mambaseg", MAMBASEG_VERSION}};
+  const std::shared_ptr<Network> network = make_network(info.network);
+  const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)
+                                                                   : read_torch_file(options.input);
+  Weights weights;
+  for (const StoredTensor& tensor : file.tensors) weights[tensor.name] = to_tensor(tensor);
+  const std::string name = info.network["name"].get<std::string>();
+  with_context(options.input, [&] { with_context(name, [&] { load_weights(*network, weights); }); });
+  save_model(options.output, *network, info);
+  std::printf("%s: %s, %lld parameters\n", options.output.c_str(), name.c_str(),
+              static_cast<long long>(parameter_count(*network)));
+}
+
+}  // namespace
+
+void declare_convert(CLI::App& command) {
+  auto options = std::make_shared<Options>();
+  command.add_option("input", options->input, "Weights: a .pth file of torch.save, or .safetensors")
+      ->required();
+  command.add_option("output", options->output, "Model to write, .safetensors")->required();
+  command.add_option("--network", options->network, "Network that the weights belong to (mambaseg networks)");
+  command.add_option("--set", options->settings, "Setting of the network, for example --set classes=25");
+  command.add_option("--recipe", options->recipe, "Recipe whose [network] and [plan] the model gets");
+  command.callback([options] { run(*options); });
+}
+
+}  // namespace mambaseg

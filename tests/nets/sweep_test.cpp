@@ -1,0 +1,123 @@
+// What must hold for every network of the list.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/weights.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+class EveryNetwork : public testing::TestWithParam<size_t> {
+ protected:
+  const NetworkEntry& entry() const { return networks()[GetParam()]; }
+
+  Json small_config() const {
+    Json config = entry().small_settings();
+    config.erase("_edge");
+    config["name"] = entry().name;
+    return config;
+  }
+  int64_t edge() const { return entry().small_settings().at("_edge").get<int64_t>(); }
+
+  /// A batch of two whose spatial sizes differ: `edge`, then one and two allowed steps more.
+  torch::Tensor input(const Network& network, int dims) const {
+    const Json settings = entry().settings();
+    Json small = small_config();
+    const int64_t channels = small.value("in_channels", settings.at("in_channels").get<int64_t>());
+    std::vector<int64_t> sizes{2, channels};
+    for (int axis = 0; axis < dims; ++axis) sizes.push_back(edge() + axis * network.size_multiple());
+    return torch::rand(sizes);
+  }
+
+  /// The small network for `dims` dimensions; networks of several have the setting "dims".
+  std::shared_ptr<Network> make(int dims, Json* config = nullptr) const {
+    Json settings = small_config();
+    if (entry().dims.size() > 1) settings["dims"] = dims;
+    if (config != nullptr) *config = settings;
+    torch::manual_seed(3);
+    return make_network(settings);
+  }
+};
+
+TEST_P(EveryNetwork, GivesScoresOfTheSizeOfItsInput) {
+  for (const int dims : entry().dims) {
+    Json config;
+    const auto network = make(dims, &config);
+    network->eval();
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor x = input(*network, dims);
+    const std::vector<torch::Tensor> out = network->forward(x);
+    ASSERT_EQ(out.size(), 1u);
+    std::vector<int64_t> expected = x.sizes().vec();
+    expected[1] = config.value("classes", entry().settings().at("classes").get<int64_t>());
+    EXPECT_EQ(out[0].sizes().vec(), expected);
+    EXPECT_TRUE(torch::isfinite(out[0]).all().item<bool>());
+  }
+}
+
+TEST_P(EveryNetwork, EveryParameterGetsAFiniteGradient) {
+  for (const int dims : entry().dims) {
+    const auto network = make(dims);
+    network->train();
+    torch::Tensor loss = torch::zeros({});
+    for (const torch::Tensor& scores : network->forward(input(*network, dims)))
+      loss = loss + (scores * torch::rand_like(scores)).sum();
+    loss.backward();
+    for (const auto& parameter : network->named_parameters()) {
+      ASSERT_TRUE(parameter.value().grad().defined()) << parameter.key();
+      EXPECT_TRUE(torch::isfinite(parameter.value().grad()).all().item<bool>()) << parameter.key();
+    }
+  }
+}
+
+TEST_P(EveryNetwork, SavedAndLoadedGivesTheSameScores) {
+  const TemporaryFolder folder;
+  for (const int dims : entry().dims) {
+    Json config;
+    const auto network = make(dims, &config);
+    network->eval();
+    save_model(folder / "model.safetensors", *network,
+               {config, Json::object(), Json::object(), Json::object()});
+    torch::manual_seed(4);
+    const Model model = load_model(folder / "model.safetensors");
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor x = input(*network, dims);
+    EXPECT_TRUE(torch::equal(network->forward(x)[0], model.network->forward(x)[0]));
+    EXPECT_FALSE(model.network->is_training());
+  }
+}
+
+TEST_P(EveryNetwork, HasTheDeclaredParametersAndADocumentedConfiguration) {
+  Json config = entry().settings();
+  for (const char* key : {"in_channels", "classes"}) EXPECT_TRUE(config.contains(key)) << key;
+  for (const SettingDocumentation& line : entry().documentation())
+    EXPECT_FALSE(line.help.empty()) << line.path;
+  const auto network = entry().make(config);
+  EXPECT_EQ(parameter_count(*network), entry().parameters);
+}
+
+TEST_P(EveryNetwork, RefusesUnknownSettings) {
+  Json config = small_config();
+  config["clases"] = 4;
+  EXPECT_THROW(make_network(config), UsageError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, testing::Range<size_t>(0, networks().size()),
+                         [](const auto& info) { return networks()[info.param].name; });
+
+TEST(Networks, AreFoundByNameWithAHint) {
+  EXPECT_EQ(find_network("medsegmamba").name, "medsegmamba");
+  try {
+    find_network("medsegmamb");
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("did you mean medsegmamba?"));
+  }
+  EXPECT_THROW(make_network(Json::object()), UsageError);
+}
+
+}  // namespace
+}  // namespace mambaseg
