@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <functional>
 
@@ -67,8 +68,7 @@ TEST(Safetensors, RoundTripKeepsEverything) {
     EXPECT_EQ(found->dtype, expected.dtype);
     EXPECT_EQ(found->sizes, expected.sizes);
     ASSERT_EQ(found->bytes.size(), expected.bytes.size());
-    if (!expected.bytes.empty())
-      EXPECT_EQ(std::memcmp(found->bytes.data(), expected.bytes.data(), expected.bytes.size()), 0);
+    EXPECT_TRUE(std::ranges::equal(found->bytes, expected.bytes));
   }
   EXPECT_EQ(read.find("other"), nullptr);
   uint64_t header = 0;
