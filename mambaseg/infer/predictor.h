@@ -1,0 +1,60 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mambaseg/data/preprocess.h"
+#include "mambaseg/infer/sliding_window.h"
+#include "mambaseg/nets/checkpoint.h"
+
+namespace mambaseg {
+
+struct PredictorSettings {
+  int64_t step = 0;   ///< voxels between patches; 0: the plan's
+  int64_t batch = 1;  ///< patches that go through the network together
+  torch::Device device = torch::kCPU;
+};
+
+/// What a case will take, known before the network runs.
+struct Work {
+  Geometry grid;  ///< that the network sees
+  Box box;        ///< that is covered with patches, in voxels of the grid
+  int64_t patches = 0;
+  int64_t peak_bytes = 0;  ///< of votes, patches and volumes; the network's activations come on top
+};
+
+/// "256x256x256 voxels of ..., 60 patches of 96x96x96 at step 32, at most 512 MB for votes and volumes"
+std::string describe(const Work& work, const Plan& plan, int64_t step);
+
+/// One model, or the mean of several of the same plan, applied to prepared images.
+class Predictor {
+ public:
+  /// Throws UsageError when the plan and the networks do not fit each other.
+  Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings);
+
+  /// Reads model files; several form an ensemble and must agree in everything but the weights' history.
+  static Predictor load(const std::vector<std::string>& paths, const PredictorSettings& settings);
+
+  const Plan& plan() const { return plan_; }
+  int64_t step() const { return window_.step; }
+
+  /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says.
+  Work plan_work(const PreparedImage& image) const;
+  /// The box of patches around `region`.
+  Work plan_work(const PreparedImage& image, const Box& region) const;
+
+  /// Class numbers on the network's grid; 0 outside the box of patches.
+  Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
+
+ private:
+  Work work_in(const PreparedImage& image, const Box& box) const;
+  torch::Tensor probabilities(const torch::Tensor& x_BCXYZ) const;
+
+  std::vector<Model> models_;
+  Plan plan_;
+  SlidingWindow window_;
+};
+
+}  // namespace mambaseg

@@ -1,0 +1,55 @@
+#include "mambaseg/infer/two_stage.h"
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/data/interpolate.h"
+
+namespace mambaseg {
+namespace {
+
+std::string words(const std::vector<int64_t>& labels) {
+  std::string out;
+  for (const int64_t label : labels) out += (out.empty() ? "" : ", ") + std::to_string(label);
+  return out;
+}
+
+}  // namespace
+
+TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
+    : first_(std::move(first)), second_(std::move(second)) {
+  if (first_.plan().region != "brain")
+    throw UsageError("prediction: the model works around labels of an earlier stage (" +
+                     words(first_.plan().region_labels) + "); give the model of that stage first");
+  if (second_ && second_->plan().region != "labels")
+    throw UsageError("prediction: the second model does not work around labels of the first");
+}
+
+CaseLabels TwoStage::run(const Image& image, const Progress& progress, const Warn& warn,
+                         const Warn& note) const {
+  const auto tell = [](const Warn& where, const std::string& line) {
+    if (where) where(line);
+  };
+  const auto prepared = prepare_image(image, first_.plan(), warn);
+  const Work work = first_.plan_work(prepared);
+  tell(note, describe(work, first_.plan(), first_.step()));
+  const Volume<int32_t> classes = first_.classes(prepared, work, progress);
+  CaseLabels out;
+  out.first = classes_to_labels(classes, prepared.input, first_.plan());
+  if (!second_) return out;
+
+  const Volume<int32_t> labels = classes_to_labels(classes, classes.geometry, first_.plan());
+  const auto second_image = prepare_image(image, second_->plan());
+  const auto region =
+      label_box(resample_labels(labels, second_image.image.geometry), second_->plan().region_labels);
+  if (!region) {
+    tell(warn, "the first stage found none of the labels " + words(second_->plan().region_labels) +
+                   ": the second stage is skipped");
+    return out;
+  }
+  const Work second_work = second_->plan_work(second_image, *region);
+  tell(note, "second stage: " + describe(second_work, second_->plan(), second_->step()));
+  out.second = classes_to_labels(second_->classes(second_image, second_work, progress), prepared.input,
+                                 second_->plan());
+  return out;
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <optional>
+
+#include "mambaseg/infer/predictor.h"
+
+namespace mambaseg {
+
+/// What one case gives: labels on the grid of the file. `second` is empty without a second stage and where
+/// the first stage found none of the labels it is centred on.
+struct CaseLabels {
+  Volume<int32_t> first;
+  std::optional<Volume<int32_t>> second;
+};
+
+/// One stage over the whole image, and where there is a second, that one in a box around the labels it names
+/// (Plan::region_labels, the hippocampal stage of networks.md 1.8 step 8).
+class TwoStage {
+ public:
+  /// Throws UsageError when the first plan works in a region or the second does not.
+  TwoStage(Predictor first, std::optional<Predictor> second);
+
+  /// `note` gets one line of planned work before each stage runs.
+  CaseLabels run(const Image& image, const Progress& progress = {}, const Warn& warn = {},
+                 const Warn& note = {}) const;
+
+  bool has_second() const { return second_.has_value(); }
+
+ private:
+  Predictor first_;
+  std::optional<Predictor> second_;
+};
+
+}  // namespace mambaseg
