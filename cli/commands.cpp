@@ -6,22 +6,19 @@ void declare_networks(CLI::App& command);
 void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
-<<<<<<< HEAD
+void declare_predict(CLI::App& command);
 void declare_prepare(CLI::App& command);
 void declare_train(CLI::App& command);
-=======
-void declare_predict(CLI::App& command);
->>>>>>> 306dcfd (Command predict)
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"convert", "Turn weights of PyTorch into a model", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
-      {"predict", "Segment images with a trained model", declare_predict},
-      {"evaluate", "Score predictions against references", declare_evaluate},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
       {"train", "Train a network by a recipe", declare_train},
+      {"predict", "Segment images with a trained model", declare_predict},
+      {"evaluate", "Score predictions against references", declare_evaluate},
   };
   return list;
 }
