@@ -107,7 +107,8 @@ GoldenResult check_crop(const GoldenCase& golden) {
     };
     auto values = (7 * along(0) + 5 * along(1) + 3 * along(2)).remainder(256);
     values[0][0][0] = values[-1][-1][-1] = values[0][-1][0] = 255;
-    if (!cases[c][4].is_null()) values.narrow(0, cases[c][4].get<int64_t>(), 3).zero_();
+    if (!cases[c][4].is_null())
+      values.slice(0, cases[c][4].get<int64_t>(), cases[c][4].get<int64_t>() + 3).zero_();
     auto image = torch::zeros({size[0], size[1], size[2]}, torch::kInt64);
     paste_box(image, values, {offset, block});
 
