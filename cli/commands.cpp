@@ -2,6 +2,7 @@
 
 namespace mambaseg {
 
+void declare_demo(CLI::App& command);
 void declare_networks(CLI::App& command);
 void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
@@ -12,6 +13,7 @@ void declare_train(CLI::App& command);
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
+      {"demo", "Train on one half of a brain, segment the other half, score it", declare_demo},
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"convert", "Turn weights of PyTorch into a model", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},

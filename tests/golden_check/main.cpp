@@ -23,14 +23,8 @@ std::vector<std::string> golden_files(const std::string& folder, const std::stri
 }
 
 const GoldenCheck* find_check(const std::string& official_class) {
-  const std::span<const GoldenCheck> lists[] = {
-#ifdef MAMBASEG_GOLDEN_scan
-      scan_checks(),
-#endif
-#ifdef MAMBASEG_GOLDEN_pipeline
-      pipeline_checks(),
-#endif
-      medsegmamba_checks(), vmunet_checks()};
+  const std::span<const GoldenCheck> lists[] = {scan_checks(), pipeline_checks(), medsegmamba_checks(),
+                                                vmunet_checks()};
   for (const auto& list : lists)
     for (const GoldenCheck& check : list)
       if (official_class == check.official_class) return &check;
