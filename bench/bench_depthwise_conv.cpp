@@ -1,0 +1,156 @@
+// Depthwise convolution: checks against LibTorch's grouped convolution in double, then times against the same
+// in fp32 in the same process. Prints a table, or with --json an array of objects.
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "mambaseg/kernels/target.h"
+#include "mambaseg/ops/depthwise_conv.h"
+
+namespace {
+
+using namespace mambaseg;
+using torch::Tensor;
+
+struct Case {
+  std::string name;
+  int64_t batch, channels;
+  std::vector<int64_t> spatial;
+  int64_t taps;
+  bool channels_last;
+
+  double macs() const {
+    double count = 1.0 * batch * channels;
+    for (const int64_t extent : spatial) count *= extent * taps;
+    return count;
+  }
+  std::vector<int64_t> padding() const { return std::vector<int64_t>(spatial.size(), taps / 2); }
+};
+
+const std::vector<Case> kCases = {
+    {"7^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 7, false},
+    {"5^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 5, false},
+    {"3^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 3, false},
+    {"3^3 on 12^3 x 1024, channels last", 1, 1024, {12, 12, 12}, 3, true},
+    {"3^2 on 64^2 x 192, batch 4, channels last", 4, 192, {64, 64}, 3, true},
+};
+
+struct Tensors {
+  Tensor x, weight, bias;  ///< x channels first
+};
+
+Tensors make_tensors(const Case& c, int64_t channels) {
+  torch::manual_seed(1);
+  std::vector<int64_t> sizes = {c.batch, channels}, taps = {channels, 1};
+  for (const int64_t extent : c.spatial) {
+    sizes.push_back(extent);
+    taps.push_back(c.taps);
+  }
+  return {torch::randn(sizes).requires_grad_(), torch::randn(taps).requires_grad_(),
+          torch::randn({channels}).requires_grad_()};
+}
+
+/// The same with x in the layout of the case; that permutation is not timed, for a network keeps its tensors
+/// so.
+Tensors in_layout(const Case& c, const Tensors& t) {
+  const Tensor x = c.channels_last ? t.x.detach().movedim(1, -1).contiguous() : t.x.detach().clone();
+  return {x.requires_grad_(), t.weight.detach().clone().requires_grad_(),
+          t.bias.detach().clone().requires_grad_()};
+}
+
+Tensor ours(const Case& c, const Tensors& t) {
+  return depthwise_conv(t.x, t.weight, t.bias, {c.padding(), false, c.channels_last});
+}
+
+Tensor libtorch(const Case& c, const Tensors& t) {
+  const std::vector<int64_t> ones(c.spatial.size(), 1);
+  return torch::convolution(t.x, t.weight, t.bias, ones, c.padding(), ones, false, {0}, t.x.size(1));
+}
+
+/// The largest error relative to the largest number, over the output or the gradients, on 8 channels.
+double max_error(const Case& c, bool backward) {
+  const Tensors first = make_tensors(c, 8), single = in_layout(c, first);
+  Tensors exact{first.x.detach().to(torch::kDouble).requires_grad_(),
+                first.weight.detach().to(torch::kDouble).requires_grad_(),
+                first.bias.detach().to(torch::kDouble).requires_grad_()};
+  const auto error = [](const Tensor& found, const Tensor& expected) {
+    return ((found - expected).abs().max() / expected.abs().max()).item<double>();
+  };
+  const auto first_layout = [&](const Tensor& t) { return c.channels_last ? t.movedim(-1, 1) : t; };
+  const Tensor y = ours(c, single), expected = libtorch(c, exact);
+  if (!backward) return error(first_layout(y), expected);
+  const Tensor weight = torch::randn(expected.sizes());
+  first_layout(y).backward(weight);
+  expected.backward(weight.to(torch::kDouble));
+  return std::max({error(first_layout(single.x.grad()), exact.x.grad()),
+                   error(single.weight.grad(), exact.weight.grad()),
+                   error(single.bias.grad(), exact.bias.grad())});
+}
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+using Convolve = Tensor (*)(const Case&, const Tensors&);
+
+double time_of(const Case& c, const Tensors& t, Convolve convolve, bool backward, int runs) {
+  double best = 1e30;
+  for (int i = 0; i < runs; ++i) {
+    if (backward) {
+      const Tensor y = convolve(c, t);
+      const Tensor weight = torch::ones_like(y);
+      best = std::min(best, seconds([&] { y.backward(weight); }));
+    } else {
+      const torch::NoGradGuard no_grad;
+      best = std::min(best, seconds([&] { convolve(c, t); }));
+    }
+  }
+  return best;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const bool json = argc > 1 && std::string(argv[1]) == "--json";
+  nlohmann::json rows = nlohmann::json::array();
+  bool correct = true;
+  for (const Case& c : kCases) {
+    const Tensors first = make_tensors(c, c.channels), layout = in_layout(c, first);
+    for (const bool backward : {false, true}) {
+      const double error = max_error(c, backward);
+      correct = correct && error < 1e-5;
+      for (const int threads : {1, 2}) {
+        at::set_num_threads(threads);
+        const double our_s = time_of(c, layout, ours, backward, 5),
+                     libtorch_s = time_of(c, first, libtorch, backward, 2);
+        const double gmacs = c.macs() * (backward ? 2 : 1) / 1e9;
+        const nlohmann::json row = {{"case", c.name + (backward ? ", backward" : ", forward")},
+                                    {"unit", "GMAC/s"},
+                                    {"ours", gmacs / our_s},
+                                    {"reference", gmacs / libtorch_s},
+                                    {"ratio", libtorch_s / our_s},
+                                    {"max_error", error},
+                                    {"threads", threads},
+                                    {"target", best_target().name}};
+        if (!json) {
+          std::printf("%-52s %d thread(s) %7.2f GMAC/s (%8.2f ms), LibTorch %7.2f, ratio %6.1f, error %.1e\n",
+                      row["case"].get<std::string>().c_str(), threads, gmacs / our_s, our_s * 1e3,
+                      gmacs / libtorch_s, libtorch_s / our_s, error);
+          std::fflush(stdout);
+        }
+        rows.push_back(row);
+      }
+    }
+  }
+  if (json) std::printf("%s\n", rows.dump(1).c_str());
+  if (!correct) std::fprintf(stderr, "bench_depthwise_conv: an error is above its bound\n");
+  return correct ? 0 : 1;
+}

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <vector>
+
+#include <torch/torch.h>
+
+namespace mambaseg {
+
+/// How a depthwise convolution meets its input.
+struct DepthwiseConvOptions {
+  std::vector<int64_t> padding;  ///< zeros in front of and behind each spatial axis
+  bool causal = false;         ///< one axis only: taps - 1 zeros in front, none behind; `padding` is not read
+  bool channels_last = false;  ///< x and the result are (B, spatial..., C) instead of (B, C, spatial...)
+};
+
+/// Depthwise convolution of stride 1 in one, two or three spatial axes:
+/// y[b, c, o] = bias[c] + sum over taps t of weight[c, t] * x[b, c, o + t - padding], x being 0 outside.
+/// x (B, C, spatial...) or (B, spatial..., C); weight (C, 1, taps...), as torch::nn::Conv1d to Conv3d hold
+/// it; bias (C) or undefined. Differentiable in all three. Computed in fp32 (fp64 for an fp64 x), returned in
+/// the type of x; on other devices than the CPU by LibTorch's grouped convolution. Throws c10::Error on
+/// shapes that do not fit. Same bits for the same number of threads.
+torch::Tensor depthwise_conv(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                             const DepthwiseConvOptions& options);
+
+}  // namespace mambaseg

@@ -1,0 +1,161 @@
+#include "mambaseg/ops/depthwise_conv.h"
+
+#include <gtest/gtest.h>
+
+namespace mambaseg {
+namespace {
+
+using torch::Tensor;
+
+struct Case {
+  std::vector<int64_t> spatial, kernel, padding;
+  int64_t batch = 2, channels = 5;
+  bool channels_last = false, bias = true, causal = false;
+};
+
+const std::vector<Case> kCases = {
+    {{11}, {4}, {2}},
+    {{11}, {4}, {}, 2, 18, true, true, true},
+    {{11}, {3}, {}, 1, 3, false, false, true},
+    {{7, 9}, {3, 3}, {1, 1}, 3, 4, true},
+    {{7, 9}, {5, 7}, {0, 6}, 1, 17, false, false},
+    {{3, 4, 5}, {3, 3, 3}, {1, 1, 1}, 2, 20, true},
+    {{5, 4, 6}, {5, 2, 4}, {2, 0, 3}, 1, 2},
+    {{4, 4, 4}, {7, 7, 7}, {3, 3, 3}, 1, 33, true, false},
+};
+
+struct Tensors {
+  Tensor x, weight, bias;
+};
+
+Tensors make_tensors(const Case& c, torch::Dtype type) {
+  torch::manual_seed(3);
+  std::vector<int64_t> sizes = {c.batch};
+  if (!c.channels_last) sizes.push_back(c.channels);
+  sizes.insert(sizes.end(), c.spatial.begin(), c.spatial.end());
+  if (c.channels_last) sizes.push_back(c.channels);
+  std::vector<int64_t> taps = {c.channels, 1};
+  taps.insert(taps.end(), c.kernel.begin(), c.kernel.end());
+  Tensors t{torch::randn(sizes).to(type), torch::randn(taps).to(type), {}};
+  if (c.bias) t.bias = torch::randn({c.channels}).to(type);
+  for (Tensor* tensor : {&t.x, &t.weight, &t.bias}) {
+    if (tensor->defined()) tensor->requires_grad_();
+  }
+  return t;
+}
+
+Tensor convolve(const Case& c, const Tensors& t) {
+  return depthwise_conv(t.x, t.weight, t.bias, {c.padding, c.causal, c.channels_last});
+}
+
+/// The same with LibTorch's grouped convolution.
+Tensor expected_of(const Case& c, const Tensors& t) {
+  Tensor x = c.channels_last ? t.x.movedim(-1, 1) : t.x;
+  std::vector<int64_t> padding = c.padding;
+  if (c.causal) {
+    x = torch::constant_pad_nd(x, {c.kernel[0] - 1, 0});
+    padding = {0};
+  }
+  const std::vector<int64_t> ones(padding.size(), 1);
+  const Tensor y = torch::convolution(x, t.weight, t.bias, ones, padding, ones, false, {0}, c.channels);
+  return c.channels_last ? y.movedim(1, -1) : y;
+}
+
+TEST(DepthwiseConv, EqualsTheGroupedConvolutionAndItsGradients) {
+  for (const Case& c : kCases) {
+    for (const auto type : {torch::kFloat, torch::kDouble}) {
+      const double tolerance = type == torch::kFloat ? 1e-5 : 1e-12;
+      const Tensors ours = make_tensors(c, type), exact = make_tensors(c, torch::kFloat);
+      Tensors reference{exact.x.detach().to(torch::kDouble).requires_grad_(),
+                        exact.weight.detach().to(torch::kDouble).requires_grad_(),
+                        c.bias ? exact.bias.detach().to(torch::kDouble).requires_grad_() : Tensor()};
+      const Tensor y = convolve(c, ours), expected = expected_of(c, reference);
+      EXPECT_EQ(y.scalar_type(), type);
+      ASSERT_EQ(y.sizes(), expected.sizes());
+      const auto near = [&](const Tensor& a, const Tensor& b) {
+        return (a.to(torch::kDouble) - b).abs().max().item<double>() <
+               tolerance * b.abs().max().item<double>();
+      };
+      EXPECT_TRUE(near(y, expected)) << y.sizes();
+      const Tensor weight = torch::randn(y.sizes());
+      (y * weight).sum().backward();
+      (expected * weight).sum().backward();
+      EXPECT_TRUE(near(ours.x.grad(), reference.x.grad())) << y.sizes();
+      EXPECT_TRUE(near(ours.weight.grad(), reference.weight.grad())) << y.sizes();
+      if (c.bias) {
+        EXPECT_TRUE(near(ours.bias.grad(), reference.bias.grad())) << y.sizes();
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConv, NumericGradientInDouble) {
+  const Case c{{3, 4}, {3, 2}, {1, 1}, 1, 2};
+  Tensors t = make_tensors(c, torch::kDouble);
+  const Tensor weight = torch::randn(convolve(c, t).sizes(), torch::kDouble);
+  (convolve(c, t) * weight).sum().backward();
+  const torch::NoGradGuard no_grad;
+  for (Tensor* tensor : {&t.x, &t.weight, &t.bias}) {
+    Tensor flat = tensor->view({-1});
+    for (int64_t i = 0; i < flat.numel(); ++i) {
+      const double value = flat[i].item<double>();
+      flat[i] = value + 1e-6;
+      const double above = (convolve(c, t) * weight).sum().item<double>();
+      flat[i] = value - 1e-6;
+      const double below = (convolve(c, t) * weight).sum().item<double>();
+      flat[i] = value;
+      EXPECT_NEAR(tensor->grad().view({-1})[i].item<double>(), (above - below) / 2e-6, 1e-7);
+    }
+  }
+}
+
+TEST(DepthwiseConv, SameBitsEveryTimeAndForAnyNumberOfThreads) {
+  const int threads = at::get_num_threads();
+  for (const Case& c :
+       {Case{{6, 7, 8}, {3, 3, 3}, {1, 1, 1}, 3, 20, true}, Case{{40}, {4}, {}, 1, 5, true, true, true}}) {
+    Tensor first_y;
+    for (const int count : {1, 2, 3}) {
+      at::set_num_threads(count);
+      std::vector<Tensor> first;
+      for (int run = 0; run < 2; ++run) {
+        const Tensors t = make_tensors(c, torch::kFloat);
+        const Tensor y = convolve(c, t);
+        y.square().sum().backward();
+        const std::vector<Tensor> results = {y, t.x.grad(), t.weight.grad(), t.bias.grad()};
+        if (!first_y.defined()) first_y = y;
+        EXPECT_TRUE(y.equal(first_y)) << count;
+        if (run == 0) first = results;
+        for (size_t i = 0; i < results.size(); ++i)
+          EXPECT_TRUE(results[i].equal(first[i])) << count << " " << i;
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(DepthwiseConv, TakesTensorsThatAreNotContiguous) {
+  const Case c{{4, 5, 6}, {3, 3, 3}, {1, 1, 1}};
+  const Tensors t = make_tensors(c, torch::kFloat);
+  const Tensor y = convolve(c, t);
+  const Tensor permuted = t.x.detach().permute({0, 2, 3, 4, 1}).contiguous().permute({0, 4, 1, 2, 3});
+  ASSERT_FALSE(permuted.is_contiguous());
+  EXPECT_TRUE(convolve(c, {permuted, t.weight, t.bias}).equal(y));
+}
+
+TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
+  const Tensor x = torch::randn({1, 4, 5, 5}), weight = torch::randn({4, 1, 3, 3}), bias = torch::randn({4});
+  const DepthwiseConvOptions options{{1, 1}};
+  EXPECT_NO_THROW(depthwise_conv(x, weight, bias, options));
+  EXPECT_THROW(depthwise_conv(x, torch::randn({3, 1, 3, 3}), bias, options), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, torch::randn({4, 2, 3, 3}), bias, options), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, torch::randn({4, 1, 3}), bias, options), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, weight, torch::randn({5}), options), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, weight, bias, {{1}}), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, torch::randn({4, 1, 8, 8}), bias, options), c10::Error);
+  EXPECT_THROW(depthwise_conv(x, weight, bias, {{}, true}), c10::Error);
+  EXPECT_THROW(depthwise_conv(x.to(torch::kInt64), weight, bias, options), c10::Error);
+  EXPECT_THROW(depthwise_conv(torch::randn({0, 4, 5, 5}), weight, bias, options), c10::Error);
+}
+
+}  // namespace
+}  // namespace mambaseg
