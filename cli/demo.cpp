@@ -115,6 +115,7 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
                                    torch::Device device) {
   PredictorSettings settings;
   settings.device = device;
+  settings.batch = 4;  // small patches: several at once keep LibTorch on its fast convolutions
   const TwoStage stages(Predictor::load({model}, settings), std::nullopt);
   Volume<int32_t> labels =
       stages
@@ -122,6 +123,17 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
                [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); })
           .first;
   rename_to_right_side(labels);
+  return labels;
+}
+
+/// Structures as 1, 2, ..., which have the palette's clearest colours.
+Volume<int32_t> numbered_for_drawing(Volume<int32_t> labels) {
+  for (int32_t& label : labels.voxels)
+    for (size_t i = 0; i < demo_structures().size(); ++i)
+      if (label == demo_structures()[i].right_id) {
+        label = static_cast<int32_t>(i + 1);
+        break;
+      }
   return labels;
 }
 
@@ -158,8 +170,10 @@ void run(const Options& options) {
                     {"mirrored_training_labels", scores_json(mirror_scores)},
                     {"training_s", training_s}};
   write_file_atomically(path("scores.json"), scores.dump(2) + "\n");
-  const std::vector<OverlayRow> rows{{"MEDSEGMAMBA", &predicted}, {"ATLAS (AAL)", &brain.right_labels}};
-  write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(brain.right_labels));
+  const Volume<int32_t> drawn = numbered_for_drawing(predicted);
+  const Volume<int32_t> atlas = numbered_for_drawing(brain.right_labels);
+  const std::vector<OverlayRow> rows{{"MEDSEGMAMBA", &drawn}, {"ATLAS (AAL)", &atlas}};
+  write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(atlas));
 
   std::printf(
       "%s\nTraining took %s, everything %s. Written to %s/:\n"
