@@ -85,8 +85,7 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   result.tolerance_mm = options.tolerance_mm;
   result.missing = pairing.missing;
   result.extra = pairing.extra;
-  if (options.metrics.empty())
-    for (const Metric& metric : metrics()) result.metrics.push_back(&metric);
+  if (options.metrics.empty()) result.metrics = usual_metrics();
   for (const std::string& name : options.metrics) result.metrics.push_back(&metric_by_name(name));
 
   std::mutex report;  // guards progress, warnings and `done`
@@ -96,7 +95,8 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   };
   const auto count = int64_t(pairing.pairs.size());
   const int at_once = int(std::clamp<int64_t>(options.threads, 1, std::max<int64_t>(1, count)));
-  const ScoreOptions how{result.metrics, options.tolerance_mm, std::max(1, options.threads / at_once)};
+  const ScoreOptions how{result.metrics, options.tolerance_mm, options.connectivity,
+                         std::max(1, options.threads / at_once)};
   std::vector<Scored> scored(pairing.pairs.size());
   int64_t done = 0;
   for_each_index(count, at_once, [&](int64_t c) {

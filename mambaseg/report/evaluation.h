@@ -14,10 +14,11 @@ namespace mambaseg {
 
 struct EvaluationOptions {
   LabelTable labels;                 ///< score these; empty: every label that occurs
-  std::vector<std::string> metrics;  ///< names; empty: all
+  std::vector<std::string> metrics;  ///< names; empty: usual_metrics()
   double tolerance_mm = 1;           ///< of the normalised surface Dice
   std::optional<int32_t>
       threshold;  ///< values above become label 1, others 0, in images that hold more than 0 and 1
+  Connectivity connectivity = Connectivity::corners;  ///< of lesions
   int threads = 1;
 };
 
