@@ -8,8 +8,8 @@ namespace mambaseg {
 
 namespace {
 
-/// Pairwise sum in numpy's order: quantiles compare running shares with a fraction, and a share that meets it exactly
-/// must do so here as well.
+/// Pairwise sum in numpy's order: quantiles compare running shares with a fraction, and a share that meets it
+/// exactly must do so here as well.
 double pairwise_sum(const double* values, size_t count) {
   if (count < 8) return std::accumulate(values, values + count, 0.0);
   if (count > 128) {
@@ -21,7 +21,8 @@ double pairwise_sum(const double* values, size_t count) {
   size_t at = 8;
   for (; at + 8 <= count; at += 8)
     for (size_t l = 0; l < 8; ++l) lane[l] += values[at + l];
-  const double sum = ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+  const double sum =
+      ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
   return std::accumulate(values + at, values + count, sum);
 }
 

@@ -25,7 +25,8 @@ Metric hd_metric() {
           Basis::surface,
           [](const LabelComparison& label) {
             const auto& [forth, back] = label.surface;
-            if (forth.empty() || back.empty()) return (forth.empty() ? back : forth).empty() ? std::nan("") : HUGE_VAL;
+            if (forth.empty() || back.empty())
+              return (forth.empty() ? back : forth).empty() ? std::nan("") : HUGE_VAL;
             return std::max(forth.back(), back.back());
           }};
 }

@@ -174,6 +174,7 @@ Picture render(const Scene& scene, const Volume<int32_t>* labels, Plane plane, i
     }
   const int size = scene.style.pixels >= 240 ? 2 : 1;
   const int64_t w = kLetterWidth * size, h = kLetterHeight * size;
+  if (!scene.style.letters) return picture;
   const auto letter = [&](const char* text, int64_t x, int64_t y) {
     for (const auto& [dx, dy] : {std::pair{-1, -1}, {1, -1}, {-1, 1}, {1, 1}})
       write_letters(picture, text, x + dx, y + dy, size, {0, 0, 0});

@@ -34,7 +34,8 @@ std::array<double, 2> bootstrap_mean(std::span<const double> values, const Boots
 
   // Bias: where the estimate lies among the resamples. Acceleration: skewness of the jackknife means.
   const auto count = double(options.resamples);
-  const double share = std::clamp((double(below) + 0.5 * double(level)) / count, 0.5 / count, 1 - 0.5 / count);
+  const double share =
+      std::clamp((double(below) + 0.5 * double(level)) / count, 0.5 / count, 1 - 0.5 / count);
   const double bias = normal_quantile(share);
   double squares = 0, cubes = 0;
   for (const double v : values) {

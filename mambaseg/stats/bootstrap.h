@@ -12,9 +12,9 @@ struct BootstrapOptions {
   uint64_t seed = 0;
 };
 
-/// Confidence interval of the mean by the bias-corrected and accelerated bootstrap (Efron 1987, "Better bootstrap
-/// confidence intervals"), repeatable for a seed. Both NaN for fewer than two values; the value twice when all are
-/// equal.
+/// Confidence interval of the mean by the bias-corrected and accelerated bootstrap (Efron 1987, "Better
+/// bootstrap confidence intervals"), repeatable for a seed. Both NaN for fewer than two values; the value
+/// twice when all are equal.
 std::array<double, 2> bootstrap_mean(std::span<const double> values, const BootstrapOptions& options = {});
 
 }  // namespace mambaseg

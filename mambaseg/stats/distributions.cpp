@@ -1,19 +1,22 @@
 #include "mambaseg/stats/distributions.h"
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <numbers>
 
 namespace mambaseg {
 namespace {
 
-/// Regularised incomplete beta function I_x(a, b) by its continued fraction (Lentz; Abramowitz and Stegun 26.5.8).
+/// Regularised incomplete beta function I_x(a, b) by its continued fraction (Lentz; Abramowitz and
+/// Stegun 26.5.8).
 double incomplete_beta(double a, double b, double x) {
   if (x <= 0) return 0;
   if (x >= 1) return 1;
   if (x > (a + 1) / (a + b + 2)) return 1 - incomplete_beta(b, a, 1 - x);
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) +
-                                b * std::log1p(-x)) / a;
+  const double front =
+      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x)) /
+      a;
   constexpr double kTiny = 1e-300;
   double c = 1, d = 1 - (a + b) * x / (a + 1);
   if (std::abs(d) < kTiny) d = kTiny;

@@ -117,8 +117,10 @@ double normal_p(const std::vector<double>& ranked, int64_t count, int64_t ranked
 
 }  // namespace
 
-WilcoxonResult wilcoxon(std::span<const double> x, std::span<const double> y, const WilcoxonOptions& options) {
-  require(x.size() == y.size(), "Wilcoxon test: expected pairs, got ", x.size(), " and ", y.size(), " values");
+WilcoxonResult wilcoxon(std::span<const double> x, std::span<const double> y,
+                        const WilcoxonOptions& options) {
+  require(x.size() == y.size(), "Wilcoxon test: expected pairs, got ", x.size(), " and ", y.size(),
+          " values");
   std::vector<double> differences;
   int64_t zeros = 0;
   for (size_t i = 0; i < x.size(); ++i) {
@@ -129,7 +131,8 @@ WilcoxonResult wilcoxon(std::span<const double> x, std::span<const double> y, co
   }
   NullDistribution distribution = options.distribution;
   if (distribution == NullDistribution::automatic)
-    distribution = int64_t(differences.size()) <= kExactPairs ? NullDistribution::exact : NullDistribution::normal;
+    distribution =
+        int64_t(differences.size()) <= kExactPairs ? NullDistribution::exact : NullDistribution::normal;
   if (distribution == NullDistribution::exact && zeros > 0) distribution = NullDistribution::normal;
   if (options.zeros == ZeroMethod::wilcox) std::erase(differences, 0.0);
   const auto count = int64_t(differences.size());
@@ -168,7 +171,8 @@ WilcoxonResult wilcoxon(std::span<const double> x, std::span<const double> y, co
     case NullDistribution::exact:
       result.p = exact_p(count, result.w_plus, options.alternative);
       break;
-    case NullDistribution::permutation:  // half of the ranks of zeros is a constant: only the others change sides
+    case NullDistribution::permutation:  // half of the ranks of zeros is a constant: only the others change
+                                         // sides
       result.p = permutation_p(signed_ranks, free_w_plus, options.alternative);
       break;
     default:

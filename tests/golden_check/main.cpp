@@ -30,7 +30,7 @@ const GoldenCheck* find_check(const std::string& official_class) {
 #ifdef MAMBASEG_GOLDEN_pipeline
       pipeline_checks(),
 #endif
-      medsegmamba_checks(), vmunet_checks()};
+      medsegmamba_checks(), vmunet_checks(), metric_checks(), stat_checks()};
   for (const auto& list : lists)
     for (const GoldenCheck& check : list)
       if (official_class == check.official_class) return &check;

@@ -65,7 +65,8 @@ TEST(Wilcoxon, ExactEqualsPermutationWithoutTies) {
   }
   for (const auto alternative : {Alternative::two_sided, Alternative::greater, Alternative::less}) {
     const double exact = wilcoxon(x, y, {ZeroMethod::wilcox, NullDistribution::exact, alternative}).p;
-    EXPECT_NEAR(exact, wilcoxon(x, y, {ZeroMethod::wilcox, NullDistribution::permutation, alternative}).p, 1e-13);
+    EXPECT_NEAR(exact, wilcoxon(x, y, {ZeroMethod::wilcox, NullDistribution::permutation, alternative}).p,
+                1e-13);
     EXPECT_EQ(exact, wilcoxon(x, y, {ZeroMethod::wilcox, NullDistribution::automatic, alternative}).p);
     EXPECT_NEAR(exact, wilcoxon(x, y, {ZeroMethod::wilcox, NullDistribution::normal, alternative}).p, 0.01);
   }
