@@ -35,7 +35,7 @@ double incomplete_beta(double a, double b, double x) {
       step = c * d;
       value *= step;
     }
-    if (std::abs(step - 1) < 1e-16) break;
+    if (std::abs(step - 1) < 1e-15) break;
   }
   return front * value;
 }

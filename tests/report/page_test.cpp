@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <regex>
 #include <set>
 
 #include "mambaseg/core/error.h"
@@ -27,13 +26,16 @@ size_t count_of(const std::string& text, const std::string& piece) {
 
 /// Every tag that is opened is closed, in order.
 void expect_well_formed(const std::string& html) {
-  static const std::regex tag(R"(<(/?)([a-zA-Z0-9]+)[^>]*?(/?)>)");
-  static const std::set<std::string> alone{"meta", "img", "br"};
+  static const std::set<std::string> alone{"!DOCTYPE", "meta", "img", "br"};
   std::vector<std::string> open;
-  for (std::sregex_iterator at(html.begin(), html.end(), tag), end; at != end; ++at) {
-    const std::string name = (*at)[2];
-    if (alone.count(name) || (*at)[3].length()) continue;
-    if ((*at)[1].length() == 0) {
+  for (size_t at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1)) {
+    const size_t end = html.find('>', at);
+    ASSERT_NE(end, std::string::npos);
+    const bool closing = html[at + 1] == '/';
+    const size_t begin = at + (closing ? 2 : 1);
+    const std::string name = html.substr(begin, html.find_first_of(" >/", begin) - begin);
+    if (alone.count(name) || html[end - 1] == '/') continue;
+    if (!closing) {
       open.push_back(name);
       continue;
     }
@@ -85,7 +87,8 @@ TEST_F(Page, HoldsTablesPlotsAndPicturesAndNothingFromElsewhere) {
   EXPECT_EQ(count_of(html, "http"), 0u);
   EXPECT_GT(count_of(html, "class=\"box\""), 3u);
   EXPECT_EQ(count_of(html, "class=\"plot\""), 1u);  // only the first structure has two volumes
-  EXPECT_EQ(count_of(html, "nan"), 0u);
+  content.pictures.clear();                         // base64 may hold any letters
+  EXPECT_EQ(count_of(evaluation_page(evaluation, content, {}), "nan"), 0u);
   EXPECT_NE(html.find("a&amp;b"), std::string::npos);
   EXPECT_NE(html.find("no missed one"), std::string::npos);
 }

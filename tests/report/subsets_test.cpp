@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "mambaseg/core/error.h"
 #include "mambaseg/report/files.h"
 #include "tests/io/temporary_folder.h"
@@ -83,7 +85,7 @@ TEST(Files, CasesAndVolumesAsText) {
   EXPECT_NE(stats.find("# ColHeaders Index SegId NVoxels Volume_mm3 StructName\n"), std::string::npos);
   EXPECT_NE(stats.find("  1     1      2005       1002.5  left-lesion\n"), std::string::npos) << stats;
   EXPECT_EQ(short_number(0.25), "0.25");
-  EXPECT_EQ(short_number(1.0 / 0), "");
+  EXPECT_EQ(short_number(HUGE_VAL), "");
 }
 
 }  // namespace
