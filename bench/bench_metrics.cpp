@@ -38,7 +38,7 @@ Volume<int32_t> brain_like(int64_t size, double shift) {
   std::vector<double> weight;
   for (int l = 0; l < kLabels; ++l) {
     seeds.push_back({random.uniform(-0.6, 0.6), random.uniform(-0.7, 0.7), random.uniform(-0.6, 0.6)});
-    weight.push_back(random.uniform(0.6, 1.6));
+    weight.push_back(random.uniform(0.8, 1.25));
   }
   const double half = double(size) / 2;
   for (int64_t k = 0; k < size; ++k)
