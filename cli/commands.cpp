@@ -8,6 +8,7 @@ void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
 void declare_predict(CLI::App& command);
+void declare_compare(CLI::App& command);
 void declare_prepare(CLI::App& command);
 void declare_train(CLI::App& command);
 
@@ -21,6 +22,7 @@ const std::vector<Command>& commands() {
       {"train", "Train a network by a recipe", declare_train},
       {"predict", "Segment images with a trained model", declare_predict},
       {"evaluate", "Score predictions against references", declare_evaluate},
+      {"compare", "Test sets of predictions against each other", declare_compare},
   };
   return list;
 }

@@ -1,68 +1,74 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
-#include <thread>
 
 #include "cli/commands.h"
+#include "cli/scoring.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
-#include "mambaseg/report/summary.h"
+#include "mambaseg/report/runs.h"
+#include "mambaseg/report/write_report.h"
 
 namespace mambaseg {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct Arguments {
-  std::string reference, prediction, report, labels;
-  std::vector<std::string> metrics;
-  double tolerance_mm = 1;
-  int32_t threshold = -1;
-  int threads = 0;
-  bool allow_missing = false;
+  std::string reference;
+  std::vector<std::string> predictions;
+  Scoring scoring;
+  ReportOptions report;
 };
 
-/// The command as typed, for the report.
 std::string command_line(const Arguments& a) {
-  std::string line = concat("mambaseg evaluate -r ", a.reference, " -p ", a.prediction, " -o ", a.report);
-  if (!a.labels.empty()) line += " --labels " + a.labels;
-  for (const std::string& name : a.metrics) line += " --metric " + name;
-  if (a.tolerance_mm != 1) line += concat(" --tolerance-mm ", a.tolerance_mm);
-  if (a.threshold >= 0) line += concat(" --threshold ", a.threshold);
-  if (a.allow_missing) line += " --allow-missing";
+  std::string line = "mambaseg evaluate -r " + a.reference;
+  for (const std::string& prediction : a.predictions) line += " -p " + prediction;
+  line += " -o " + a.report.path + a.scoring.as_typed();
+  if (!a.report.images.empty()) line += " --images " + a.report.images;
+  for (const double cut : a.report.strata_cm3) line += concat(" --strata-cm3 ", cut);
+  if (!a.report.participants.empty())
+    line += concat(" --participants ", a.report.participants, " --group-by ", a.report.group_by);
   return line;
 }
 
-void write_summary(const std::string& report, const Evaluation& evaluation, const Origin& origin) {
-  namespace fs = std::filesystem;
-  std::string path = report;
-  if (fs::path(report).extension() != ".json") {
-    std::error_code code;
-    fs::create_directories(report, code);
-    require(!code, report, ": cannot be made: ", code.message());
-    path = (fs::path(report) / "summary.json").string();
+/// The last part of a path that is not empty: "run1" of "out/run1/".
+std::string last_name(const std::string& path) {
+  const fs::path p(path);
+  return p.filename().empty() ? p.parent_path().filename().string() : p.filename().string();
+}
+
+/// Several predictions: each with a report of its own, and what they have in common.
+void run_splits(const Arguments& a, const Origin& origin) {
+  std::vector<Method> runs;
+  Scoring scoring = a.scoring;
+  scoring.allow_missing = true;  // a split predicts its own test cases
+  for (const std::string& prediction : a.predictions) {
+    for (const Method& run : runs)
+      if (run.name == last_name(prediction))
+        throw UsageError(concat("two predictions are called ", run.name, ", rename one folder"));
+    runs.push_back({last_name(prediction), scoring.evaluate_folders(a.reference, prediction)});
+    ReportOptions report = a.report;
+    report.path = (fs::path(a.report.path) / runs.back().name).string();
+    write_report(runs.back().evaluation, scoring.options(), report, origin, warnings_to_stderr());
   }
-  write_file_atomically(path, summary_json(evaluation, origin).dump(2) + "\n");
+  write_file_atomically((fs::path(a.report.path) / "runs.json").string(),
+                        runs_json(runs, origin.command, origin.version).dump(2) + "\n");
+  std::cout << runs_table(runs, a.scoring.shown());
 }
 
 void run(const Arguments& a) {
-  const Pairing pairing = pair_cases(a.reference, a.prediction);
-  const Warn warn = warnings_to_stderr();
-  require(pairing.missing.empty() || a.allow_missing, pairing.missing.size(), " of ",
-          pairing.missing.size() + pairing.pairs.size(),
-          " references have no prediction: ", name_list(pairing.missing),
-          " (--allow-missing scores the others)");
-  if (!pairing.missing.empty()) warn(concat("references without prediction: ", name_list(pairing.missing)));
-  if (!pairing.extra.empty()) warn(concat("predictions without reference: ", name_list(pairing.extra)));
-  EvaluationOptions options;
-  if (!a.labels.empty()) options.labels = read_label_table(a.labels);
-  options.metrics = a.metrics;
-  options.tolerance_mm = a.tolerance_mm;
-  if (a.threshold >= 0) options.threshold = a.threshold;
-  options.threads = a.threads > 0 ? a.threads : std::max(1, int(std::thread::hardware_concurrency()));
-  const Evaluation evaluation = evaluate(pairing, options, progress_bar(), warn);
-  write_summary(a.report, evaluation, {command_line(a), MAMBASEG_VERSION});
-  std::cout << text_table(evaluation,
-                          a.metrics.empty() ? std::vector<std::string>{"Dice", "VS", "ASSD"} : a.metrics);
+  const Origin origin{command_line(a), MAMBASEG_VERSION};
+  if (a.report.participants.empty() != a.report.group_by.empty())
+    throw UsageError("--participants and --group-by belong together");
+  if (a.predictions.size() > 1) {
+    run_splits(a, origin);
+    return;
+  }
+  const Evaluation evaluation = a.scoring.evaluate_folders(a.reference, a.predictions.front());
+  write_report(evaluation, a.scoring.options(), a.report, origin, warnings_to_stderr());
+  std::cout << text_table(evaluation, a.scoring.shown());
 }
 
 }  // namespace
@@ -72,27 +78,25 @@ void declare_evaluate(CLI::App& command) {
   command.add_option("-r,--reference", a->reference, "Reference labels: a file, or a folder of files")
       ->required();
   command
-      .add_option("-p,--prediction", a->prediction,
-                  "Predicted labels: a file, or a folder with files of the same names")
+      .add_option(
+          "-p,--prediction", a->predictions,
+          "Predicted labels: a file, or a folder with files of the same names; several are repeated runs")
       ->required();
   command
-      .add_option("-o,--output", a->report, "Folder for the report, or a .json file for the summary alone")
+      .add_option("-o,--output", a->report.path,
+                  "Folder for the report, or a .json file for the summary alone")
       ->required();
-  command.add_option(
-      "--labels", a->labels,
-      "Names of the labels, and which to score: .csv or .txt with number and name, dataset.json, a recipe");
-  command.add_option("--metric", a->metrics,
-                     "Metric to compute and show; may be given several times (default: all)");
-  command.add_option("--tolerance-mm", a->tolerance_mm, "Tolerance of the normalised surface Dice, mm")
-      ->check(CLI::NonNegativeNumber);
+  a->scoring.declare(command);
   command
-      .add_option("--threshold", a->threshold,
-                  "Voxels above this value are the one label (masks stored as 0 and 255)")
-      ->check(CLI::NonNegativeNumber);
-  command.add_option("--threads", a->threads, "Threads to use; 0 means all cores")
-      ->check(CLI::NonNegativeNumber);
-  command.add_flag("--allow-missing", a->allow_missing,
-                   "Score what is there when references have no prediction");
+      .add_option("--images", a->report.images,
+                  "Folder of the images, for pictures of the worst and best cases")
+      ->check(CLI::ExistingDirectory);
+  command.add_option("--pictures", a->report.pictures, "How many worst and how many best cases to show");
+  command.add_option("--strata-cm3", a->report.strata_cm3,
+                     "Cuts of the reference volume in cm3, for example 10 50");
+  command.add_option("--participants", a->report.participants,
+                     "Table (.tsv, .csv) whose first column names the cases");
+  command.add_option("--group-by", a->report.group_by, "Column of that table, for example site");
   command.callback([a] { run(*a); });
 }
 

@@ -4,97 +4,11 @@
 #include <cmath>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/metrics/gather.h"
 #include "mambaseg/metrics/parallel.h"
-#include "mambaseg/metrics/surface.h"
 
 namespace mambaseg {
 namespace {
-
-/// Voxel counts and surfaces of all labels in some planes of a case.
-struct Slab {
-  std::vector<Counts> counts;
-  std::vector<std::vector<GridPoint>> reference_surface, prediction_surface;
-};
-
-/// Everything of a case that is gathered before the labels are looked at one by one.
-struct Gathered {
-  std::vector<Counts> counts;
-  std::vector<Slab> slabs;
-
-  std::vector<GridPoint> surface(std::vector<std::vector<GridPoint>> Slab::*which, size_t slot) const {
-    std::vector<GridPoint> points;
-    for (const Slab& slab : slabs)
-      points.insert(points.end(), (slab.*which)[slot].begin(), (slab.*which)[slot].end());
-    return points;
-  }
-};
-
-std::vector<Counts> count_voxels(const Volume<int32_t>& reference, const Volume<int32_t>& prediction,
-                                 std::span<const int32_t> labels, int64_t k_begin, int64_t k_end) {
-  std::vector<Counts> counts(labels.size());
-  LabelSlots reference_slots(labels), prediction_slots(labels);
-  const int64_t area = reference.geometry.size[0] * reference.geometry.size[1];
-  for (int64_t v = k_begin * area; v < k_end * area; ++v) {
-    const int32_t r = reference.voxels[size_t(v)], p = prediction.voxels[size_t(v)];
-    if (r == 0 && p == 0) continue;
-    const int64_t r_slot = reference_slots.slot(r), p_slot = prediction_slots.slot(p);
-    if (r == p) {
-      if (r_slot >= 0) ++counts[size_t(r_slot)].tp;
-      continue;
-    }
-    if (r_slot >= 0) ++counts[size_t(r_slot)].fn;
-    if (p_slot >= 0) ++counts[size_t(p_slot)].fp;
-  }
-  return counts;
-}
-
-Gathered gather(const Volume<int32_t>& reference, const Volume<int32_t>& prediction,
-                std::span<const int32_t> labels, bool surfaces, int threads) {
-  const int64_t planes = reference.geometry.size[2];
-  const int64_t slab_count = std::min<int64_t>(planes, 4 * std::max(1, threads));
-  Gathered all;
-  all.slabs.resize(size_t(slab_count));
-  for_each_index(slab_count, threads, [&](int64_t s) {
-    const int64_t begin = planes * s / slab_count, end = planes * (s + 1) / slab_count;
-    Slab& slab = all.slabs[size_t(s)];
-    slab.counts = count_voxels(reference, prediction, labels, begin, end);
-    if (!surfaces) return;
-    slab.reference_surface = surface_voxels(reference, labels, begin, end);
-    slab.prediction_surface = surface_voxels(prediction, labels, begin, end);
-  });
-  all.counts.resize(labels.size());
-  for (const Slab& slab : all.slabs)
-    for (size_t l = 0; l < labels.size(); ++l) {
-      all.counts[l].tp += slab.counts[l].tp;
-      all.counts[l].fp += slab.counts[l].fp;
-      all.counts[l].fn += slab.counts[l].fn;
-    }
-  for (Counts& c : all.counts) c.tn = reference.geometry.voxel_count() - c.tp - c.fp - c.fn;
-  return all;
-}
-
-LabelComparison comparison_of(const Gathered& all, size_t slot, const Geometry& geometry, bool surfaces,
-                              double tolerance_mm) {
-  LabelComparison label;
-  label.counts = all.counts[slot];
-  label.tolerance_mm = tolerance_mm;
-  label.voxel_volume_mm3 = geometry.voxel_volume_mm3();
-  const Vector3 spacing = geometry.spacing_mm();
-  double squared = 0;
-  for (int axis = 0; axis < 3; ++axis)
-    squared += std::pow(double(geometry.size[axis] - 1) * spacing[axis], 2);
-  label.diagonal_mm = std::sqrt(squared);
-  if (surfaces) {
-    const auto reference = all.surface(&Slab::reference_surface, slot);
-    const auto prediction = all.surface(&Slab::prediction_surface, slot);
-    auto& [forth, back] = label.surface;
-    forth = nearest_distances(reference, prediction, spacing);
-    back = nearest_distances(prediction, reference, spacing);
-    std::sort(forth.begin(), forth.end());
-    std::sort(back.begin(), back.end());
-  }
-  return label;
-}
 
 /// How far the corner voxels of one grid lie from those of the other at most.
 double largest_shift_mm(const Geometry& a, const Geometry& b) {
@@ -139,13 +53,15 @@ std::vector<int32_t> labels_in(const Volume<int32_t>& image) {
 std::vector<LabelScores> compare_labels(const Volume<int32_t>& reference, const Volume<int32_t>& prediction,
                                         std::span<const int32_t> labels, const ScoreOptions& options) {
   require_comparable(reference.geometry, prediction.geometry);
-  const bool surfaces = std::any_of(options.metrics.begin(), options.metrics.end(),
-                                    [](const Metric* metric) { return metric->needs_surface; });
-  const Gathered all = gather(reference, prediction, labels, surfaces, options.threads);
+  const auto needed = [&](Basis basis) {
+    return std::any_of(options.metrics.begin(), options.metrics.end(),
+                       [basis](const Metric* metric) { return metric->basis == basis; });
+  };
+  const Wanted wanted{needed(Basis::surface), needed(Basis::surfels), needed(Basis::lesions)};
+  const GatheredCase gathered(reference, prediction, labels, wanted, options.connectivity, options.threads);
   std::vector<LabelScores> scores(labels.size());
   for_each_index(int64_t(labels.size()), options.threads, [&](int64_t l) {
-    const LabelComparison label =
-        comparison_of(all, size_t(l), reference.geometry, surfaces, options.tolerance_mm);
+    const LabelComparison label = gathered.comparison(size_t(l), options.tolerance_mm);
     LabelScores& out = scores[size_t(l)];
     out.label = labels[size_t(l)];
     out.presence = label.presence();
@@ -156,11 +72,10 @@ std::vector<LabelScores> compare_labels(const Volume<int32_t>& reference, const 
 }
 
 LabelComparison compare_label(const Volume<int32_t>& reference, const Volume<int32_t>& prediction,
-                              int32_t label, double tolerance_mm) {
+                              int32_t label, double tolerance_mm, Connectivity connectivity) {
   require_comparable(reference.geometry, prediction.geometry);
   const std::vector<int32_t> labels{label};
-  return comparison_of(gather(reference, prediction, labels, true, 1), 0, reference.geometry, true,
-                       tolerance_mm);
+  return GatheredCase(reference, prediction, labels, {}, connectivity, 1).comparison(0, tolerance_mm);
 }
 
 }  // namespace mambaseg

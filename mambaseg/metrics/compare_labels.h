@@ -22,6 +22,7 @@ struct LabelScores {
 struct ScoreOptions {
   std::vector<const Metric*> metrics;  ///< what to compute; work that none of them needs is not done
   double tolerance_mm = 1;             ///< of the normalised surface Dice
+  Connectivity connectivity = Connectivity::corners;  ///< of lesions
   int threads = 1;
 };
 
@@ -36,7 +37,8 @@ std::vector<LabelScores> compare_labels(const Volume<int32_t>& reference, const 
 
 /// As above for one label, with what the metrics are computed from.
 LabelComparison compare_label(const Volume<int32_t>& reference, const Volume<int32_t>& prediction,
-                              int32_t label, double tolerance_mm = 1);
+                              int32_t label, double tolerance_mm = 1,
+                              Connectivity connectivity = Connectivity::corners);
 
 /// Throws Error saying what differs unless the two grids may be compared voxel by voxel.
 void require_comparable(const Geometry& reference, const Geometry& prediction);

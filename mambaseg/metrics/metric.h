@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mambaseg/core/geometry.h"
+#include "mambaseg/metrics/components.h"
 
 namespace mambaseg {
 
@@ -30,10 +30,19 @@ struct SurfaceDistances {
   std::vector<double> prediction_to_reference;
 };
 
+/// Distances of surface elements, ascending, and the area that each stands for.
+struct WeightedDistances {
+  std::vector<double> distance_mm;
+  std::vector<double> area;
+};
+
 /// All that the metrics of one label in one case are computed from.
 struct LabelComparison {
   Counts counts;
-  SurfaceDistances surface;  ///< between voxel centres of surface voxels (surface.h)
+  SurfaceDistances surface;                           ///< between voxel centres of surface voxels (surface.h)
+  WeightedDistances surfels_reference_to_prediction;  ///< between marching cubes (surfels.h)
+  WeightedDistances surfels_prediction_to_reference;
+  LesionCounts lesions;
   double voxel_volume_mm3 = 1;
   double diagonal_mm = 0;   ///< between the centres of opposite corner voxels of the image
   double tolerance_mm = 1;  ///< of the normalised surface Dice
@@ -47,6 +56,9 @@ enum class Kind {
   measure,   ///< a volume or a count: has no worst value
 };
 
+/// What a metric reads of LabelComparison beside the counts; what no metric asks for is not computed.
+enum class Basis { counts, surface, surfels, lesions };
+
 /// One metric. `formula` is NaN or infinite where the definition divides by nothing; score() knows what that
 /// means.
 struct Metric {
@@ -54,12 +66,16 @@ struct Metric {
   std::string unit;        ///< "mm", "mm3", "" for none
   std::string definition;  ///< one line
   Kind kind = Kind::score;
-  bool needs_surface = false;  ///< reads LabelComparison::surface
+  Basis basis = Basis::counts;
   double (*formula)(const LabelComparison&) = nullptr;
 };
 
 /// Every metric (metrics.cpp), in the order of the tables.
 std::span<const Metric> metrics();
+
+/// The metrics that are computed when nobody says which: one definition of each idea, without the variants of
+/// other packages.
+std::vector<const Metric*> usual_metrics();
 
 /// The metric of that name. Throws UsageError with the nearest name.
 const Metric& metric_by_name(const std::string& name);

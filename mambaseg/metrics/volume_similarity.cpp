@@ -7,7 +7,12 @@
 namespace mambaseg {
 
 Metric volume_similarity_metric() {
-  return {"VS", "", "1 - |FN - FP| / (2 TP + FP + FN)", Kind::score, false, [](const LabelComparison& label) {
+  return {"VS",
+          "",
+          "1 - |FN - FP| / (2 TP + FP + FN)",
+          Kind::score,
+          Basis::counts,
+          [](const LabelComparison& label) {
             const Counts& c = label.counts;
             return 1.0 - double(std::abs(c.fn - c.fp)) / double(2 * c.tp + c.fp + c.fn);
           }};

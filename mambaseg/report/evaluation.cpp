@@ -1,23 +1,33 @@
 #include "mambaseg/report/evaluation.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
 #include <mutex>
 #include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/picture.h"
 #include "mambaseg/metrics/parallel.h"
 
 namespace mambaseg {
 namespace {
 
-Volume<int32_t> load(const std::string& path, const EvaluationOptions& options, const Warn& warn) {
-  Volume<int32_t> labels = read_labels(path, warn);
-  const bool mask =
-      std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
-  if (options.threshold && !mask)
-    for (int32_t& value : labels.voxels) value = value > *options.threshold;
-  options.labels.merge(labels);
+/// A grey picture, or a coloured one whose colours are all grey; one pixel is one mm.
+Volume<int32_t> read_mask_picture(const std::string& path) {
+  const Picture picture = read_picture(path);
+  Geometry geometry;
+  geometry.size = {picture.width, picture.height, 1};
+  Volume<int32_t> labels(geometry);
+  const int colours = picture.channels >= 3 ? 3 : 1;
+  for (size_t pixel = 0; pixel < labels.voxels.size(); ++pixel) {
+    const uint8_t* values = &picture.values[pixel * size_t(picture.channels)];
+    for (int c = 1; c < colours; ++c)
+      require(values[c] == values[0], path, ": expected a grey mask, this picture is coloured");
+    labels.voxels[pixel] = values[0];
+  }
   return labels;
 }
 
@@ -32,17 +42,24 @@ struct Scored {
   std::vector<int32_t> found;
   std::vector<LabelScores> labels;
   int64_t voxels = 0;
+  double voxel_volume_mm3 = 1;
 };
 
 Scored score_case(const CasePair& files, const EvaluationOptions& options, const ScoreOptions& how,
                   const Warn& warn) {
-  const Volume<int32_t> reference = load(files.reference, options, warn);
-  const Volume<int32_t> prediction = load(files.prediction, options, warn);
+  const Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
+  Volume<int32_t> prediction = read_scored_labels(files.prediction, options, warn);
+  if (options.resample && !same_grid(reference.geometry, prediction.geometry)) {
+    if (warn)
+      warn(concat("case ", files.name, ": prediction resampled from ", describe(prediction.geometry)));
+    prediction = resampled_labels(prediction, reference.geometry);
+  }
   const auto in_reference = with_context(files.reference, [&] { return labels_in(reference); });
   const auto in_prediction = with_context(files.prediction, [&] { return labels_in(prediction); });
   Scored scored;
   scored.found = joined(in_reference, in_prediction);
   scored.voxels = reference.geometry.voxel_count();
+  scored.voxel_volume_mm3 = reference.geometry.voxel_volume_mm3();
   const std::vector<int32_t> wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
   scored.labels = with_context(concat("case ", files.name),
                                [&] { return compare_labels(reference, prediction, wanted, how); });
@@ -59,6 +76,43 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 }
 
 }  // namespace
+
+Volume<int32_t> resampled_labels(const Volume<int32_t>& labels, const Geometry& grid) {
+  Volume<int32_t> out(grid);
+  const Affine to_voxel = compose(labels.geometry.voxel_to_ras_mm.inverse(), grid.voxel_to_ras_mm);
+  size_t voxel = 0;
+  for (int64_t k = 0; k < grid.size[2]; ++k)
+    for (int64_t j = 0; j < grid.size[1]; ++j)
+      for (int64_t i = 0; i < grid.size[0]; ++i, ++voxel) {
+        const Vector3 at = to_voxel({double(i), double(j), double(k)});
+        Index3 near{};
+        bool inside = true;
+        for (int axis = 0; axis < 3; ++axis) {
+          near[axis] = std::llround(at[axis]);
+          inside = inside && near[axis] >= 0 && near[axis] < labels.geometry.size[axis];
+        }
+        if (inside) out.voxels[voxel] = labels.at(near[0], near[1], near[2]);
+      }
+  return out;
+}
+
+bool is_picture_name(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  std::transform(ending.begin(), ending.end(), ending.begin(),
+                 [](unsigned char c) { return char(std::tolower(c)); });
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp";
+}
+
+Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
+                                   const Warn& warn) {
+  Volume<int32_t> labels = is_picture_name(path) ? read_mask_picture(path) : read_labels(path, warn);
+  const bool mask =
+      std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
+  if (options.threshold && !mask)
+    for (int32_t& value : labels.voxels) value = value > *options.threshold;
+  options.labels.merge(labels);
+  return labels;
+}
 
 std::vector<double> Evaluation::values(size_t metric, size_t label) const {
   std::vector<double> defined;
@@ -85,8 +139,7 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   result.tolerance_mm = options.tolerance_mm;
   result.missing = pairing.missing;
   result.extra = pairing.extra;
-  if (options.metrics.empty())
-    for (const Metric& metric : metrics()) result.metrics.push_back(&metric);
+  if (options.metrics.empty()) result.metrics = usual_metrics();
   for (const std::string& name : options.metrics) result.metrics.push_back(&metric_by_name(name));
 
   std::mutex report;  // guards progress, warnings and `done`
@@ -96,7 +149,8 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   };
   const auto count = int64_t(pairing.pairs.size());
   const int at_once = int(std::clamp<int64_t>(options.threads, 1, std::max<int64_t>(1, count)));
-  const ScoreOptions how{result.metrics, options.tolerance_mm, std::max(1, options.threads / at_once)};
+  const ScoreOptions how{result.metrics, options.tolerance_mm, options.connectivity,
+                         std::max(1, options.threads / at_once)};
   std::vector<Scored> scored(pairing.pairs.size());
   int64_t done = 0;
   for_each_index(count, at_once, [&](int64_t c) {
@@ -121,7 +175,7 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
                 name_list(unnamed, 12)));
 
   for (size_t c = 0; c < scored.size(); ++c) {
-    CaseScores one{pairing.pairs[c], {}};
+    CaseScores one{pairing.pairs[c], scored[c].voxel_volume_mm3, {}};
     auto next = scored[c].labels.begin();
     for (const LabelEntry& entry : result.labels) {
       const bool here = next != scored[c].labels.end() && next->label == entry.id;

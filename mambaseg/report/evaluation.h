@@ -14,16 +14,30 @@ namespace mambaseg {
 
 struct EvaluationOptions {
   LabelTable labels;                 ///< score these; empty: every label that occurs
-  std::vector<std::string> metrics;  ///< names; empty: all
+  std::vector<std::string> metrics;  ///< names; empty: usual_metrics()
   double tolerance_mm = 1;           ///< of the normalised surface Dice
   std::optional<int32_t>
       threshold;  ///< values above become label 1, others 0, in images that hold more than 0 and 1
+  Connectivity connectivity = Connectivity::corners;  ///< of lesions
+  bool resample = false;  ///< bring a prediction on another grid to that of the reference (nearest voxel)
   int threads = 1;
 };
+
+/// Labels on another grid by the nearest voxel in mm; 0 outside.
+Volume<int32_t> resampled_labels(const Volume<int32_t>& labels, const Geometry& grid);
+
+/// True for PNG, JPEG and BMP: 2-D pictures, scored in pixels whatever resolution their header claims.
+bool is_picture_name(const std::string& path);
+
+/// Labels of a file as they are scored: read, thresholded and merged as `options` say.
+/// Pictures may have several channels when these are equal.
+Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
+                                   const Warn& warn = {});
 
 /// The scores of a case, one entry for each of Evaluation::labels in the same order.
 struct CaseScores {
   CasePair files;
+  double voxel_volume_mm3 = 1;
   std::vector<LabelScores> labels;
 };
 

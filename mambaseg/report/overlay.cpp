@@ -174,10 +174,16 @@ Picture render(const Scene& scene, const Volume<int32_t>* labels, Plane plane, i
     }
   const int size = scene.style.pixels >= 240 ? 2 : 1;
   const int64_t w = kLetterWidth * size, h = kLetterHeight * size;
-  write_letters(picture, view.left, 2, (picture.height - h) / 2, size, kLetters);
-  write_letters(picture, view.right, picture.width - w, (picture.height - h) / 2, size, kLetters);
-  write_letters(picture, view.top, (picture.width - w) / 2, 2, size, kLetters);
-  write_letters(picture, view.bottom, (picture.width - w) / 2, picture.height - h, size, kLetters);
+  if (!scene.style.letters) return picture;
+  const auto letter = [&](const char* text, int64_t x, int64_t y) {
+    for (const auto& [dx, dy] : {std::pair{-1, -1}, {1, -1}, {-1, 1}, {1, 1}})
+      write_letters(picture, text, x + dx, y + dy, size, {0, 0, 0});
+    write_letters(picture, text, x, y, size, kLetters);
+  };
+  letter(view.left, 2, (picture.height - h) / 2);
+  letter(view.right, picture.width - w, (picture.height - h) / 2);
+  letter(view.top, (picture.width - w) / 2, 2);
+  letter(view.bottom, (picture.width - w) / 2, picture.height - h);
   return picture;
 }
 

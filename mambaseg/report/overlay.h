@@ -28,6 +28,7 @@ struct OverlayStyle {
   double window_low = 0.5;     ///< percentile of the non-zero voxels shown black
   double window_high = 99.5;   ///< percentile shown white
   int64_t pixels = 320;        ///< longest edge of one plane
+  bool letters = true;         ///< R L A P S I at the edges
   bool crop = true;            ///< leave out the dark border around the head
 };
 

@@ -53,7 +53,7 @@ Colour from_hue(double hue_turns, double value) {
 Palette::Palette(std::span<const int32_t> labels)
     : freesurfer_(!labels.empty() && labels.back() >= 10 &&
                   std::all_of(labels.begin(), labels.end(),
-                              [](int32_t l) { return freesurfer_entry(l) != nullptr; })) {}
+                              [](int32_t l) { return l >= 1000 || freesurfer_entry(l) != nullptr; })) {}
 
 Colour Palette::colour(int32_t label) const {
   if (freesurfer_)

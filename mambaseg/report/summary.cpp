@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "mambaseg/report/text_table.h"
+
 namespace mambaseg {
 namespace {
 
@@ -59,27 +61,6 @@ std::string mean_and_sd(const Description& d) {
   const char* both = std::abs(d.mean) < 100 ? "%.4f ± %.4f" : "%.1f ± %.1f";
   const char* alone = std::abs(d.mean) < 100 ? "%.4f" : "%.1f";
   return std::isfinite(d.sd) ? formatted(both, d.mean, d.sd) : formatted(alone, d.mean);
-}
-
-/// Columns of a terminal, not bytes.
-size_t width(const std::string& utf8) {
-  return size_t(std::count_if(utf8.begin(), utf8.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
-std::string aligned(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows)
-    for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], width(row[c]));
-  std::string text;
-  for (const auto& row : rows) {
-    for (size_t c = 0; c < row.size(); ++c) {
-      const std::string gap(widths[c] - width(row[c]), ' ');
-      text += (c ? "  " : "") + (c == 0 ? row[c] + gap : gap + row[c]);  // names left, figures right
-    }
-    while (!text.empty() && text.back() == ' ') text.pop_back();
-    text += '\n';
-  }
-  return text;
 }
 
 }  // namespace
@@ -149,7 +130,7 @@ std::string text_table(const Evaluation& evaluation, const std::vector<std::stri
   }
   rows.push_back({"mean over structures", "", "", ""});
   for (const size_t m : shown) rows.back().push_back(mean_and_sd(evaluation.over_labels(m)));
-  return aligned(rows);
+  return aligned_table(rows);
 }
 
 }  // namespace mambaseg

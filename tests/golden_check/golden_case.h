@@ -71,5 +71,7 @@ std::span<const GoldenCheck> scan_checks();
 std::span<const GoldenCheck> medsegmamba_checks();
 std::span<const GoldenCheck> pipeline_checks();
 std::span<const GoldenCheck> vmunet_checks();
+std::span<const GoldenCheck> metric_checks();
+std::span<const GoldenCheck> stat_checks();
 
 }  // namespace mambaseg

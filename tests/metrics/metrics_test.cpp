@@ -43,8 +43,8 @@ TEST(EveryMetric, IdenticalMasksAreBestAndAShiftIsWorse) {
     const double best = metric.kind == Kind::score ? 1 : 0;
     EXPECT_NEAR(value(metric, ball(geometry), ball(geometry)), best, 1e-12) << metric.name;
     const double shifted = value(metric, ball(geometry), ball(geometry, 3));
-    if (metric.name == "VS") {
-      EXPECT_EQ(shifted, 1);  // the same volume at another place
+    if (metric.name == "VS" || metric.basis == Basis::lesions) {
+      EXPECT_EQ(shifted, 1);  // the same volume at another place, and touched
     } else if (metric.kind == Kind::score) {
       EXPECT_LT(shifted, 1) << metric.name;
     } else {
@@ -99,7 +99,7 @@ TEST(EveryMetric, IsWithinItsRangeOnNoise) {
 }
 
 TEST(Metrics,
-     WorkedExample) {  // two rows of pixels: reference 4 long, prediction 2 long and one pixel to the right
+     WorkedExample) {  // reference 4 long, prediction 2 long
   const Geometry geometry = grid({8, 1, 1}, {2, 1, 1});
   Volume<int32_t> reference(geometry), prediction(geometry);
   for (int i = 1; i < 5; ++i) reference.at(i, 0, 0) = 3;
@@ -111,6 +111,26 @@ TEST(Metrics,
   // surface voxels 1, 4 and 4, 5: distances 6, 0 and 0, 2 mm
   EXPECT_NEAR(named("ASSD"), 2, 1e-12);
   EXPECT_NEAR(named("ASSD_medpy"), 2, 1e-12);
+  EXPECT_NEAR(named("ASD_reference"), 3, 1e-12);
+  EXPECT_NEAR(named("ASD_prediction"), 1, 1e-12);
+  EXPECT_NEAR(named("IoU"), 1.0 / 5, 1e-15);
+  EXPECT_NEAR(named("precision"), 1.0 / 2, 1e-15);
+  EXPECT_NEAR(named("recall"), 1.0 / 4, 1e-15);
+  EXPECT_NEAR(named("specificity"), 3.0 / 4, 1e-15);
+  EXPECT_NEAR(named("F2"), 5.0 / (5 + 12 + 1), 1e-15);
+  EXPECT_NEAR(named("HD"), 6, 1e-12);
+  EXPECT_NEAR(named("HD95"), 2 + 0.85 * 4, 1e-12);  // of 0, 0, 2, 6
+  EXPECT_NEAR(named("HD95_monai"), 0.95 * 6, 1e-12);
+  EXPECT_NEAR(named("NSD_monai"), 2.0 / 4, 1e-12);
+  // ends between voxels at 0.5, 4.5 and 3.5, 5.5: distances 6, 2 and 2, 2 mm
+  EXPECT_NEAR(named("HD_deepmind"), 6, 1e-12);
+  EXPECT_NEAR(named("NSD"), 0, 1e-12);
+  EXPECT_NEAR(named("ASD_reference_deepmind"), 4, 1e-12);
+  EXPECT_NEAR(named("volume_reference"), 8, 1e-12);
+  EXPECT_NEAR(named("volume_difference"), -4, 1e-12);
+  EXPECT_NEAR(named("relative_volume_difference"), -0.5, 1e-12);
+  EXPECT_EQ(named("lesion_F1"), 1);
+  EXPECT_EQ(named("lesions_false"), 0);
 }
 
 TEST(Metrics, UnknownNameSuggestsTheNearest) {

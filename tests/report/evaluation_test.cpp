@@ -108,6 +108,24 @@ TEST_F(Set, ErrorsNameTheCase) {
   EXPECT_NE(message([&] { evaluate(pairs(), {}); }).find("b.nii.gz"), std::string::npos);
 }
 
+TEST_F(Set, ResamplesOnlyWhenAsked) {
+  Geometry fine = grid({32, 26, 18}, {0.5, 0.5, 1});
+  fine.voxel_to_ras_mm.offset = {-0.25, -0.25, -0.5};
+  Volume<int32_t> doubled(fine);
+  const Volume<int32_t> a = read_labels(folder / "p/a.nii.gz");
+  for (int64_t k = 0; k < 18; ++k)
+    for (int64_t j = 0; j < 26; ++j)
+      for (int64_t i = 0; i < 32; ++i) doubled.at(i, j, k) = a.at(i / 2, j / 2, k / 2);
+  write_labels(folder / "p/b.nii.gz", doubled);
+  EXPECT_THROW(evaluate(pairs(), {}), Error);
+  EvaluationOptions options;
+  options.resample = true;
+  std::string warned;
+  const Evaluation e = evaluate(pairs(), options, {}, [&](const std::string& line) { warned += line; });
+  EXPECT_EQ(e.cases[1].labels[0].values[0], 1);  // the reference of b is a
+  EXPECT_NE(warned.find("case b"), std::string::npos);
+}
+
 TEST_F(Set, NothingLabelledIsAnError) {
   const Pairing one{{{"x", folder / "empty.nii", folder / "empty.nii"}}, {}, {}};
   write_labels(folder / "empty.nii", Volume<int32_t>(geometry));
