@@ -1,5 +1,7 @@
 // Volumes of the label. Their differences are signed: positive when the prediction is larger. They are what a
 // Bland-Altman analysis is made of.
+#include <limits>
+
 #include "mambaseg/metrics/metric.h"
 
 namespace mambaseg {
@@ -41,6 +43,7 @@ Metric relative_volume_difference_metric() {
           Basis::counts,
           [](const LabelComparison& label) {
             const Counts& c = label.counts;
+            if (c.reference() == 0) return std::numeric_limits<double>::quiet_NaN();
             return double(c.prediction() - c.reference()) / double(c.reference());
           }};
 }
