@@ -23,7 +23,8 @@ std::vector<std::string> golden_files(const std::string& folder, const std::stri
 }
 
 const GoldenCheck* find_check(const std::string& official_class) {
-  const std::span<const GoldenCheck> lists[] = {scan_checks(), pipeline_checks(), medsegmamba_checks(),
+  const std::span<const GoldenCheck> lists[] = {scan_checks(),        pipeline_checks(), mamba_checks(),
+                                                medsegmamba_checks(), nnunet_checks(),   umamba_checks(),
                                                 vmunet_checks()};
   for (const auto& list : lists)
     for (const GoldenCheck& check : list)
