@@ -1,9 +1,13 @@
 #include "mambaseg/nets/attention_unet.h"
 #include "mambaseg/nets/ce_net.h"
 #include "mambaseg/nets/hym_unet.h"
+#include "mambaseg/nets/lbmnet.h"
 #include "mambaseg/nets/medsegmamba.h"
 #include "mambaseg/nets/network.h"
+#include "mambaseg/nets/plain_unet.h"
+#include "mambaseg/nets/resenc_unet.h"
 #include "mambaseg/nets/segmambabot.h"
+#include "mambaseg/nets/umamba.h"
 #include "mambaseg/nets/unet.h"
 #include "mambaseg/nets/unet_cbam.h"
 #include "mambaseg/nets/unet_mamba.h"
@@ -14,8 +18,10 @@ namespace mambaseg {
 
 const std::vector<NetworkEntry>& networks() {
   static const std::vector<NetworkEntry> list{
-      medsegmamba_entry(), segmambabot_entry(), hym_unet_entry(),   vm_unet_entry(),        unet_entry(),
-      unet_se_entry(),     unet_cbam_entry(),   unet_mamba_entry(), attention_unet_entry(), ce_net_entry()};
+      medsegmamba_entry(), segmambabot_entry(), lbmnet_entry(),         lbmnet_b_entry(),
+      umamba_bot_entry(),  umamba_enc_entry(),  plain_unet_entry(),     resenc_unet_entry(),
+      hym_unet_entry(),    vm_unet_entry(),     unet_entry(),           unet_se_entry(),
+      unet_cbam_entry(),   unet_mamba_entry(),  attention_unet_entry(), ce_net_entry()};
   return list;
 }
 

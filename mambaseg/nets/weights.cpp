@@ -53,6 +53,19 @@ const SS3D* owner_of_walk_table(const torch::nn::Module& module, const std::stri
   return mixer != nullptr && mixer->has_walk_table() ? mixer : nullptr;
 }
 
+/// The name that a tensor has here, where the official state_dict of a network in nnU-Net's frame repeats it:
+/// its decoder also holds the encoder, its convolution blocks also list their parts as all_modules.
+std::string without_repetition(std::string name) {
+  const std::string mirrored = "decoder.encoder.", parts = "all_modules.";
+  if (name.rfind(mirrored, 0) == 0) name.erase(0, mirrored.size() - std::string("encoder.").size());
+  const size_t found = name.find(parts);
+  if (found == std::string::npos) return name;
+  const size_t index = found + parts.size(), rest = name.find('.', index);
+  if (rest == std::string::npos) return name;
+  return name.substr(0, found) + (name.substr(index, rest - index) == "0" ? "conv" : "norm") +
+         name.substr(rest);
+}
+
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -80,7 +93,11 @@ void load_weights(torch::nn::Module& module, const Weights& weights) {
   }
   for (const auto& [name, tensor] : weights) {
     if (own.count(name) != 0) continue;
-    if (const SS3D* mixer = owner_of_walk_table(module, name)) {
+    if (const auto original = weights.find(without_repetition(name));
+        original != weights.end() && own.count(original->first)) {
+      require(torch::equal(original->second, tensor), name, " differs from ", original->first,
+              ", which it repeats in the official code");
+    } else if (const SS3D* mixer = owner_of_walk_table(module, name)) {
       with_context(name, [&] { mixer->check_walk_table(tensor, ends_with(name, "_inv")); });
     } else {
       misfits.extra.push_back(name);

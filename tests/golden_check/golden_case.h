@@ -68,10 +68,13 @@ class GoldenComparison {
 };
 
 std::span<const GoldenCheck> scan_checks();
+std::span<const GoldenCheck> mamba_checks();
 std::span<const GoldenCheck> medsegmamba_checks();
+std::span<const GoldenCheck> nnunet_checks();
 std::span<const GoldenCheck> pipeline_checks();
 std::span<const GoldenCheck> vmunet_checks();
 std::span<const GoldenCheck> metric_checks();
 std::span<const GoldenCheck> stat_checks();
+std::span<const GoldenCheck> umamba_checks();
 
 }  // namespace mambaseg

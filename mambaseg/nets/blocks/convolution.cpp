@@ -1,0 +1,101 @@
+#include "mambaseg/nets/blocks/convolution.h"
+
+#include "mambaseg/core/error.h"
+
+namespace mambaseg {
+namespace {
+
+constexpr double kSlope = 0.01;
+
+/// In place; `bias` may be undefined.
+void start(torch::Tensor& weight, torch::Tensor& bias) {
+  torch::NoGradGuard no_grad;
+  torch::nn::init::kaiming_normal_(weight, kSlope, torch::kFanIn, torch::kLeakyReLU);
+  if (bias.defined()) bias.zero_();
+}
+
+std::vector<int64_t> weight_sizes(int64_t first, int64_t second, const Extent& kernel) {
+  std::vector<int64_t> sizes{first, second};
+  sizes.insert(sizes.end(), kernel.begin(), kernel.end());
+  return sizes;
+}
+
+}  // namespace
+
+Convolution::Convolution(const ConvolutionSettings& s)
+    : settings_(s), ones_(s.kernel.size(), 1), zeros_(s.kernel.size(), 0) {
+  for (const int64_t edge : s.kernel) {
+    if (edge % 2 == 0) throw UsageError(concat("network: kernel edges must be odd, not ", edge));
+    padding_.push_back(edge / 2);
+  }
+  if (settings_.stride.empty()) settings_.stride = ones_;
+  weight = register_parameter("weight", torch::empty(weight_sizes(s.out, s.in / s.groups, s.kernel)));
+  if (s.bias) bias = register_parameter("bias", torch::empty({s.out}));
+  start(weight, bias);
+}
+
+torch::Tensor Convolution::forward(const torch::Tensor& x) {
+  return torch::convolution(x, weight, bias, settings_.stride, padding_, ones_, false, zeros_,
+                            settings_.groups);
+}
+
+std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in, int64_t out, bool bias) {
+  ConvolutionSettings settings{in, out, Extent(static_cast<size_t>(dimension), 1), {}};
+  settings.bias = bias;
+  return std::make_shared<Convolution>(settings);
+}
+
+std::shared_ptr<Convolution> depthwise_convolution(int64_t dimension, int64_t channels, int64_t edge) {
+  return std::make_shared<Convolution>(
+      ConvolutionSettings{channels, channels, Extent(static_cast<size_t>(dimension), edge), {}, channels});
+}
+
+TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Extent& stride, bool with_bias)
+    : stride_(stride), ones_(stride.size(), 1), zeros_(stride.size(), 0) {
+  weight = register_parameter("weight", torch::empty(weight_sizes(in, out, stride)));
+  if (with_bias) bias = register_parameter("bias", torch::empty({out}));
+  start(weight, bias);
+}
+
+torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
+  return torch::convolution(x, weight, bias, stride_, zeros_, ones_, true, zeros_, 1);
+}
+
+InstanceNorm::InstanceNorm(int64_t channels)
+    : weight(register_parameter("weight", torch::ones({channels}))),
+      bias(register_parameter("bias", torch::zeros({channels}))) {}
+
+torch::Tensor InstanceNorm::forward(const torch::Tensor& x) {
+  return torch::instance_norm(x, weight, bias, {}, {}, true, 0.1, 1e-5,
+                              at::globalContext().userEnabledCuDNN());
+}
+
+BatchNorm::BatchNorm(int64_t channels)
+    : weight(register_parameter("weight", torch::ones({channels}))),
+      bias(register_parameter("bias", torch::zeros({channels}))),
+      running_mean(register_buffer("running_mean", torch::zeros({channels}))),
+      running_var(register_buffer("running_var", torch::ones({channels}))),
+      num_batches_tracked(register_buffer("num_batches_tracked", torch::zeros({}, torch::kLong))) {}
+
+torch::Tensor BatchNorm::forward(const torch::Tensor& x) {
+  if (is_training()) num_batches_tracked.add_(1);
+  return torch::batch_norm(x, weight, bias, running_mean, running_var, is_training(), 0.1, 1e-5,
+                           at::globalContext().userEnabledCuDNN());
+}
+
+torch::Tensor leaky(const torch::Tensor& x) { return torch::leaky_relu(x, kSlope); }
+
+torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
+  std::vector<int64_t> sizes = x.sizes().slice(2).vec();
+  for (size_t axis = 0; axis < sizes.size(); ++axis) sizes[axis] *= factor[axis];
+  return sizes.size() == 2 ? torch::upsample_nearest2d(x, sizes) : torch::upsample_nearest3d(x, sizes);
+}
+
+torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor) {
+  std::vector<int64_t> sizes = x.sizes().slice(2).vec();
+  for (int64_t& size : sizes) size *= factor;
+  return sizes.size() == 2 ? torch::upsample_bilinear2d(x, sizes, false)
+                           : torch::upsample_trilinear3d(x, sizes, false);
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,124 @@
+#pragma once
+
+#include "mambaseg/config/config.h"
+#include "mambaseg/nets/blocks/convolution.h"
+
+/// What the networks that live in nnU-Net share (plain and residual-encoder U-Net, U-Mamba): their shape and
+/// the blocks of dynamic-network-architectures (Isensee et al.), module names included.
+namespace mambaseg {
+
+/// Scales, widths and blocks of a U-Net as an nnU-Net plan states them. The defaults are the plan of a 128^3
+/// patch.
+struct UNetShape {
+  int64_t dimension = 3;
+  int64_t in_channels = 1;
+  int64_t classes = 2;
+  std::vector<int64_t> features{32, 64, 128, 256, 320, 320};
+  std::vector<Extent> kernels;
+  std::vector<Extent> strides;
+  bool deep_supervision = true;
+
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("dims", dimension, "spatial dimensions, 2 or 3", between(2, 3));
+    visit("in_channels", in_channels, "image channels", at_least(1));
+    visit("classes", classes, "classes, background included", at_least(2));
+    visit("features", features, "channels of each stage, full resolution first", at_least(1));
+    visit("kernels", kernels,
+          "kernel edges of each stage, one list an axis order as the image; empty: 3 everywhere",
+          at_least(1));
+    visit("strides", strides, "downsampling into each stage along each axis; empty: 1, then 2 everywhere",
+          at_least(1));
+    visit("deep_supervision", deep_supervision, "scores of the coarser scales too while training");
+  }
+
+  int64_t stages() const { return static_cast<int64_t>(features.size()); }
+  Extent kernel(int64_t stage) const;
+  Extent stride(int64_t stage) const;
+  /// Least size every axis must be a multiple of: all strides of the axis that is halved most.
+  int64_t size_multiple() const;
+  /// UsageError unless there are two stages at least and the lists fit the stages and the dimension.
+  void check() const;
+};
+
+/// `given` brought to `count` numbers: one number stands for all. UsageError naming `what` when the length
+/// does not fit.
+std::vector<int64_t> per_stage(const std::vector<int64_t>& given, int64_t count, const char* what);
+
+/// Convolution, instance norm, leaky ReLU; the last is optional. Prefixes "conv" and "norm".
+class ConvNormAct : public torch::nn::Module {
+ public:
+  ConvNormAct(const ConvolutionSettings& convolution, bool activation = true);
+  torch::Tensor forward(const torch::Tensor& x);
+
+ private:
+  std::shared_ptr<Convolution> conv_;
+  std::shared_ptr<InstanceNorm> norm_;
+  bool activation_;
+};
+
+/// `count` ConvNormAct, the first with the stride. Prefixes "convs.0", "convs.1", ...
+class ConvStack : public torch::nn::Module {
+ public:
+  ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride);
+  torch::Tensor forward(const torch::Tensor& x);
+
+ private:
+  std::vector<std::shared_ptr<ConvNormAct>> convs_;
+};
+
+/// Squeeze and excitation with biases, a sixteenth of the channels in the middle, rounded to eights. The mean
+/// runs over the first two spatial axes only, also in 3-D, as the official code has it. Prefixes "fc1",
+/// "fc2".
+class SqueezeExcite : public torch::nn::Module {
+ public:
+  SqueezeExcite(int64_t dimension, int64_t channels);
+  torch::Tensor forward(const torch::Tensor& x);
+
+ private:
+  std::shared_ptr<Convolution> fc1_, fc2_;
+};
+
+/// BasicBlockD (ResNet-D, He et al. 2019): two convolutions with norm, the sum with the (average-pooled,
+/// projected) input, leaky ReLU. Prefixes "conv1", "conv2", "squeeze_excitation", "skip.0" or "skip.1"
+/// (behind the pooling).
+class BasicBlockD : public torch::nn::Module {
+ public:
+  BasicBlockD(int64_t in, int64_t out, const Extent& kernel, const Extent& stride,
+              bool squeeze_excitation = false);
+  torch::Tensor forward(const torch::Tensor& x);
+  /// The sum starts as the skip alone: scale of the norm before it 0.
+  void silence();
+
+ private:
+  Extent stride_;
+  bool strided_;
+  std::shared_ptr<ConvNormAct> conv1_, conv2_, projection_;
+  std::shared_ptr<SqueezeExcite> squeeze_excitation_;
+};
+
+/// Decoder of nnU-Net's U-Nets: transposed convolution, skip beside it, convolutions, 1x1 convolution to
+/// scores, at every stage. Prefixes "stages", "transpconvs", "seg_layers", coarsest stage first.
+class NnunetDecoder : public torch::nn::Module {
+ public:
+  NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions);
+  /// skips: output of each encoder stage, full resolution first -> scores, full resolution first; all scales
+  /// or the first.
+  std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& skips, bool all_scales);
+
+ private:
+  std::vector<std::shared_ptr<TransposedConvolution>> transpconvs_;
+  std::vector<std::shared_ptr<ConvStack>> stages_;
+  std::vector<std::shared_ptr<Convolution>> seg_layers_;
+};
+
+/// Registers `parts` under name.0, name.1, ... of `owner`.
+template <class Module>
+void register_list(torch::nn::Module& owner, const std::string& name,
+                   const std::vector<std::shared_ptr<Module>>& parts) {
+  torch::nn::ModuleList list;
+  for (const auto& part : parts) list->push_back(std::static_pointer_cast<torch::nn::Module>(part));
+  owner.register_module(name, list);
+}
+
+}  // namespace mambaseg

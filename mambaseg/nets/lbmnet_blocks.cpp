@@ -1,0 +1,192 @@
+#include "mambaseg/nets/lbmnet_blocks.h"
+
+#include <algorithm>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/nets/blocks/nnunet.h"
+
+namespace mambaseg {
+namespace {
+
+namespace nn = torch::nn;
+
+constexpr int64_t kSpatialAttentionKernel = 7;
+
+std::shared_ptr<Convolution> dense_convolution(int64_t dimension, int64_t in, int64_t out, int64_t edge) {
+  return std::make_shared<Convolution>(
+      ConvolutionSettings{in, out, Extent(static_cast<size_t>(dimension), edge), {}});
+}
+
+int64_t squeezed(int64_t channels) { return std::max<int64_t>(1, channels / 16); }
+
+torch::Tensor phi(const torch::Tensor& x, const std::string& name) {
+  if (name == "gelu") return torch::gelu(x);
+  return name == "silu" ? torch::silu(x) : torch::sigmoid(x);
+}
+
+}  // namespace
+
+LscBlock::LscBlock(int64_t dimension, int64_t channels, const LscSettings& s) {
+  if (s.kernels.empty()) {
+    for (int64_t i = 0; i < s.residual_convolutions; ++i) {
+      dense_.push_back(dense_convolution(dimension, channels, channels, 3));
+      dense_norm_.push_back(std::make_shared<BatchNorm>(channels));
+    }
+    register_list(*this, "dense", dense_);
+    register_list(*this, "dense_norm", dense_norm_);
+    return;
+  }
+  for (const int64_t edge : s.kernels) {
+    if (pointwise_.empty() || !s.shared_pointwise)
+      pointwise_.push_back(pointwise_convolution(dimension, channels, channels));
+    depthwise_.push_back(depthwise_convolution(dimension, channels, edge));
+  }
+  register_list(*this, "pointwise", pointwise_);
+  register_list(*this, "depthwise", depthwise_);
+  if (s.refinement != "none")
+    refine_ = register_module("refine", s.refinement == "dense"
+                                            ? dense_convolution(dimension, channels, channels, 3)
+                                            : depthwise_convolution(dimension, channels, 3));
+  merge_ = register_module("merge", pointwise_convolution(dimension, channels, channels));
+  norm_ = register_module("norm", std::make_shared<BatchNorm>(channels));
+}
+
+torch::Tensor LscBlock::branches(const torch::Tensor& x) {
+  torch::Tensor sum, shared;
+  for (size_t i = 0; i < depthwise_.size(); ++i) {
+    if (i < pointwise_.size()) shared = pointwise_[i]->forward(x);
+    const torch::Tensor y = depthwise_[i]->forward(shared);
+    sum = sum.defined() ? sum + y : y;
+  }
+  return sum;
+}
+
+torch::Tensor LscBlock::forward(const torch::Tensor& x) {
+  if (depthwise_.empty()) {
+    torch::Tensor y = x;
+    for (size_t i = 0; i < dense_.size(); ++i) {
+      y = dense_norm_[i]->forward(dense_[i]->forward(y));
+      if (i + 1 < dense_.size()) y = leaky(y);
+    }
+    return x + y;
+  }
+  torch::Tensor y = leaky(branches(x));
+  if (refine_) y = leaky(refine_->forward(y));
+  return x + norm_->forward(merge_->forward(y));
+}
+
+ChannelGate::ChannelGate(int64_t channels, int64_t hidden)
+    : squeeze_(register_module("squeeze", nn::Linear(nn::LinearOptions(channels, hidden).bias(false)))),
+      excite_(register_module("excite", nn::Linear(nn::LinearOptions(hidden, channels).bias(false)))) {}
+
+torch::Tensor ChannelGate::forward(const torch::Tensor& x) {
+  const torch::Tensor gate = torch::sigmoid(
+      excite_->forward(torch::relu(squeeze_->forward(x.flatten(2).mean({2}, /*keepdim=*/false)))));
+  std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
+  sizes[0] = x.size(0);
+  sizes[1] = x.size(1);
+  return gate.view(sizes);
+}
+
+BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : settings_(s) {
+  if (s.spatial) {
+    attention_ = register_module("attention", s.attention_convolution == "dense"
+                                                  ? dense_convolution(dimension, channels, channels, 3)
+                                                  : depthwise_convolution(dimension, channels, 3));
+    channel_gate_ =
+        register_module("channel_gate", std::make_shared<ChannelGate>(channels, squeezed(channels)));
+    detail_ = register_module("detail", depthwise_convolution(dimension, channels, 3));
+    value_ = register_module("value", pointwise_convolution(dimension, channels, channels));
+    gate_ = register_module("gate", pointwise_convolution(dimension, channels, channels));
+    mix_ = register_module("mix", depthwise_convolution(dimension, channels, 7));
+  }
+  directions_ = s.scan == "none" ? 0 : s.scan == "one_way" ? 1 : s.scan == "two_way" ? 2 : 4;
+  if (directions_ == 0) return;
+  if (s.norm) norm_ = register_module("norm", nn::LayerNorm(nn::LayerNormOptions({channels})));
+  MambaSettings mamba;
+  mamba.width = channels;
+  mamba.states = s.states;
+  mamba.conv_kernel = s.conv_kernel;
+  mamba.expand = s.expand;
+  for (int64_t i = 0; i < (s.shared_weights ? 1 : directions_); ++i)
+    mambas_.push_back(std::make_shared<Mamba>(mamba));
+  register_list(*this, "mamba", mambas_);
+  join_ = register_module("join", nn::Linear(directions_ * channels, channels));
+}
+
+torch::Tensor BscBlock::spatial(const torch::Tensor& x) {
+  const torch::Tensor e = channel_gate_->forward(attention_->forward(x)) * detail_->forward(x);
+  return x + mix_->forward(value_->forward(e) * phi(gate_->forward(e), settings_.activation));
+}
+
+torch::Tensor BscBlock::sequential(const torch::Tensor& y) {
+  std::vector<torch::Tensor> results;
+  for (int64_t i = 0; i < directions_; ++i) {
+    // The third and fourth direction read the grid with its first two axes swapped.
+    const bool swapped = i >= 2;
+    const torch::Tensor grid = swapped ? y.transpose(2, 3) : y;
+    torch::Tensor tokens_BLC = grid.flatten(2).transpose(1, 2);
+    if (norm_) tokens_BLC = norm_->forward(tokens_BLC);
+    const auto& mamba = mambas_[mambas_.size() == 1 ? 0 : static_cast<size_t>(i)];
+    torch::Tensor read = mamba->forward(tokens_BLC, /*backwards=*/i % 2 == 1);
+    if (swapped) read = read.transpose(1, 2).reshape(grid.sizes()).transpose(2, 3).flatten(2).transpose(1, 2);
+    results.push_back(read);
+  }
+  return join_->forward(torch::cat(results, 2)).transpose(1, 2).reshape(y.sizes());
+}
+
+torch::Tensor BscBlock::forward(const torch::Tensor& x) {
+  const torch::Tensor y = settings_.spatial ? spatial(x) : x;
+  if (directions_ == 0) return y;
+  return sequential(y) + (settings_.residual == "input" ? x : y);
+}
+
+BagfBlock::BagfBlock(int64_t dimension, int64_t channels, const BagfSettings& s) : settings_(s) {
+  const auto pointwise = [&](const char* name, int64_t in, int64_t out) {
+    return register_module(name, pointwise_convolution(dimension, in, out));
+  };
+  const auto norm = [&](const char* name) {
+    return register_module(name, std::make_shared<BatchNorm>(channels));
+  };
+  if (!s.gate) {
+    out_ = pointwise("out", 2 * channels, channels);
+    return;
+  }
+  encoder_align_ = pointwise("encoder_align", channels, channels);
+  encoder_norm_ = norm("encoder_norm");
+  decoder_align_ = pointwise("decoder_align", channels, channels);
+  decoder_norm_ = norm("decoder_norm");
+  if (s.encoder_residual) {
+    residual_depthwise_ =
+        register_module("residual_depthwise", depthwise_convolution(dimension, channels, 3));
+    residual_pointwise_ = pointwise("residual_pointwise", channels, channels);
+    residual_norm_ = norm("residual_norm");
+  }
+  if (s.encoder_attention) {
+    ConvolutionSettings attention{2, 1, Extent(static_cast<size_t>(dimension), kSpatialAttentionKernel), {}};
+    attention.bias = false;
+    attention_ = register_module("attention", std::make_shared<Convolution>(attention));
+  }
+  if (s.decoder_attention)
+    channel_gate_ =
+        register_module("channel_gate", std::make_shared<ChannelGate>(channels, squeezed(channels)));
+  gate_ = pointwise("gate", 2 * channels, s.gate_maps == "voxel" ? 2 : 2 * channels);
+  out_ = pointwise("out", channels, channels);
+}
+
+torch::Tensor BagfBlock::forward(const torch::Tensor& encoder, const torch::Tensor& decoder) {
+  if (!settings_.gate) return out_->forward(torch::cat({encoder, decoder}, 1));
+  torch::Tensor e = encoder_norm_->forward(encoder_align_->forward(encoder));
+  torch::Tensor d = decoder_norm_->forward(decoder_align_->forward(decoder));
+  if (residual_norm_)
+    e = e + residual_norm_->forward(residual_pointwise_->forward(residual_depthwise_->forward(e)));
+  if (attention_)
+    e = e * torch::sigmoid(attention_->forward(
+                torch::cat({e.mean({1}, /*keepdim=*/true), e.amax(1, /*keepdim=*/true)}, 1)));
+  if (channel_gate_) d = d * channel_gate_->forward(d);
+  const torch::Tensor maps = gate_->forward(torch::cat({e, d}, 1));
+  const torch::Tensor shares = torch::softmax(maps.unflatten(1, {2, maps.size(1) / 2}), 1);
+  return out_->forward(shares.select(1, 0) * e + shares.select(1, 1) * d);
+}
+
+}  // namespace mambaseg

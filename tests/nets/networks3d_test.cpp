@@ -1,0 +1,163 @@
+#include <gtest/gtest.h>
+
+#include "mambaseg/nets/blocks/mamba.h"
+#include "mambaseg/nets/blocks/nnunet.h"
+#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/weights.h"
+
+namespace mambaseg {
+namespace {
+
+std::shared_ptr<Network> made(const std::string& name, Json settings = Json::object()) {
+  settings["name"] = name;
+  return make_network(settings);
+}
+
+Json small(const std::string& name, const Json& changes = Json::object()) {
+  Json settings = find_network(name).small_settings();
+  settings.erase("_edge");
+  settings.update(changes);
+  return settings;
+}
+
+int64_t parameters(const std::string& name, const Json& settings = Json::object()) {
+  return parameter_count(*made(name, settings));
+}
+
+TEST(Mamba, BackwardsIsTheReversalOfTheReversedSequence) {
+  torch::manual_seed(2);
+  for (const int64_t length : {1, 2, 3, 9}) {
+    MambaSettings settings;
+    settings.width = 6;
+    settings.states = 3;
+    Mamba mamba(settings);
+    const torch::Tensor x = torch::randn({2, length, 6});
+    const torch::Tensor expected = mamba.forward(x.flip(1)).flip(1);
+    EXPECT_TRUE(torch::allclose(mamba.forward(x, true), expected, 1e-5, 1e-6)) << length;
+    if (length > 2) EXPECT_FALSE(torch::allclose(mamba.forward(x), expected, 1e-3, 1e-3)) << length;
+  }
+}
+
+TEST(Mamba, SeesNoLaterToken) {
+  torch::manual_seed(3);
+  MambaSettings settings;
+  settings.width = 4;
+  Mamba mamba(settings);
+  torch::Tensor x = torch::randn({1, 8, 4});
+  const torch::Tensor before = mamba.forward(x).narrow(1, 0, 5);
+  x.select(1, 5).add_(10);
+  EXPECT_TRUE(torch::equal(before, mamba.forward(x).narrow(1, 0, 5)));
+}
+
+// Counts of the official classes at full size.
+TEST(NnUNet, HasTheParametersOfTheOfficialClasses) {
+  EXPECT_EQ(parameters("plain_unet"), 31'195'594);
+  EXPECT_EQ(parameters("resenc_unet"), 102'349'770);
+}
+
+TEST(UMamba, HasTheParametersOfTheOfficialClasses) {
+  EXPECT_EQ(parameters("umamba_bot"), 42'120'394);
+  EXPECT_EQ(parameters("umamba_enc"), 42'750'922);
+  Json abdomen{{"classes", 14},
+               {"kernels", {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3}, {3, 3, 3}}},
+               {"strides", {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2}, {1, 2, 2}}}};
+  EXPECT_EQ(parameters("umamba_bot", abdomen), 41'945'158);
+  abdomen["patch"] = {40, 224, 192};
+  EXPECT_EQ(parameters("umamba_enc", abdomen), 42'842'798);
+  Json flat{{"dims", 2}, {"classes", 14}, {"features", {32, 64, 128, 256, 512, 512, 512}}};
+  EXPECT_EQ(parameters("umamba_bot", flat), 47'533'012);
+  flat["patch"] = {320, 320};
+  EXPECT_EQ(parameters("umamba_enc", flat), 47'015'538);
+}
+
+TEST(UMamba, WithoutMambaIsTheSameNetworkLessItsLayers) {
+  // norm 2 * 320, Mamba of width 320: 675,200.
+  EXPECT_EQ(parameters("umamba_bot") - parameters("umamba_bot", {{"mamba", false}}), 675'840);
+  EXPECT_EQ(parameters("umamba_enc") - parameters("umamba_enc", {{"mamba", false}}),
+            9'984 + 32'768 + 116'736 + 438'272 + 675'840 + 32'768);
+  for (const auto& parameter :
+       made("umamba_enc", small("umamba_enc", {{"mamba", false}}))->named_parameters())
+    EXPECT_EQ(parameter.key().find("mamba"), std::string::npos) << parameter.key();
+}
+
+TEST(UMamba, ChannelTokensRefuseAnotherPatch) {
+  const auto network = made("umamba_enc", small("umamba_enc", {{"patch", {8, 8, 4}}}));
+  EXPECT_EQ(network->forward(torch::randn({1, 1, 8, 8, 4}))[0].sizes(),
+            (std::vector<int64_t>{1, 3, 8, 8, 4}));
+  EXPECT_THROW(network->forward(torch::randn({1, 1, 8, 8, 8})), Error);
+}
+
+TEST(NnUNetFrame, ScoresOfAllScalesOnlyWhileTraining) {
+  for (const char* name : {"plain_unet", "resenc_unet", "umamba_bot", "lbmnet"}) {
+    const auto network = made(name, small(name));
+    const torch::Tensor x = torch::randn({2, 1, 8, 12, 4});
+    network->train();
+    const auto scores = network->forward(x);
+    ASSERT_EQ(scores.size(), 2u) << name;
+    EXPECT_EQ(scores[0].sizes(), (std::vector<int64_t>{2, 3, 8, 12, 4})) << name;
+    EXPECT_EQ(scores[1].sizes(), (std::vector<int64_t>{2, 3, 4, 6, 2})) << name;
+    network->eval();
+    EXPECT_EQ(network->forward(x).size(), 1u) << name;
+    EXPECT_EQ(made(name, small(name, {{"deep_supervision", false}}))->forward(x).size(), 1u) << name;
+  }
+}
+
+TEST(NnUNetFrame, WorksInTwoDimensions) {
+  for (const char* name : {"plain_unet", "resenc_unet", "umamba_bot", "umamba_enc", "lbmnet"}) {
+    const auto network = made(name, small(name, {{"dims", 2}, {"in_channels", 3}}));
+    EXPECT_EQ(network->forward(torch::randn({1, 3, 8, 12}))[0].sizes(), (std::vector<int64_t>{1, 3, 8, 12}))
+        << name;
+  }
+}
+
+TEST(NnUNetFrame, AnisotropicPlansKeepTheirGrid) {
+  const Json plan{{"kernels", {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}}},
+                  {"strides", {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}}}};
+  const auto network = made("plain_unet", small("plain_unet", plan));
+  EXPECT_EQ(network->size_multiple(), 4);
+  EXPECT_EQ(network->forward(torch::randn({1, 1, 3, 8, 4}))[0].sizes(),
+            (std::vector<int64_t>{1, 3, 3, 8, 4}));
+}
+
+TEST(NnUNetFrame, ListsThatDoNotFitAreRefused) {
+  EXPECT_THROW(made("plain_unet", {{"strides", {{1, 1, 1}, {2, 2, 2}}}}), UsageError);
+  EXPECT_THROW(made("plain_unet", small("plain_unet", {{"kernels", {{3, 3}, {3, 3}, {3, 3}}}})), UsageError);
+  EXPECT_THROW(made("plain_unet", {{"convolutions", {2, 2}}}), UsageError);
+  EXPECT_THROW(made("plain_unet", {{"features", {8}}}), UsageError);
+  EXPECT_THROW(made("plain_unet", small("plain_unet", {{"kernels", {{2, 2, 2}, {3, 3, 3}, {3, 3, 3}}}})),
+               UsageError);
+  EXPECT_THROW(made("umamba_enc", {{"patch", {64, 64}}}), UsageError);
+  EXPECT_THROW(made("umamba_enc", {{"patch", {16, 16, 16}}}), UsageError);
+  EXPECT_THROW(made("lbmnet", {{"blocks", {1, 2}}}), UsageError);
+  EXPECT_THROW(made("lbmnet", {{"lsc_kernels", Json::array()}}), UsageError);
+}
+
+TEST(Weights, RepeatedNamesOfOfficialFilesAreDroppedWhenEqual) {
+  const auto network = made("resenc_unet", small("resenc_unet"));
+  Weights weights;
+  for (const auto& [name, tensor] : weights_of(*network)) {
+    weights[name] = tensor.clone();
+    if (name.rfind("encoder.", 0) == 0) weights["decoder." + name] = tensor.clone();
+  }
+  const std::string original = "encoder.stem.convs.0.norm.weight",
+                    repeated = "decoder.encoder.stem.convs.0.all_modules.1.weight";
+  weights[repeated] = weights[original].clone();
+  EXPECT_NO_THROW(load_weights(*network, weights));
+  weights[repeated].add_(1);
+  EXPECT_THROW(load_weights(*network, weights), Error);
+  weights.erase(repeated);
+  weights["decoder.encoder.other"] = torch::zeros({1});
+  EXPECT_THROW(load_weights(*network, weights), Error);
+}
+
+TEST(SqueezeExcitation, KeepsTheLastAxisInThreeDimensions) {
+  torch::manual_seed(4);
+  SqueezeExcite gate(3, 5);
+  torch::Tensor x = torch::randn({1, 5, 2, 3, 4});
+  const torch::Tensor before = gate.forward(x).select(4, 0);
+  x.select(4, 3).add_(5);
+  EXPECT_TRUE(torch::equal(before, gate.forward(x).select(4, 0)));
+}
+
+}  // namespace
+}  // namespace mambaseg
