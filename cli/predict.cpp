@@ -9,6 +9,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/infer/cases.h"
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/atomic_file.h"
 
 namespace mambaseg {
 namespace {
@@ -45,16 +46,19 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
-void write(const std::string& path, const Volume<int32_t>& labels) {
+/// Makes the folder of an output, and finds out before the network runs whether a file can be written there.
+void prepare_output(const std::string& path) {
   if (const fs::path folder = fs::path(path).parent_path(); !folder.empty()) {
     std::error_code failed;
     fs::create_directories(folder, failed);
     require(!failed, folder.string(), ": cannot be made: ", failed.message());
   }
-  write_labels(path, labels);
+  check_writable(path);
 }
 
 void predict_case(const TwoStage& stages, const PredictionCase& one) {
+  prepare_output(one.output);
+  if (stages.has_second()) prepare_output(one.second_output);
   const Warn warn = warnings_to_stderr();
   const Warn warn_case = [&](const std::string& line) { warn(one.name + ": " + line); };
   const Warn note = [&](const std::string& line) {
@@ -64,9 +68,9 @@ void predict_case(const TwoStage& stages, const PredictionCase& one) {
   const CaseLabels labels = stages.run(read_image(one.input, warn_case), progress_bar(), warn_case, note);
   if (stages.has_second()) {
     Volume<int32_t> nothing(labels.first.geometry);
-    write(one.second_output, labels.second ? *labels.second : nothing);
+    write_labels(one.second_output, labels.second ? *labels.second : nothing);
   }
-  write(one.output, labels.first);
+  write_labels(one.output, labels.first);
 }
 
 void run(const Options& given) {

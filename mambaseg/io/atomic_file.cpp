@@ -75,26 +75,45 @@ class Temporary {
   fs::path path_;
 };
 
-}  // namespace
+fs::path folder_of(const fs::path& destination) {
+  return destination.has_parent_path() ? destination.parent_path() : fs::path(".");
+}
 
-void write_atomically(const std::string& path,
-                      const std::function<void(const std::string& temporary)>& write) {
+/// Where `path` leads, when a file may be put there.
+fs::path checked_destination(const std::string& path) {
   std::error_code failed;
   const fs::path destination = destination_of(path);
-  const fs::path folder = destination.has_parent_path() ? destination.parent_path() : fs::path(".");
   if (path.empty()) refuse("\"\"", "the file name is empty");
+  const fs::path folder = folder_of(destination);
   if (!fs::is_directory(folder, failed)) refuse(path, "there is no folder " + folder.string());
   if (fs::is_directory(destination, failed)) refuse(path, "it is a folder");
   if (fs::exists(destination, failed)) {
     if (!fs::is_regular_file(destination, failed)) refuse(path, "it is not a regular file");
     if (access(destination.c_str(), W_OK) != 0) refuse(path, std::strerror(errno));
   }
+  return destination;
+}
+
+}  // namespace
+
+void check_writable(const std::string& path) {
+  const fs::path destination = checked_destination(path);
+  try {
+    const Temporary temporary(temporary_beside(destination));
+  } catch (const Error& error) {
+    refuse(path, error.what());
+  }
+}
+
+void write_atomically(const std::string& path,
+                      const std::function<void(const std::string& temporary)>& write) {
+  const fs::path destination = checked_destination(path);
   try {
     Temporary temporary(temporary_beside(destination));
     write(temporary.path().string());
     flush_to_disk(temporary.path(), O_WRONLY);
     temporary.rename_to(destination);
-    flush_to_disk(folder, O_RDONLY);
+    flush_to_disk(folder_of(destination), O_RDONLY);
   } catch (const Error& error) {
     refuse(path, error.what());
   }

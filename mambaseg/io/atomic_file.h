@@ -10,7 +10,11 @@ namespace mambaseg {
 /// naming `path` and the cause (no such folder, no permission, disk full).
 void write_atomically(const std::string& path, const std::function<void(const std::string& temporary)>& write);
 
-/// The same for bytes in memory.
+/// Throws the Error that write_atomically(path) would throw before it writes: for work that takes long and should not
+/// find out at its end that its result has no place.
+void check_writable(const std::string& path);
+
+/// write_atomically for bytes in memory.
 void write_file_atomically(const std::string& path, const std::string& bytes);
 
 }  // namespace mambaseg

@@ -58,6 +58,14 @@ TEST(AtomicFile, AFailureLeavesTheOldFileAndRemovesTheTemporary) {
   EXPECT_EQ(files_in(folder), 1u);
 }
 
+TEST(AtomicFile, WhetherAFileCanBeWrittenIsKnownBefore) {
+  TemporaryFolder folder;
+  EXPECT_NO_THROW(check_writable(folder / "a.nii.gz"));
+  EXPECT_EQ(files_in(folder), 0u);
+  EXPECT_THAT(error_of([&] { check_writable(folder / "none/a.nii.gz"); }), HasSubstr("there is no folder"));
+  EXPECT_THAT(error_of([&] { check_writable(folder.string()); }), HasSubstr("it is a folder"));
+}
+
 TEST(AtomicFile, SaysWhatIsInTheWay) {
   TemporaryFolder folder;
   const auto write = [](const std::string& path) {
