@@ -7,7 +7,6 @@ find_package(hwy REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
 find_package(tomlplusplus REQUIRED CONFIG)
 find_package(CLI11 REQUIRED CONFIG)
-find_package(spdlog REQUIRED CONFIG)
 find_package(Torch REQUIRED)
 
 # Debian's NIFTIConfig.cmake names a library path that does not exist, so the library is found by hand.
