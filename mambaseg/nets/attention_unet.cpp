@@ -4,23 +4,12 @@
 
 #include "mambaseg/nets/attention_unet.h"
 
+#include "mambaseg/nets/blocks/unet2d.h"
+
 namespace mambaseg {
 namespace {
 
 namespace nn = torch::nn;
-
-struct AttentionUnetSettings {
-  int64_t in_channels = 3;
-  int64_t classes = 1;
-  std::vector<int64_t> widths{64, 128, 256, 512, 1024};
-
-  template <class Visitor>
-  void describe(Visitor& visit) {
-    visit("in_channels", in_channels, "image channels", at_least(1));
-    visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
-    visit("widths", widths, "channels of the scales, finest first", at_least(2));
-  }
-};
 
 nn::Conv2d conv3(int64_t in, int64_t out) { return nn::Conv2d(nn::Conv2dOptions(in, out, 3).padding(1)); }
 nn::Conv2d conv1(int64_t in, int64_t out) { return nn::Conv2d(nn::Conv2dOptions(in, out, 1)); }
@@ -69,7 +58,7 @@ class AttentionGate : public nn::Module {
 
 class AttentionUnet : public Network {
  public:
-  explicit AttentionUnet(const AttentionUnetSettings& s) {
+  explicit AttentionUnet(const UnetSettings& s) {
     const auto& w = s.widths;
     if (w.size() < 2) throw UsageError(concat("widths: expected at least 2 numbers, got ", w.size()));
     for (size_t i = 0; i < w.size(); ++i)
@@ -124,10 +113,10 @@ NetworkEntry attention_unet_entry() {
           "2-D U-Net with additive attention gates on the skips",
           34'878'573,
           [](const Json& settings) -> std::shared_ptr<Network> {
-            return std::make_shared<AttentionUnet>(from_json<AttentionUnetSettings>(settings));
+            return std::make_shared<AttentionUnet>(from_json<UnetSettings>(settings));
           },
-          [] { return to_json(AttentionUnetSettings{}); },
-          [] { return documentation<AttentionUnetSettings>(); },
+          [] { return to_json(UnetSettings{}); },
+          [] { return documentation<UnetSettings>(); },
           [] {
             return Json{{"classes", 3}, {"widths", {4, 8, 12}}, {"_edge", 16}};
           }};

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/interpolate.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/overlay.h"
@@ -57,7 +58,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
     Volume<int32_t> prediction = read_scored_labels(files.prediction, options, warn);
     if (!same_grid(reference.geometry, prediction.geometry)) {
-      if (options.resample) prediction = resampled_labels(prediction, reference.geometry);
+      if (options.resample) prediction = resample_labels(prediction, reference.geometry);
       prediction.geometry = reference.geometry;  // differs by rounding only, or the case would not be scored
     }
     OverlayStyle style;

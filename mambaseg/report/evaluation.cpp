@@ -8,6 +8,7 @@
 #include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/interpolate.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
 #include "mambaseg/metrics/parallel.h"
@@ -52,7 +53,7 @@ Scored score_case(const CasePair& files, const EvaluationOptions& options, const
   if (options.resample && !same_grid(reference.geometry, prediction.geometry)) {
     if (warn)
       warn(concat("case ", files.name, ": prediction resampled from ", describe(prediction.geometry)));
-    prediction = resampled_labels(prediction, reference.geometry);
+    prediction = resample_labels(prediction, reference.geometry);
   }
   const auto in_reference = with_context(files.reference, [&] { return labels_in(reference); });
   const auto in_prediction = with_context(files.prediction, [&] { return labels_in(prediction); });
@@ -76,25 +77,6 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 }
 
 }  // namespace
-
-Volume<int32_t> resampled_labels(const Volume<int32_t>& labels, const Geometry& grid) {
-  Volume<int32_t> out(grid);
-  const Affine to_voxel = compose(labels.geometry.voxel_to_ras_mm.inverse(), grid.voxel_to_ras_mm);
-  size_t voxel = 0;
-  for (int64_t k = 0; k < grid.size[2]; ++k)
-    for (int64_t j = 0; j < grid.size[1]; ++j)
-      for (int64_t i = 0; i < grid.size[0]; ++i, ++voxel) {
-        const Vector3 at = to_voxel({double(i), double(j), double(k)});
-        Index3 near{};
-        bool inside = true;
-        for (int axis = 0; axis < 3; ++axis) {
-          near[axis] = std::llround(at[axis]);
-          inside = inside && near[axis] >= 0 && near[axis] < labels.geometry.size[axis];
-        }
-        if (inside) out.voxels[voxel] = labels.at(near[0], near[1], near[2]);
-      }
-  return out;
-}
 
 bool is_picture_name(const std::string& path) {
   std::string ending = std::filesystem::path(path).extension().string();

@@ -23,9 +23,6 @@ struct EvaluationOptions {
   int threads = 1;
 };
 
-/// Labels on another grid by the nearest voxel in mm; 0 outside.
-Volume<int32_t> resampled_labels(const Volume<int32_t>& labels, const Geometry& grid);
-
 /// True for PNG, JPEG and BMP: 2-D pictures, scored in pixels whatever resolution their header claims.
 bool is_picture_name(const std::string& path);
 

@@ -1,0 +1,153 @@
+// From a recipe and a folder of images to a trained model, labels, and what goes wrong on the way.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "mambaseg/io/image.h"
+#include "tests/cli/program.h"
+#include "tests/metrics/blobs.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* recipe = R"(
+[network]
+name = "medsegmamba"
+widths = [8, 8, 8, 8]
+token_width = 8
+layers = 1
+states = 2
+
+[plan]
+conform = "none"
+orientation = "RAS"
+patch = [16, 16, 16]
+step = 8
+classes = [{ name = "ball", ids = [10] }]
+
+[data.dataset]
+layout = "folders"
+
+[data.split]
+validation_fraction = 0.0
+
+[sampling]
+kind = "random"
+patches_per_case = 2
+
+[training]
+epochs = 1
+)";
+
+/// A bright ball off the centre of a grey block, 2 mm slices.
+void draw_case(const std::string& image_path, const std::string& label_path) {
+  const Geometry geometry = grid({22, 18, 17}, {1, 1, 2});
+  Volume<int32_t> labels(geometry);
+  draw_ball(labels, {9, 8, 14}, 5, 10);
+  Volume<float> image(geometry, 40);
+  for (size_t v = 0; v < image.voxels.size(); ++v)
+    if (labels.voxels[v]) image.voxels[v] = 90;
+  write_volume(image_path, image);
+  write_labels(label_path, labels);
+}
+
+/// One model, trained for a moment, that all tests use.
+class Predict : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder = new TemporaryFolder;
+    for (const char* sub : {"data", "data/images", "data/labels"}) fs::create_directory(folder->file(sub));
+    draw_case(image(), folder->file("data/labels/one.nii.gz"));
+    std::ofstream(folder->file("recipe.toml")) << recipe;
+    trained = run_mambaseg("train " + folder->file("recipe.toml") + " --set data.dataset.folder=" +
+                           folder->file("data") + " -o " + folder->file("run"));
+  }
+  static void TearDownTestSuite() { delete folder; }
+  void SetUp() override { ASSERT_EQ(trained.exit_code, 0) << trained.err; }
+
+  static std::string image() { return folder->file("data/images/one.nii.gz"); }
+  static ProgramResult predict(const std::string& more) {
+    return run_mambaseg("predict -m " + folder->file("run/best.safetensors") + " " + more);
+  }
+
+  static TemporaryFolder* folder;
+  static ProgramResult trained;
+};
+TemporaryFolder* Predict::folder;
+ProgramResult Predict::trained;
+
+TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
+  const std::string output = folder->file("labels.nii.gz");
+  const ProgramResult result = predict("-i " + image() + " -o " + output);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("patches of 16x16x16 at step 8"));
+  const Geometry in = read_geometry(image()), out = read_geometry(output);
+  EXPECT_EQ(out.size, in.size);
+  EXPECT_EQ(out.voxel_to_ras_mm.matrix, in.voxel_to_ras_mm.matrix);
+  for (const int32_t label : read_labels(output).voxels) EXPECT_TRUE(label == 0 || label == 10) << label;
+}
+
+TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {
+  const std::string in = folder->file("in"), out = folder->file("out");
+  fs::create_directory(in);
+  fs::copy_file(image(), in + "/good.nii.gz");
+  std::ofstream(in + "/bad.nii.gz") << "this is no image";
+  const ProgramResult result = predict("-i " + in + " -o " + out);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_TRUE(fs::exists(out + "/good.nii.gz"));
+  EXPECT_FALSE(fs::exists(out + "/bad.nii.gz"));
+  EXPECT_THAT(result.err, HasSubstr("bad.nii.gz"));
+  EXPECT_THAT(result.err, HasSubstr("1 of 2 cases failed"));
+
+  const auto written = fs::last_write_time(out + "/good.nii.gz");
+  fs::copy_file(image(), in + "/bad.nii.gz", fs::copy_options::overwrite_existing);
+  const ProgramResult resumed = predict("-i " + in + " -o " + out + " --resume");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.out, HasSubstr("1 of 2 cases were there already"));
+  EXPECT_EQ(fs::last_write_time(out + "/good.nii.gz"), written);
+}
+
+TEST_F(Predict, RefusesInOneLineWhatCannotWork) {
+  const struct {
+    std::string arguments, words;
+    int exit_code;
+  } cases[] = {
+      {"-i " + folder->file("nowhere.nii.gz") + " -o x.nii.gz", "nowhere.nii.gz", 1},
+      {"-i " + image() + " -o /proc/x.nii.gz", "/proc/x.nii.gz", 1},
+      {"-i " + image() + " -o x.nii.gz --step 17", "17", 2},
+      {"-i " + folder->file("data/images") + " -o x.nii.gz", "expected a folder", 2},
+  };
+  for (const auto& one : cases) {
+    const ProgramResult result = predict(one.arguments);
+    EXPECT_EQ(result.exit_code, one.exit_code) << one.arguments << ": " << result.err;
+    EXPECT_THAT(result.err, StartsWith("mambaseg: error: "));
+    EXPECT_THAT(result.err, HasSubstr(one.words));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+  }
+}
+
+TEST_F(Predict, RefusesAModelFileThatIsNone) {
+  std::ofstream(folder->file("model.safetensors")) << "no weights";
+  const ProgramResult result = run_mambaseg("predict -m " + folder->file("model.safetensors") + " -i " +
+                                            image() + " -o " + folder->file("x.nii.gz"));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
+}
+
+TEST_F(Predict, ScoresWithEvaluate) {
+  const std::string output = folder->file("labels/one.nii.gz");
+  ASSERT_EQ(predict("-i " + image() + " -o " + output).exit_code, 0);
+  const ProgramResult result = run_mambaseg("evaluate -r " + folder->file("data/labels") + " -p " +
+                                            folder->file("labels") + " -o " + folder->file("report"));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(folder->file("report/report.html")));
+}
+
+}  // namespace
+}  // namespace mambaseg
