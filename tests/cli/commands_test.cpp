@@ -37,7 +37,8 @@ TEST(Commands, HelpExitsZeroAndAnUnknownOptionTwo) {
     const ProgramResult unknown = run_mambaseg(std::string(command.name) + " --no-such-option");
     EXPECT_EQ(unknown.exit_code, 2) << command.name;
     EXPECT_THAT(unknown.err, StartsWith("mambaseg: error: ")) << command.name;
-    EXPECT_EQ(std::count(unknown.err.begin(), unknown.err.end(), '\n'), 1) << command.name << ": " << unknown.err;
+    EXPECT_EQ(std::count(unknown.err.begin(), unknown.err.end(), '\n'), 1)
+        << command.name << ": " << unknown.err;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "mambaseg/io/image.h"
 #include "tests/cli/program.h"
+#include "tests/io/temporary_folder.h"
 #include "tests/metrics/blobs.h"
 
 namespace mambaseg {
@@ -62,18 +63,18 @@ class Predict : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder = new TemporaryFolder;
-    for (const char* sub : {"data", "data/images", "data/labels"}) fs::create_directory(folder->file(sub));
-    draw_case(image(), folder->file("data/labels/one.nii.gz"));
-    std::ofstream(folder->file("recipe.toml")) << recipe;
-    trained = run_mambaseg("train " + folder->file("recipe.toml") + " --set data.dataset.folder=" +
-                           folder->file("data") + " -o " + folder->file("run"));
+    for (const char* sub : {"data", "data/images", "data/labels"}) fs::create_directory(*folder / sub);
+    draw_case(image(), (*folder / "data/labels/one.nii.gz"));
+    std::ofstream(*folder / "recipe.toml") << recipe;
+    trained = run_mambaseg("train " + (*folder / "recipe.toml") +
+                           " --set data.dataset.folder=" + (*folder / "data") + " -o " + (*folder / "run"));
   }
   static void TearDownTestSuite() { delete folder; }
   void SetUp() override { ASSERT_EQ(trained.exit_code, 0) << trained.err; }
 
-  static std::string image() { return folder->file("data/images/one.nii.gz"); }
+  static std::string image() { return *folder / "data/images/one.nii.gz"; }
   static ProgramResult predict(const std::string& more) {
-    return run_mambaseg("predict -m " + folder->file("run/best.safetensors") + " " + more);
+    return run_mambaseg("predict -m " + (*folder / "run/best.safetensors") + " " + more);
   }
 
   static TemporaryFolder* folder;
@@ -83,7 +84,7 @@ TemporaryFolder* Predict::folder;
 ProgramResult Predict::trained;
 
 TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
-  const std::string output = folder->file("labels.nii.gz");
+  const std::string output = *folder / "labels.nii.gz";
   const ProgramResult result = predict("-i " + image() + " -o " + output);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("patches of 16x16x16 at step 8"));
@@ -94,7 +95,7 @@ TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
 }
 
 TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {
-  const std::string in = folder->file("in"), out = folder->file("out");
+  const std::string in = *folder / "in", out = *folder / "out";
   fs::create_directory(in);
   fs::copy_file(image(), in + "/good.nii.gz");
   std::ofstream(in + "/bad.nii.gz") << "this is no image";
@@ -118,10 +119,10 @@ TEST_F(Predict, RefusesInOneLineWhatCannotWork) {
     std::string arguments, words;
     int exit_code;
   } cases[] = {
-      {"-i " + folder->file("nowhere.nii.gz") + " -o x.nii.gz", "nowhere.nii.gz", 1},
+      {"-i " + (*folder / "nowhere.nii.gz") + " -o x.nii.gz", "nowhere.nii.gz", 1},
       {"-i " + image() + " -o /proc/x.nii.gz", "/proc/x.nii.gz", 1},
       {"-i " + image() + " -o x.nii.gz --step 17", "17", 2},
-      {"-i " + folder->file("data/images") + " -o x.nii.gz", "expected a folder", 2},
+      {"-i " + (*folder / "data/images") + " -o x.nii.gz", "expected a folder", 2},
   };
   for (const auto& one : cases) {
     const ProgramResult result = predict(one.arguments);
@@ -133,20 +134,20 @@ TEST_F(Predict, RefusesInOneLineWhatCannotWork) {
 }
 
 TEST_F(Predict, RefusesAModelFileThatIsNone) {
-  std::ofstream(folder->file("model.safetensors")) << "no weights";
-  const ProgramResult result = run_mambaseg("predict -m " + folder->file("model.safetensors") + " -i " +
-                                            image() + " -o " + folder->file("x.nii.gz"));
+  std::ofstream(*folder / "model.safetensors") << "no weights";
+  const ProgramResult result = run_mambaseg("predict -m " + (*folder / "model.safetensors") + " -i " +
+                                            image() + " -o " + (*folder / "x.nii.gz"));
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
 }
 
 TEST_F(Predict, ScoresWithEvaluate) {
-  const std::string output = folder->file("labels/one.nii.gz");
+  const std::string output = *folder / "labels/one.nii.gz";
   ASSERT_EQ(predict("-i " + image() + " -o " + output).exit_code, 0);
-  const ProgramResult result = run_mambaseg("evaluate -r " + folder->file("data/labels") + " -p " +
-                                            folder->file("labels") + " -o " + folder->file("report"));
+  const ProgramResult result = run_mambaseg("evaluate -r " + (*folder / "data/labels") + " -p " +
+                                            (*folder / "labels") + " -o " + (*folder / "report"));
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_TRUE(fs::exists(folder->file("report/report.html")));
+  EXPECT_TRUE(fs::exists(*folder / "report/report.html"));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "mambaseg/config/config.h"
 #include "mambaseg/io/image.h"
 #include "tests/cli/program.h"
+#include "tests/io/temporary_folder.h"
 #include "tests/metrics/blobs.h"
 
 namespace mambaseg {
@@ -18,34 +19,34 @@ using testing::HasSubstr;
 class Scored : public testing::Test {
  protected:
   Scored() {
-    for (const char* sub : {"r", "good", "bad"}) std::filesystem::create_directory(folder.file(sub));
+    for (const char* sub : {"r", "good", "bad"}) std::filesystem::create_directory(folder / sub);
     for (int c = 0; c < 6; ++c) {
       Volume<int32_t> reference(geometry), good(geometry), bad(geometry);
       draw_ball(reference, {8, 7, 5}, 3 + 0.3 * c, 1);
       draw_ball(good, {8.5, 7, 5}, 3 + 0.3 * c, 1);
       draw_ball(bad, {10, 8, 5}, 3, 1);
       const std::string name = "/sub-" + std::to_string(c) + ".nii.gz";
-      write_labels(folder.file("r") + name, reference);
-      write_labels(folder.file("good") + name, good);
-      write_labels(folder.file("bad") + name, bad);
+      write_labels(folder / ("r" + name), reference);
+      write_labels(folder / ("good" + name), good);
+      write_labels(folder / ("bad" + name), bad);
     }
   }
   ProgramResult evaluate(const std::string& more) {
-    return run_mambaseg("evaluate -r " + folder.file("r") + " -o " + folder.file("out") + " " + more);
+    return run_mambaseg("evaluate -r " + (folder / "r") + " -o " + (folder / "out") + " " + more);
   }
   TemporaryFolder folder;
   Geometry geometry = grid({20, 16, 11}, {1, 1, 2});
 };
 
 TEST_F(Scored, EvaluateWritesEveryFileAndATable) {
-  const ProgramResult result = evaluate("-p " + folder.file("good") + " --strata-cm3 0.2 0.5");
+  const ProgramResult result = evaluate("-p " + (folder / "good") + " --strata-cm3 0.2 0.5");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("label 1"));
   EXPECT_THAT(result.out, HasSubstr("HD95 mm"));
   for (const char* file :
        {"summary.json", "cases.csv", "report.html", "stats/sub-0.aseg.stats", "pictures/sub-0.png"})
-    EXPECT_TRUE(std::filesystem::exists(folder.file("out/") + file)) << file;
-  const Json summary = read_json(folder.file("out/summary.json"));
+    EXPECT_TRUE(std::filesystem::exists(folder / (std::string("out/") + file))) << file;
+  const Json summary = read_json(folder / "out/summary.json");
   EXPECT_EQ(summary["metric_per_case"].size(), 6u);
   EXPECT_EQ(summary["groups"]["By volume: label 1"].size(), 3u);
   EXPECT_THAT(summary["command"].get<std::string>(), HasSubstr("--strata-cm3 0.2"));
@@ -54,64 +55,63 @@ TEST_F(Scored, EvaluateWritesEveryFileAndATable) {
 TEST_F(Scored, EvaluateOfTwoFilesIntoOneJson) {
   const std::string file = "/sub-1.nii.gz";
   const ProgramResult result =
-      run_mambaseg("evaluate -r " + folder.file("r") + file + " -p " + folder.file("good") + file + " -o " +
-                   folder.file("one.json") + " --metric Dice");
+      run_mambaseg("evaluate -r " + (folder / "r") + file + " -p " + (folder / "good") + file + " -o " +
+                   (folder / "one.json") + " --metric Dice");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_TRUE(std::filesystem::is_regular_file(folder.file("one.json")));
+  EXPECT_TRUE(std::filesystem::is_regular_file(folder / "one.json"));
 }
 
 TEST_F(Scored, EvaluateOfSeveralRunsGivesTheSpreadBetweenThem) {
-  std::filesystem::remove(folder.file("bad/sub-0.nii.gz"));  // another split
+  std::filesystem::remove(folder / "bad/sub-0.nii.gz");  // another split
   const ProgramResult result =
-      evaluate("-p " + folder.file("good") + " -p " + folder.file("bad") + " --metric Dice --pictures 0");
+      evaluate("-p " + (folder / "good") + " -p " + (folder / "bad") + " --metric Dice --pictures 0");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json runs = read_json(folder.file("out/runs.json"));
+  const Json runs = read_json(folder / "out/runs.json");
   const double a = runs["runs"][0]["foreground_mean"]["Dice"], b = runs["runs"][1]["foreground_mean"]["Dice"];
   EXPECT_NEAR(runs["mean_over_runs"]["Dice"].get<double>(), (a + b) / 2, 1e-12);
   EXPECT_NEAR(runs["sd_over_runs"]["Dice"].get<double>(), std::abs(a - b) / std::sqrt(2.0), 1e-12);
   EXPECT_THAT(result.out, HasSubstr("mean of 2 runs"));
-  EXPECT_TRUE(std::filesystem::exists(folder.file("out/bad/report.html")));
+  EXPECT_TRUE(std::filesystem::exists(folder / "out/bad/report.html"));
 }
 
 TEST_F(Scored, EvaluateRefusesMissingPredictionsUnlessAllowed) {
-  std::filesystem::remove(folder.file("good/sub-3.nii.gz"));
-  const ProgramResult refused = evaluate("-p " + folder.file("good"));
+  std::filesystem::remove(folder / "good/sub-3.nii.gz");
+  const ProgramResult refused = evaluate("-p " + (folder / "good"));
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.err, HasSubstr("sub-3"));
-  const ProgramResult allowed = evaluate("-p " + folder.file("good") + " --allow-missing --pictures 0");
+  const ProgramResult allowed = evaluate("-p " + (folder / "good") + " --allow-missing --pictures 0");
   EXPECT_EQ(allowed.exit_code, 0) << allowed.err;
-  EXPECT_EQ(read_json(folder.file("out/summary.json"))["missing_predictions"][0], "sub-3");
+  EXPECT_EQ(read_json(folder / "out/summary.json")["missing_predictions"][0], "sub-3");
 }
 
 TEST_F(Scored, EvaluateNamesWhatIsWrong) {
-  EXPECT_EQ(evaluate("-p " + folder.file("nowhere")).exit_code, 1);
-  EXPECT_EQ(evaluate("-p " + folder.file("good") + " --metric Dise").exit_code, 2);
-  EXPECT_EQ(evaluate("-p " + folder.file("good") + " --group-by site").exit_code, 2);
-  EXPECT_EQ(evaluate("-p " + folder.file("good") + " --labels " + folder.file("none.csv")).exit_code, 1);
-  write_labels(folder.file("good/sub-0.nii.gz"), Volume<int32_t>(grid({20, 16, 12})));
-  const ProgramResult grids = evaluate("-p " + folder.file("good"));
+  EXPECT_EQ(evaluate("-p " + (folder / "nowhere")).exit_code, 1);
+  EXPECT_EQ(evaluate("-p " + (folder / "good") + " --metric Dise").exit_code, 2);
+  EXPECT_EQ(evaluate("-p " + (folder / "good") + " --group-by site").exit_code, 2);
+  EXPECT_EQ(evaluate("-p " + (folder / "good") + " --labels " + (folder / "none.csv")).exit_code, 1);
+  write_labels(folder / "good/sub-0.nii.gz", Volume<int32_t>(grid({20, 16, 12})));
+  const ProgramResult grids = evaluate("-p " + (folder / "good"));
   EXPECT_EQ(grids.exit_code, 1);
   EXPECT_THAT(grids.err, HasSubstr("sub-0"));
   EXPECT_EQ(std::count(grids.err.begin(), grids.err.end(), '\n'), 1) << grids.err;
 }
 
 TEST_F(Scored, CompareFindsTheBetterMethod) {
-  const ProgramResult result = run_mambaseg("compare " + folder.file("good") + " " + folder.file("bad") +
-                                            " -r " + folder.file("r") + " -o " + folder.file("out"));
+  const ProgramResult result = run_mambaseg("compare " + (folder / "good") + " " + (folder / "bad") + " -r " +
+                                            (folder / "r") + " -o " + (folder / "out"));
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("good - bad"));
-  const Json comparison = read_json(folder.file("out/comparison.json"));
+  const Json comparison = read_json(folder / "out/comparison.json");
   for (const Json& test : comparison["overall"])
     if (test["metric"] == "Dice") {
       EXPECT_NEAR(test["p"].get<double>(), 2 / 64.0, 1e-12);  // better in all six cases
       EXPECT_GT(test["difference"].get<double>(), 0);
     }
-  EXPECT_TRUE(std::filesystem::exists(folder.file("out/report.html")));
-  EXPECT_TRUE(std::filesystem::exists(folder.file("out/bad/cases.csv")));
-  EXPECT_EQ(
-      run_mambaseg("compare " + folder.file("good") + " -r " + folder.file("r") + " -o " + folder.file("out"))
-          .exit_code,
-      2);
+  EXPECT_TRUE(std::filesystem::exists(folder / "out/report.html"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "out/bad/cases.csv"));
+  EXPECT_EQ(run_mambaseg("compare " + (folder / "good") + " -r " + (folder / "r") + " -o " + (folder / "out"))
+                .exit_code,
+            2);
 }
 
 }  // namespace
