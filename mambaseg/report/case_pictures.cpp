@@ -26,6 +26,13 @@ std::string caption_of(const Evaluation& evaluation, size_t c, const char* which
   return caption;
 }
 
+/// What is drawn is what is scored: other labels become background.
+void keep_scored(Volume<int32_t>& labels, const LabelTable& scored) {
+  const std::vector<int32_t> ids = scored.ids();
+  for (int32_t& label : labels.voxels)
+    if (label != 0 && std::find(ids.begin(), ids.end(), label) == ids.end()) label = 0;
+}
+
 }  // namespace
 
 std::string image_of_case(const std::string& folder, const std::string& case_name) {
@@ -61,6 +68,8 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
       if (options.resample) prediction = resample_labels(prediction, reference.geometry);
       prediction.geometry = reference.geometry;  // differs by rounding only, or the case would not be scored
     }
+    if (!options.labels.entries.empty())
+      for (auto* labels : {&reference, &prediction}) keep_scored(*labels, options.labels);
     OverlayStyle style;
     Volume<float> image(reference.geometry);
     if (const std::string path = image_of_case(images, files.name); !path.empty()) {

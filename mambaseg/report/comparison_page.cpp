@@ -42,7 +42,7 @@ std::string tests_table(const Comparison& comparison, const std::vector<PairedTe
          std::to_string(test.cases), number_cell(test.first_mean), number_cell(test.second_mean),
          number_cell(test.difference),
          number_cell(test.difference_ci[0]) + " to " + number_cell(test.difference_ci[1]),
-         p_cell(test.test.p), p_cell(test.p_holm), number_cell(test.test.effect, 2)});
+         p_cell(test.test.p), p_cell(test.p_holm), number_cell(test.test.effect)});
   }
   return html_table({"metric", "methods", "cases", "first", "second", "difference", "95 % interval", "p",
                      "p, Holm", "effect"},

@@ -140,7 +140,7 @@ std::string lesions_section(const Evaluation& e) {
       return std::accumulate(values.begin(), values.end(), 0.0);
     };
     const double there = total(*count), lost = total(*missed), extra = total(*false_ones);
-    rows.push_back({html_text(e.labels[l].name), number_cell(there, 6), number_cell((there - lost) / there),
+    rows.push_back({html_text(e.labels[l].name), short_number(there), number_cell((there - lost) / there),
                     number_cell(extra / double(e.cases.size())), mean_cell(describe(e.values(*f1, l)))});
   }
   return html_section(

@@ -1,6 +1,7 @@
 #include "mambaseg/report/page_parts.h"
 
 #include <cmath>
+#include <cstdio>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/report/files.h"
@@ -21,14 +22,31 @@ std::vector<size_t> ranked_metrics(const Evaluation& evaluation) {
   return ranked;
 }
 
-std::string number_cell(double value, int digits) {
-  return std::isfinite(value) ? short_number(value, digits) : std::string("–");
+namespace {
+
+std::string with_decimals(double value, int decimals) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, value);
+  return text;
+}
+
+/// Decimals that give three digits: 0.794, 2.79, 27.9, 279.
+int decimals_of(double value) {
+  const double size = std::abs(value);
+  return size < 1 ? 3 : size < 10 ? 2 : size < 100 ? 1 : 0;
+}
+
+}  // namespace
+
+std::string number_cell(double value) {
+  return std::isfinite(value) ? with_decimals(value, decimals_of(value)) : std::string("–");
 }
 
 std::string mean_cell(const Description& d) {
   if (d.n == 0) return "–";
   std::string cell = number_cell(d.mean);
-  if (std::isfinite(d.sd)) cell += " <span class=\"soft\">± " + number_cell(d.sd, 2) + "</span>";
+  if (std::isfinite(d.sd))
+    cell += " <span class=\"soft\">± " + with_decimals(d.sd, decimals_of(d.mean)) + "</span>";
   return cell;
 }
 

@@ -16,9 +16,10 @@ std::optional<size_t> metric_position(const Evaluation& evaluation, const std::s
 /// The scores and distances of an evaluation, by position.
 std::vector<size_t> ranked_metrics(const Evaluation& evaluation);
 
-/// "0.873 <span>± 0.021</span>", "–" for nothing.
+/// "0.640", "2.79", "27.9", "279"; "–" for what is not finite.
+std::string number_cell(double value);
+/// "0.873 <span>± 0.021</span>", both with the decimals of the mean; "–" for nothing.
 std::string mean_cell(const Description& d);
-std::string number_cell(double value, int digits = 3);
 
 /// "HD95<br>mm"
 std::string metric_heading(const Metric& metric);

@@ -55,7 +55,7 @@ std::vector<double> axis_ticks(double low, double high, int count) {
     }
   std::vector<double> ticks;
   for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k)
-    ticks.push_back(k * step);
+    ticks.push_back(k * step + 0.0);  // no negative zero
   return ticks;
 }
 

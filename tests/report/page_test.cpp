@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <set>
@@ -11,6 +12,7 @@
 #include "mambaseg/io/picture.h"
 #include "mambaseg/report/case_pictures.h"
 #include "mambaseg/report/html.h"
+#include "mambaseg/report/page_parts.h"
 #include "mambaseg/report/plots.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/metrics/blobs.h"
@@ -128,7 +130,32 @@ TEST_F(Page, PicturesWithoutImagesAndOfMasks) {
   EXPECT_THROW(evaluate(pair_cases(folder / "mask.png", folder / "mask.png"), masks), Error);
 }
 
+TEST_F(Page, PicturesShowOnlyWhatIsScored) {
+  const auto picture_bytes = [&](const LabelTable& table) {
+    options.labels = table;
+    const Evaluation e = evaluate(pair_cases(folder / "r/case4.nii.gz", folder / "p/case4.nii.gz"), options);
+    return read_bytes(write_case_pictures(e, options, "", folder / "o", 1).at(0).path);
+  };
+  const std::string both = picture_bytes(options.labels);
+  const std::string ball = picture_bytes(label_table_from_json({{"ball", 1}}, "test"));
+  EXPECT_NE(ball, both);
+  Volume<int32_t> reference = read_labels(folder / "r/case4.nii.gz");
+  std::replace(reference.voxels.begin(), reference.voxels.end(), 2, 0);
+  write_labels(folder / "r/case4.nii.gz", reference);
+  EXPECT_EQ(ball, picture_bytes(options.labels));
+}
+
+TEST(NumberCell, HasThreeDigits) {
+  EXPECT_EQ(number_cell(0.64), "0.640");
+  EXPECT_EQ(number_cell(2), "2.00");
+  EXPECT_EQ(number_cell(-27.94), "-27.9");
+  EXPECT_EQ(number_cell(4321), "4321");
+  EXPECT_EQ(number_cell(std::nan("")), "–");
+  EXPECT_EQ(mean_cell(describe({2, 3, 4})), "3.00 <span class=\"soft\">± 1.00</span>");
+}
+
 TEST(AxisTicks, AreRound) {
+  EXPECT_FALSE(std::signbit(axis_ticks(0, 1, 4)[0]));
   EXPECT_EQ(axis_ticks(0, 1, 4), (std::vector<double>{0, 0.5, 1}));
   EXPECT_EQ(axis_ticks(-3, 7, 5), (std::vector<double>{-2, 0, 2, 4, 6}));
   EXPECT_EQ(axis_ticks(5, 5, 4), (std::vector<double>{5}));
