@@ -6,6 +6,7 @@
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/nets/tensor_file.h"
 #include "mambaseg/nets/weights.h"
+#include "mambaseg/train/run.h"
 
 namespace mambaseg {
 namespace {
@@ -19,28 +20,34 @@ bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-/// The network's settings: the paper's, then those of the recipe, then --set.
-Json network_of(const Options& options, const Json& recipe) {
-  Json network = Json::object();
-  if (recipe.contains("network")) network = recipe["network"];
+/// What the model file says of itself: the network at the paper's settings, or as the recipe has it with the
+/// recipe's plan; --set changes settings of the network.
+ModelInfo model_info(const Options& options) {
+  Json recipe = options.recipe.empty() ? Json::object() : read_toml(options.recipe);
+  Json network = recipe.value("network", Json::object());
   if (!options.network.empty()) network["name"] = options.network;
   if (!network.contains("name"))
     throw UsageError("convert: --network or a recipe with a [network] is needed");
   for (const std::string& assignment : options.settings) set_by_path(network, assignment);
-  const NetworkEntry& entry = find_network(network["name"].get<std::string>());
-  Json full = entry.settings();
-  full.update(network);
-  return full;
+  ModelInfo info;
+  if (options.recipe.empty()) {
+    info.network = find_network(network["name"].get<std::string>()).settings();
+    info.network.update(network);
+  } else {
+    recipe["network"] = network;
+    const RunSettings run =
+        with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
+    info.network = run.network;
+    info.plan = to_json(run.plan);
+  }
+  info.history = {{"converted_from", options.input}, {"mambaseg", MAMBASEG_VERSION}};
+  return info;
 }
 
 void run(const Options& options) {
   if (!ends_with(options.output, ".safetensors"))
     throw UsageError("convert: the output should end with .safetensors, got " + options.output);
-  const Json recipe = options.recipe.empty() ? Json::object() : read_toml(options.recipe);
-  ModelInfo info;
-  info.network = network_of(options, recipe);
-  if (recipe.contains("plan")) info.plan = recipe["plan"];
-  info.history = {{"converted_from", options.input}, {"mambaseg", MAMBASEG_VERSION}};
+  const ModelInfo info = model_info(options);
   const std::shared_ptr<Network> network = make_network(info.network);
   const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)
                                                                    : read_torch_file(options.input);

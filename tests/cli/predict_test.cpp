@@ -141,6 +141,23 @@ TEST_F(Predict, RefusesAModelFileThatIsNone) {
   EXPECT_THAT(result.err, HasSubstr("model.safetensors"));
 }
 
+TEST_F(Predict, GivesTheSameLabelsWithConvertedWeights) {
+  const std::string model = *folder / "converted.safetensors";
+  const ProgramResult converted = run_mambaseg("convert " + (*folder / "run/best.safetensors") + " " + model +
+                                               " --recipe " + (*folder / "recipe.toml"));
+  ASSERT_EQ(converted.exit_code, 0) << converted.err;
+  const std::string expected = *folder / "expected.nii.gz", labels = *folder / "converted.nii.gz";
+  ASSERT_EQ(predict("-i " + image() + " -o " + expected).exit_code, 0);
+  const ProgramResult result = run_mambaseg("predict -m " + model + " -i " + image() + " -o " + labels);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read_labels(labels).voxels, read_labels(expected).voxels);
+
+  const ProgramResult unfit =
+      run_mambaseg("convert " + (*folder / "run/best.safetensors") + " " + model + " --network medsegmamba");
+  EXPECT_EQ(unfit.exit_code, 1);
+  EXPECT_THAT(unfit.err, HasSubstr("of another size"));
+}
+
 TEST_F(Predict, ScoresWithEvaluate) {
   const std::string output = *folder / "labels/one.nii.gz";
   ASSERT_EQ(predict("-i " + image() + " -o " + output).exit_code, 0);
