@@ -1,5 +1,6 @@
 #include "mambaseg/report/html.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -7,6 +8,8 @@
 
 namespace mambaseg {
 namespace {
+
+constexpr size_t kMostColumns = 10;  // of a table: as many fit on paper
 
 constexpr const char* kStyle = R"css(
 :root { color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1d2125; --soft: #5d666f; --line: #dfe2e5;
@@ -28,7 +31,7 @@ code { font: .85em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wra
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .6rem .8rem; }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .warn { border-left: 4px solid var(--orange); padding-left: .7rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll + .scroll { margin-top: .8rem; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
@@ -118,15 +121,21 @@ std::string html_section(const std::string& heading, const std::string& note, co
 std::string html_table(const std::vector<std::string>& header,
                        const std::vector<std::vector<std::string>>& rows) {
   if (rows.empty()) return "";
-  std::string text = "<div class=\"scroll\"><table><thead><tr>";
-  for (const std::string& cell : header) text += "<th>" + cell + "</th>";
-  text += "</tr></thead><tbody>\n";
-  for (const auto& row : rows) {
-    text += "<tr>";
-    for (const std::string& cell : row) text += "<td>" + cell + "</td>";
-    text += "</tr>\n";
+  std::string text;
+  for (size_t first = 1; first == 1 || first < header.size(); first += kMostColumns - 1) {
+    const size_t last = std::min(first + kMostColumns - 1, header.size());
+    const auto row_of = [&](const std::vector<std::string>& cells, const std::string& tag) {
+      text += "<tr><" + tag + ">" + cells[0] + "</" + tag + ">";
+      for (size_t c = first; c < last; ++c) text += "<" + tag + ">" + cells[c] + "</" + tag + ">";
+      text += "</tr>\n";
+    };
+    text += "<div class=\"scroll\"><table><thead>";
+    row_of(header, "th");
+    text += "</thead><tbody>\n";
+    for (const auto& row : rows) row_of(row, "td");
+    text += "</tbody></table></div>\n";
   }
-  return text + "</tbody></table></div>\n";
+  return text;
 }
 
 std::string html_png(const std::string& path, const std::string& description) {

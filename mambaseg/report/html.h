@@ -16,7 +16,8 @@ std::string html_page(const std::string& title, const std::string& body);
 std::string html_section(const std::string& heading, const std::string& note, const std::string& body);
 
 /// A table that scrolls on its own when it is wider than the page. Cells are HTML; the first column holds
-/// names, the others figures. An empty table gives "".
+/// names, the others figures. What has more columns than fit on paper is continued in further tables, the
+/// names again in front. An empty table gives "".
 std::string html_table(const std::vector<std::string>& header,
                        const std::vector<std::vector<std::string>>& rows);
 

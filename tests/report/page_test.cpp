@@ -167,13 +167,24 @@ TEST(BoxPlots, WithoutValuesSaySo) {
   EXPECT_EQ(count_of(html, "class=\"box\""), 1u);
 }
 
-TEST(Html, TextAndBase64) {
+TEST(Html, TextTablesAndBase64) {
   EXPECT_EQ(html_text("a<b>&\"c\""), "a&lt;b&gt;&amp;&quot;c&quot;");
   const TemporaryFolder folder;
   write_bytes(folder / "x.png", "abcd");
   EXPECT_NE(html_png(folder / "x.png", "d").find("base64,YWJjZA==\""), std::string::npos);
   EXPECT_THROW(html_png(folder / "none.png", "d"), Error);
   EXPECT_EQ(html_table({"a"}, {}), "");
+  EXPECT_EQ(count_of(html_table({"a"}, {{"only names"}}), "<table>"), 1u);
+  std::vector<std::string> header{"name"}, row{"case"};
+  for (int c = 0; c < 12; ++c) {
+    header.push_back("metric " + std::to_string(c));
+    row.push_back(std::to_string(c));
+  }
+  const std::string wide = html_table(header, {row});
+  expect_well_formed(wide);
+  EXPECT_EQ(count_of(wide, "<table>"), 2u);
+  EXPECT_EQ(count_of(wide, "<td>case</td>"), 2u);
+  EXPECT_EQ(count_of(wide, "metric "), 12u);
 }
 
 }  // namespace
