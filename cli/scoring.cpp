@@ -9,9 +9,9 @@
 namespace mambaseg {
 
 void Scoring::declare(CLI::App& command) {
-  command.add_option(
-      "--labels", labels,
-      "Names of the labels, and which to score: .csv or .txt with number and name, dataset.json, a recipe");
+  command.add_option("--labels", labels,
+                     "Names of the labels, and which to score: .csv or .txt with number and name, "
+                     "dataset.json, a recipe, a model");
   command.add_option("--metric", metrics,
                      "Metrics to compute and show, for example Dice HD95; all computes every variant");
   command.add_option("--tolerance-mm", tolerance_mm, "Tolerance of the normalised surface Dice, mm")

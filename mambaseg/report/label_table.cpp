@@ -8,6 +8,7 @@
 #include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/safetensors.h"
 
 namespace mambaseg {
 namespace {
@@ -170,7 +171,14 @@ LabelTable read_label_table(const std::string& path) {
   if (ends_with(path, ".json")) return label_table_from_json(read_json(path), path);
   if (ends_with(path, ".toml")) return label_table_from_json(read_toml(path), path);
   if (ends_with(path, ".csv") || ends_with(path, ".tsv") || ends_with(path, ".txt")) return from_lines(path);
-  throw UsageError(concat(path, ": a table of labels ends in .csv, .tsv, .txt, .json or .toml"));
+  if (ends_with(path, ".safetensors")) {
+    const TensorFile model = read_safetensors(path);
+    const auto plan = model.metadata.find("plan");
+    require(plan != model.metadata.end(), path, ": no model of mambaseg, it names no labels");
+    return label_table_from_json(Json::parse(plan->second), path);
+  }
+  throw UsageError(
+      concat(path, ": a table of labels ends in .csv, .tsv, .txt, .json, .toml or .safetensors"));
 }
 
 }  // namespace mambaseg

@@ -34,7 +34,8 @@ struct LabelTable {
 ///   passed over), so FreeSurferColorLUT.txt works;
 /// - .json, .toml: nnU-Net's dataset.json ("labels": name to number), the Decathlon's (number to name), a
 /// plan or
-///   recipe ("classes": list of name and ids), or a plain map of either kind.
+///   recipe ("classes": list of name and ids), or a plain map of either kind;
+/// - .safetensors: the plan of a model file.
 /// The number 0 (background) is left out. Throws Error naming the path: unreadable, no labels, a number or
 /// name used twice, a negative number, regions that overlap.
 LabelTable read_label_table(const std::string& path);

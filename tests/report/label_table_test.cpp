@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/safetensors.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
@@ -44,6 +45,17 @@ TEST(LabelTable, ReadsTheKindsOfJsonAndToml) {
   image.voxels = {0, 53, 17, 3, 9};
   recipe.merge(image);
   EXPECT_EQ(image.voxels, (std::vector<int32_t>{0, 17, 17, 3, 9}));
+}
+
+TEST(LabelTable, OfAModelFile) {
+  const TemporaryFolder folder;
+  TensorFile model;
+  model.metadata["plan"] = R"({"classes": [{"name": "hippocampus", "ids": [17, 53]}]})";
+  write_safetensors(folder / "model.safetensors", model);
+  EXPECT_EQ(read_label_table(folder / "model.safetensors").name(17), "hippocampus");
+  model.metadata.clear();
+  write_safetensors(folder / "model.safetensors", model);
+  EXPECT_THROW(read_label_table(folder / "model.safetensors"), Error);
 }
 
 TEST(LabelTable, RefusesWhatCannotBeMeant) {
