@@ -87,7 +87,7 @@ TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
   const std::string output = *folder / "labels.nii.gz";
   const ProgramResult result = predict("-i " + image() + " -o " + output);
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("patches of 16x16x16 at step 8"));
+  EXPECT_THAT(result.out, HasSubstr("of 16x16x16 at step 8; at most"));
   const Geometry in = read_geometry(image()), out = read_geometry(output);
   EXPECT_EQ(out.size, in.size);
   EXPECT_EQ(out.voxel_to_ras_mm.matrix, in.voxel_to_ras_mm.matrix);

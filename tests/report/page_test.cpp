@@ -151,7 +151,7 @@ TEST(NumberCell, HasThreeDigits) {
   EXPECT_EQ(number_cell(-27.94), "-27.9");
   EXPECT_EQ(number_cell(4321), "4321");
   EXPECT_EQ(number_cell(std::nan("")), "–");
-  EXPECT_EQ(mean_cell(describe({2, 3, 4})), "3.00 <span class=\"soft\">± 1.00</span>");
+  EXPECT_EQ(mean_cell(describe(std::vector<double>{2, 3, 4})), "3.00 <span class=\"soft\">± 1.00</span>");
 }
 
 TEST(AxisTicks, AreRound) {
