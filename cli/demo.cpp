@@ -126,17 +126,6 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
   return labels;
 }
 
-/// Structures as 1, 2, ..., which have the palette's clearest colours.
-Volume<int32_t> numbered_for_drawing(Volume<int32_t> labels) {
-  for (int32_t& label : labels.voxels)
-    for (size_t i = 0; i < demo_structures().size(); ++i)
-      if (label == demo_structures()[i].right_id) {
-        label = static_cast<int32_t>(i + 1);
-        break;
-      }
-  return labels;
-}
-
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   const torch::Device device = options.machine.start();
@@ -170,10 +159,8 @@ void run(const Options& options) {
                     {"mirrored_training_labels", scores_json(mirror_scores)},
                     {"training_s", training_s}};
   write_file_atomically(path("scores.json"), scores.dump(2) + "\n");
-  const Volume<int32_t> drawn = numbered_for_drawing(predicted);
-  const Volume<int32_t> atlas = numbered_for_drawing(brain.right_labels);
-  const std::vector<OverlayRow> rows{{"MEDSEGMAMBA", &drawn}, {"ATLAS (AAL)", &atlas}};
-  write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(atlas));
+  const std::vector<OverlayRow> rows{{"MEDSEGMAMBA", &predicted}, {"ATLAS (AAL)", &brain.right_labels}};
+  write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(brain.right_labels));
 
   std::printf(
       "%s\nTraining took %s, everything %s. Written to %s/:\n"

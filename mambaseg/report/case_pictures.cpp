@@ -71,6 +71,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     if (!options.labels.entries.empty())
       for (auto* labels : {&reference, &prediction}) keep_scored(*labels, options.labels);
     OverlayStyle style;
+    for (const LabelEntry& label : evaluation.labels) style.labels.push_back(label.id);
     Volume<float> image(reference.geometry);
     if (const std::string path = image_of_case(images, files.name); !path.empty()) {
       Volume<float> found = read_volume(path, warn);

@@ -9,7 +9,7 @@
 namespace mambaseg {
 namespace {
 
-constexpr size_t kMostColumns = 10;  // of a table: as many fit on paper
+constexpr size_t kMostColumns = 9;  // of a table: as many fit on paper
 
 constexpr const char* kStyle = R"css(
 :root { color-scheme: light dark; --page: #fbfbfa; --card: #ffffff; --ink: #1d2125; --soft: #5d666f; --line: #dfe2e5;
@@ -36,7 +36,7 @@ table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant
 th, td { padding: .3rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--card); }
-tr.total td { font-weight: 600; }
+td .soft { font-size: inherit; }
 td.bad, .bad { color: var(--red); }
 .boxes { display: grid; grid-template-columns: minmax(5rem, 12rem) 1fr minmax(3.6rem, auto); gap: .15rem .7rem;
   align-items: center; font-size: .875rem; }

@@ -278,7 +278,7 @@ Picture draw_three_planes(const Volume<float>& image, std::span<const OverlayRow
   for (int axis = 0; axis < 3; ++axis)
     require(at[axis] >= 0 && at[axis] < n[axis], "overlay: slice ", at[axis], " of ", n[axis]);
 
-  const Palette palette(labels);
+  const Palette palette(style.labels.empty() ? labels : style.labels);
   const Window window = window_of(grey, style);
   const Box box = shown_box(grey, shown, window, style);
   const Scene scene{grey, window, box, mm_per_pixel(grey.geometry, box, style), style, palette};

@@ -24,12 +24,13 @@ enum class Convention {
 
 struct OverlayStyle {
   Convention convention = Convention::radiological;
-  double fill_opacity = 0.35;  ///< of the area of a label; its contour is opaque
-  double window_low = 0.5;     ///< percentile of the non-zero voxels shown black
-  double window_high = 99.5;   ///< percentile shown white
-  int64_t pixels = 320;        ///< longest edge of one plane
-  bool letters = true;         ///< R L A P S I at the edges
-  bool crop = true;            ///< leave out the dark border around the head
+  double fill_opacity = 0.35;   ///< of the area of a label; its contour is opaque
+  double window_low = 0.5;      ///< percentile of the non-zero voxels shown black
+  double window_high = 99.5;    ///< percentile shown white
+  int64_t pixels = 320;         ///< longest edge of one plane
+  bool letters = true;          ///< R L A P S I at the edges
+  bool crop = true;             ///< leave out the dark border around the head
+  std::vector<int32_t> labels;  ///< ascending, share out the colours; empty: those that the rows hold
 };
 
 /// The voxel, on the grid turned to RAS, through which the three planes with most labelled voxels run; the
@@ -49,8 +50,7 @@ struct OverlayRow {
 };
 
 /// One row for each of `rows`, with the three planes through `centre` (default: fullest_slices of the first
-/// labels) side by side; an image of one slice gives that slice alone. Colours depend on all labels of all
-/// rows.
+/// labels) side by side; an image of one slice gives that slice alone. Colours depend on style.labels.
 Picture draw_three_planes(const Volume<float>& image, std::span<const OverlayRow> rows,
                           std::optional<Index3> centre = {}, const OverlayStyle& style = {});
 

@@ -51,15 +51,17 @@ Colour from_hue(double hue_turns, double value) {
 }  // namespace
 
 Palette::Palette(std::span<const int32_t> labels)
-    : freesurfer_(!labels.empty() && labels.back() >= 10 &&
+    : labels_(labels.begin(), labels.end()),
+      freesurfer_(!labels.empty() && labels.back() >= 10 &&
                   std::all_of(labels.begin(), labels.end(),
                               [](int32_t l) { return l >= 1000 || freesurfer_entry(l) != nullptr; })) {}
 
 Colour Palette::colour(int32_t label) const {
   if (freesurfer_)
     if (const Entry* entry = freesurfer_entry(label)) return entry->colour;
-  if (label >= 1 && label <= int32_t(std::size(kFirst))) return kFirst[label - 1];
-  return from_hue(std::fmod(0.618033988749895 * std::abs(double(label)), 1.0), label % 2 ? 1.0 : 0.8);
+  const auto rank = size_t(std::lower_bound(labels_.begin(), labels_.end(), label) - labels_.begin());
+  if (rank < std::size(kFirst)) return kFirst[rank];
+  return from_hue(std::fmod(0.618033988749895 * double(rank), 1.0), rank % 2 ? 1.0 : 0.8);
 }
 
 }  // namespace mambaseg

@@ -141,7 +141,7 @@ TEST(DrawThreePlanes, CropsTheDarkBorder) {
   EXPECT_NEAR(double(axial.width), 192 * 22.0 / 42, 1);
 }
 
-TEST(Palette, IsFixedForALabelAndKnowsFreeSurfer) {
+TEST(Palette, SharesOutColoursAndKnowsFreeSurfer) {
   const Palette freesurfer(std::vector<int32_t>{17, 53});
   EXPECT_EQ(freesurfer.colour(17), (Colour{220, 216, 20}));
   const Palette small(std::vector<int32_t>{1, 2});
@@ -149,6 +149,13 @@ TEST(Palette, IsFixedForALabelAndKnowsFreeSurfer) {
   const Palette mixed(std::vector<int32_t>{1, 17});
   EXPECT_NE(mixed.colour(17), freesurfer.colour(17));
   EXPECT_EQ(mixed.colour(1), small.colour(1));
+  EXPECT_EQ(mixed.colour(17), small.colour(2));  // by place in the set, so that any numbers stay apart
+  std::vector<int32_t> many;
+  for (int32_t label = 100; label < 132; ++label) many.push_back(label);
+  const Palette palette(many);
+  for (const int32_t a : many)
+    for (const int32_t b : many)
+      if (a < b) EXPECT_NE(palette.colour(a), palette.colour(b)) << a << " " << b;
 }
 
 }  // namespace
