@@ -1,15 +1,10 @@
 // Depthwise convolution: checks against LibTorch's grouped convolution in double, then times against the same
-// in fp32 in the same process. Prints a table, or with --json an array of objects.
+// in fp32, channels first, in the same process.
 
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include <chrono>
-#include <cstdio>
-#include <functional>
-#include <nlohmann/json.hpp>
-#include <string>
-
+#include "bench/measurement.h"
 #include "mambaseg/kernels/target.h"
 #include "mambaseg/ops/depthwise_conv.h"
 
@@ -23,7 +18,7 @@ struct Case {
   int64_t batch, channels;
   std::vector<int64_t> spatial;
   int64_t taps;
-  bool channels_last;
+  bool channels_last, bf16 = false;
 
   double macs() const {
     double count = 1.0 * batch * channels;
@@ -37,8 +32,14 @@ const std::vector<Case> kCases = {
     {"7^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 7, false},
     {"5^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 5, false},
     {"3^3 on 48^3 x 64", 1, 64, {48, 48, 48}, 3, false},
+    {"7^3 on 48^3 x 64, channels last", 1, 64, {48, 48, 48}, 7, true},
+    {"3^3 on 48^3 x 64, channels last", 1, 64, {48, 48, 48}, 3, true},
+    {"7^3 on 48^3 x 64, bf16", 1, 64, {48, 48, 48}, 7, false, true},
+    {"9^3 on 24^3 x 64", 1, 64, {24, 24, 24}, 9, false},
     {"3^3 on 12^3 x 1024, channels last", 1, 1024, {12, 12, 12}, 3, true},
     {"3^2 on 64^2 x 192, batch 4, channels last", 4, 192, {64, 64}, 3, true},
+    {"7^2 on 64^2 x 192, batch 4", 4, 192, {64, 64}, 7, false},
+    {"4 on 32768 x 128, channels last", 1, 128, {32768}, 4, true},
 };
 
 struct Tensors {
@@ -59,7 +60,8 @@ Tensors make_tensors(const Case& c, int64_t channels) {
 /// The same with x in the layout of the case; that permutation is not timed, for a network keeps its tensors
 /// so.
 Tensors in_layout(const Case& c, const Tensors& t) {
-  const Tensor x = c.channels_last ? t.x.detach().movedim(1, -1).contiguous() : t.x.detach().clone();
+  Tensor x = c.channels_last ? t.x.detach().movedim(1, -1).contiguous() : t.x.detach().clone();
+  if (c.bf16) x = x.to(torch::kBFloat16);
   return {x.requires_grad_(), t.weight.detach().clone().requires_grad_(),
           t.bias.detach().clone().requires_grad_()};
 }
@@ -86,71 +88,47 @@ double max_error(const Case& c, bool backward) {
   const Tensor y = ours(c, single), expected = libtorch(c, exact);
   if (!backward) return error(first_layout(y), expected);
   const Tensor weight = torch::randn(expected.sizes());
-  first_layout(y).backward(weight);
+  first_layout(y).backward(weight.to(y.scalar_type()));
   expected.backward(weight.to(torch::kDouble));
   return std::max({error(first_layout(single.x.grad()), exact.x.grad()),
                    error(single.weight.grad(), exact.weight.grad()),
                    error(single.bias.grad(), exact.bias.grad())});
 }
 
-double seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 using Convolve = Tensor (*)(const Case&, const Tensors&);
 
 double time_of(const Case& c, const Tensors& t, Convolve convolve, bool backward, int runs) {
-  double best = 1e30;
-  for (int i = 0; i < runs; ++i) {
-    if (backward) {
-      const Tensor y = convolve(c, t);
-      const Tensor weight = torch::ones_like(y);
-      best = std::min(best, seconds([&] { y.backward(weight); }));
-    } else {
+  return best_of(runs, [&] {
+    if (!backward) {
       const torch::NoGradGuard no_grad;
-      best = std::min(best, seconds([&] { convolve(c, t); }));
+      return seconds([&] { convolve(c, t); });
     }
-  }
-  return best;
+    const Tensor y = convolve(c, t);
+    const Tensor weight = torch::ones_like(y);
+    return seconds([&] { y.backward(weight); });
+  });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bool json = argc > 1 && std::string(argv[1]) == "--json";
-  nlohmann::json rows = nlohmann::json::array();
-  bool correct = true;
+  const MeasurementOptions options =
+      read_options(argc, argv, "Measures the depthwise convolution against LibTorch's grouped convolution");
+  MeasurementTable table(options.json);
   for (const Case& c : kCases) {
-    const Tensors first = make_tensors(c, c.channels), layout = in_layout(c, first);
     for (const bool backward : {false, true}) {
-      const double error = max_error(c, backward);
-      correct = correct && error < 1e-5;
-      for (const int threads : {1, 2}) {
+      const std::string name = c.name + (backward ? ", backward" : ", forward");
+      if (!options.wants(name)) continue;
+      const Tensors first = make_tensors(c, c.channels), layout = in_layout(c, first);
+      const double error = max_error(c, backward), gmacs = c.macs() * (backward ? 2 : 1) / 1e9;
+      for (const int threads : options.threads) {
         at::set_num_threads(threads);
-        const double our_s = time_of(c, layout, ours, backward, 5),
-                     libtorch_s = time_of(c, first, libtorch, backward, 2);
-        const double gmacs = c.macs() * (backward ? 2 : 1) / 1e9;
-        const nlohmann::json row = {{"case", c.name + (backward ? ", backward" : ", forward")},
-                                    {"unit", "GMAC/s"},
-                                    {"ours", gmacs / our_s},
-                                    {"reference", gmacs / libtorch_s},
-                                    {"ratio", libtorch_s / our_s},
-                                    {"max_error", error},
-                                    {"threads", threads},
-                                    {"target", best_target().name}};
-        if (!json) {
-          std::printf("%-52s %d thread(s) %7.2f GMAC/s (%8.2f ms), LibTorch %7.2f, ratio %6.1f, error %.1e\n",
-                      row["case"].get<std::string>().c_str(), threads, gmacs / our_s, our_s * 1e3,
-                      gmacs / libtorch_s, libtorch_s / our_s, error);
-          std::fflush(stdout);
-        }
-        rows.push_back(row);
+        const double ours_s = time_of(c, layout, ours, backward, 10);
+        const double libtorch_s = time_of(c, first, libtorch, backward, 2);
+        table.add({name, "GMAC/s", gmacs / ours_s, gmacs / libtorch_s, error, threads, best_target().name},
+                  c.bf16 ? 4e-3 : 1e-5);  // y and the gradient of x are rounded to the type of x
       }
     }
   }
-  if (json) std::printf("%s\n", rows.dump(1).c_str());
-  if (!correct) std::fprintf(stderr, "bench_depthwise_conv: an error is above its bound\n");
-  return correct ? 0 : 1;
+  return table.finish();
 }

@@ -9,6 +9,27 @@ find_package(tomlplusplus REQUIRED CONFIG)
 find_package(CLI11 REQUIRED CONFIG)
 find_package(Torch REQUIRED)
 
+# nvcc alone compiles the CUDA kernels, so that they cannot rot; with a LibTorch that has CUDA they are linked.
+set(MAMBASEG_CUDA OFF)
+if(NOT MAMBASEG_SANITIZE)
+  find_program(MAMBASEG_NVCC nvcc PATHS /usr/local/cuda/bin)
+  if(MAMBASEG_NVCC)
+    set(CMAKE_CUDA_COMPILER "${MAMBASEG_NVCC}")
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80)
+    endif()
+    enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has it
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
+    find_package(CUDAToolkit REQUIRED)
+    if(TARGET torch_cuda)
+      set(MAMBASEG_CUDA ON)
+    endif()
+  endif()
+endif()
+
 # Debian's NIFTIConfig.cmake names a library path that does not exist, so the library is found by hand.
 find_library(NIFTI2_LIBRARY nifti2 REQUIRED)
 find_library(ZNZ_LIBRARY znz REQUIRED)

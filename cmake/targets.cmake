@@ -1,6 +1,6 @@
 # One function per kind of target, so that a folder's CMakeLists.txt names its sources and what it may see, nothing else.
 
-set(MAMBASEG_WARNINGS -Wall -Wextra -Wno-unknown-pragmas)
+set(MAMBASEG_WARNINGS "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unknown-pragmas>")
 
 # Headers of LibTorch take 15 s to parse: they are compiled once, and every target that lists TORCH reuses the result.
 add_library(mambaseg_torch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")

@@ -5,7 +5,13 @@
 namespace mambaseg {
 namespace {
 
-/// Calls visit(tap, place in x) for the taps of output (i, j, k) that fall inside x.
+/// Where position (i, j, k) of a volume of `extent` lies.
+int64_t place_of(const DepthwiseConv& conv, const std::array<int64_t, 3>& extent, int64_t i, int64_t j,
+                 int64_t k) {
+  return (i * extent[1] + j) * extent[2] + (conv.order ? conv.order[k] : k);
+}
+
+/// Calls visit(tap, position in x) for the taps of output (i, j, k) that fall inside x.
 template <class Function>
 void for_taps(const DepthwiseConv& conv, int64_t i, int64_t j, int64_t k, Function visit) {
   int64_t tap = 0;
@@ -15,14 +21,14 @@ void for_taps(const DepthwiseConv& conv, int64_t i, int64_t j, int64_t k, Functi
         const int64_t x = i + a - conv.padding[0], y = j + b - conv.padding[1], z = k + c - conv.padding[2];
         if (x < 0 || x >= conv.input[0] || y < 0 || y >= conv.input[1] || z < 0 || z >= conv.input[2])
           continue;
-        visit(tap, ((x * conv.input[1] + y) * conv.input[2] + z) * conv.position_stride);
+        visit(tap, place_of(conv, conv.input, x, y, z) * conv.input_position_stride);
       }
     }
   }
 }
 
 int64_t output_place(const DepthwiseConv& conv, int64_t i, int64_t j, int64_t k) {
-  return ((i * conv.output[1] + j) * conv.output[2] + k) * conv.position_stride;
+  return place_of(conv, conv.output, i, j, k) * conv.output_position_stride;
 }
 
 }  // namespace
@@ -32,6 +38,8 @@ DepthwiseConv DepthwiseConv::transposed() const {
   other.input = output;
   other.output = input;
   for (int axis = 0; axis < 3; ++axis) other.padding[axis] = kernel[axis] - 1 - padding[axis];
+  other.input_position_stride = output_position_stride;
+  other.output_position_stride = input_position_stride;
   other.input_channel_stride = output_channel_stride;
   other.output_channel_stride = input_channel_stride;
   return other;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "mambaseg/kernels/bfloat16.h"
 #include "mambaseg/kernels/target.h"
 
 namespace mambaseg {
@@ -14,8 +15,9 @@ namespace mambaseg {
 ///   of C[p,g,n] * x[n]  +  D[c] * u[p,c]
 /// A pointer named "or null" may be null. Pointers are those of the whole problem; a call works on the
 /// channels [channel_begin, channel_end) only and touches nothing of the others, so threads split the
-/// channels.
-template <class T>
+/// channels. It follows the steps [step_begin, step_end); how threads split those is told at
+/// SelectiveScanOutput::first_state. Input, the type of what comes per token, is T or Bfloat16.
+template <class T, class Input = T>
 struct SelectiveScan {
   int64_t length = 0;    ///< tokens
   int64_t channels = 0;  ///< a multiple of groups
@@ -23,15 +25,17 @@ struct SelectiveScan {
   int64_t groups = 1;
   int64_t channel_begin = 0;
   int64_t channel_end = 0;
-  const T* u = nullptr;  ///< token p at u + p * u_stride, channels contiguous
+  int64_t step_begin = 0;  ///< a multiple of the chunk
+  int64_t step_end = 0;
+  const Input* u = nullptr;  ///< token p at u + p * u_stride, channels contiguous
   int64_t u_stride = 0;
-  const T* delta = nullptr;
+  const Input* delta = nullptr;
   int64_t delta_stride = 0;
   const T* A = nullptr;  ///< (channels, states)
-  const T* B =
-      nullptr;  ///< token p at B + p * B_stride: (groups, states); stride 0: (channels, states), every token
+  /// Token p at B + p * B_stride: (groups, states). Stride 0: (channels, states), the same for every token.
+  const Input* B = nullptr;
   int64_t B_stride = 0;
-  const T* C = nullptr;  ///< as B
+  const Input* C = nullptr;  ///< as B
   int64_t C_stride = 0;
   const T* D = nullptr;           ///< (channels) or null
   const T* delta_bias = nullptr;  ///< (channels) or null
@@ -41,29 +45,40 @@ struct SelectiveScan {
 };
 
 /// What the forward pass writes.
-template <class T>
+///
+/// A walk cut into pieces is followed piece by piece side by side: first the states alone (y null), every
+/// piece from zero; the state that piece i + 1 starts with is then exp(A * step_sums of piece i) times the
+/// state that piece i starts with, plus the last_state of piece i; then all pieces again, from those.
+template <class T, class Input = T>
 struct SelectiveScanOutput {
-  T* y = nullptr;  ///< token p at y + p * y_stride
+  const T* first_state = nullptr;  ///< (channels, states) or null: x before the first step; null: zeros
+  T* y = nullptr;                  ///< token p at y + p * y_stride; null: only the states are followed
   int64_t y_stride = 0;
   bool accumulate = false;  ///< add to y (a sum over directions) instead of overwriting it
-  const T* z =
-      nullptr;  ///< gate or null: gated[p,c] = y[p,c] * silu(z[p,c]), taken from y after this call's part
+  /// Gate or null: gated[p,c] = y[p,c] * silu(z[p,c]), taken from y after this call's part.
+  const Input* z = nullptr;
   int64_t z_stride = 0;
   T* gated = nullptr;  ///< may be y
   int64_t gated_stride = 0;
   T* last_state = nullptr;  ///< (channels, states) or null: x after the last step
   T* borders = nullptr;     ///< (chunks, states, channels) or null: x before the first step of every chunk
+  T* step_sums = nullptr;   ///< (channels) or null: the sum of dt over the steps
 };
 
 /// Gradients. Those marked "added" must hold zeros (or an earlier part of the sum) before the call.
-template <class T>
+/// Pieces of a walk are joined as in the forward pass, from the end: the gradient behind piece i is exp(A *
+/// step_sums of piece i + 1) times that behind piece i + 1, plus the first_state of piece i + 1.
+template <class T, class Input = T>
 struct SelectiveScanGradients {
   const T* grad_out = nullptr;  ///< of gated when z is given, else of y
   int64_t grad_out_stride = 0;
-  const T* z = nullptr;  ///< gate or null
+  const Input* z = nullptr;  ///< gate or null
   int64_t z_stride = 0;
-  const T* borders = nullptr;  ///< as the forward pass wrote them
-  T* u = nullptr;              ///< token p at u + p * u_stride
+  const T* last_state = nullptr;  ///< (channels, states) or null: of x behind the last step; null: zeros
+  T* first_state = nullptr;       ///< (channels, states) or null: receives that of x before the first step
+  T* step_sums = nullptr;         ///< with u null, (channels) or null: receives the sum of dt over the steps
+  const T* borders = nullptr;     ///< as the forward pass wrote them
+  T* u = nullptr;  ///< token p at u + p * u_stride; null: only the gradient of the state is followed
   int64_t u_stride = 0;
   bool u_accumulate = false;  ///< add to u (a u shared by directions) instead of overwriting it
   T* delta = nullptr;
@@ -88,11 +103,16 @@ int64_t selective_scan_chunks(int64_t length, int64_t states);
 int64_t selective_scan_forward_scratch(int64_t channels, int64_t groups, int64_t states);
 int64_t selective_scan_backward_scratch(int64_t channels, int64_t groups, int64_t states);
 
-/// fp32 kernels, channels across SIMD lanes. Same bits for the same call and target.
-void selective_scan_forward(const SelectiveScan<float>& scan, const SelectiveScanOutput<float>& output,
-                            float* scratch, SimdTarget target = best_target());
-void selective_scan_backward(const SelectiveScan<float>& scan, const SelectiveScanGradients<float>& gradients,
-                             float* scratch, SimdTarget target = best_target());
+/// fp32 kernels, channels across SIMD lanes; Input is float or Bfloat16. Same bits for the same call and
+/// target.
+template <class Input>
+void selective_scan_forward(const SelectiveScan<float, Input>& scan,
+                            const SelectiveScanOutput<float, Input>& output, float* scratch,
+                            SimdTarget target = best_target());
+template <class Input>
+void selective_scan_backward(const SelectiveScan<float, Input>& scan,
+                             const SelectiveScanGradients<float, Input>& gradients, float* scratch,
+                             SimdTarget target = best_target());
 
 /// The specification, in double, one channel after the other. Needs no borders (it ignores them when
 /// reading).

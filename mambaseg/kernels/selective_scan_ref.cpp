@@ -48,14 +48,17 @@ void selective_scan_forward_ref(const Scan& s, const SelectiveScanOutput<double>
   const int64_t chunk = selective_scan_chunk(s.states);
   for (int64_t c = s.channel_begin; c < s.channel_end; ++c) {
     double* x = scratch;
-    for (int64_t n = 0; n < s.states; ++n) x[n] = 0;
-    for (int64_t t = 0; t < s.length; ++t) {
+    double step_sum = 0;
+    for (int64_t n = 0; n < s.states; ++n) x[n] = out.first_state ? out.first_state[c * s.states + n] : 0;
+    for (int64_t t = s.step_begin; t < s.step_end; ++t) {
       if (out.borders && t % chunk == 0) {
         for (int64_t n = 0; n < s.states; ++n)
           out.borders[(t / chunk * s.states + n) * s.channels + c] = x[n];
       }
       const int64_t p = token(s, t);
       advance(s, p, c, x);
+      step_sum += step_size(s, before_softplus(s, p, c));
+      if (!out.y) continue;
       const double* C = row(s.C, s.C_stride, s, p, c);
       double sum = s.D ? s.D[c] * s.u[p * s.u_stride + c] : 0;
       for (int64_t n = 0; n < s.states; ++n) sum += C[n] * x[n];
@@ -63,6 +66,7 @@ void selective_scan_forward_ref(const Scan& s, const SelectiveScanOutput<double>
       y = out.accumulate ? y + sum : sum;
       if (out.z) out.gated[p * out.gated_stride + c] = y * silu(out.z[p * out.z_stride + c]);
     }
+    if (out.step_sums) out.step_sums[c] = step_sum;
     if (out.last_state) {
       for (int64_t n = 0; n < s.states; ++n) out.last_state[c * s.states + n] = x[n];
     }
@@ -74,23 +78,33 @@ void selective_scan_backward_ref(const Scan& s, const SelectiveScanGradients<dou
   for (int64_t c = s.channel_begin; c < s.channel_end; ++c) {
     double* x = scratch;                            // x[t]: the state before step t
     double* grad_x = scratch + (s.length + 1) * N;  // of the state after the step at hand
-    for (int64_t n = 0; n < N; ++n) x[n] = grad_x[n] = 0;
-    for (int64_t t = 0; t < s.length; ++t) {
+    for (int64_t n = 0; n < N; ++n) {
+      x[n] = 0;
+      grad_x[n] = g.last_state ? g.last_state[c * N + n] : 0;
+    }
+    for (int64_t t = 0; t < s.step_end; ++t) {
       for (int64_t n = 0; n < N; ++n) x[(t + 1) * N + n] = x[t * N + n];
       advance(s, token(s, t), c, x + (t + 1) * N);
     }
-    for (int64_t t = s.length - 1; t >= 0; --t) {
+    double step_sum = 0;
+    for (int64_t t = s.step_end - 1; t >= s.step_begin; --t) {
       const int64_t p = token(s, t);
       const double v = before_softplus(s, p, c);
       const double dt = step_size(s, v);
       const double u = s.u[p * s.u_stride + c];
       const double* B = row(s.B, s.B_stride, s, p, c);
       const double* C = row(s.C, s.C_stride, s, p, c);
-      double* grad_B = row(g.B, g.B_stride, s, p, c);
-      double* grad_C = row(g.C, g.C_stride, s, p, c);
       double grad_y = g.grad_out[p * g.grad_out_stride + c];
       if (g.z) grad_y *= silu(g.z[p * g.z_stride + c]);
+      if (!g.u) {
+        step_sum += dt;
+        for (int64_t n = 0; n < N; ++n)
+          grad_x[n] = std::exp(dt * s.A[c * N + n]) * (grad_x[n] + grad_y * C[n]);
+        continue;
+      }
 
+      double* grad_B = row(g.B, g.B_stride, s, p, c);
+      double* grad_C = row(g.C, g.C_stride, s, p, c);
       double grad_u = s.D ? grad_y * s.D[c] : 0;
       double grad_dt = 0;
       for (int64_t n = 0; n < N; ++n) {
@@ -111,6 +125,10 @@ void selective_scan_backward_ref(const Scan& s, const SelectiveScanGradients<dou
       if (g.D) g.D[c] += grad_y * u;
       double& total = g.u[p * g.u_stride + c];
       total = g.u_accumulate ? total + grad_u : grad_u;
+    }
+    if (g.step_sums && !g.u) g.step_sums[c] = step_sum;
+    if (g.first_state) {
+      for (int64_t n = 0; n < N; ++n) g.first_state[c * N + n] = grad_x[n];
     }
   }
 }

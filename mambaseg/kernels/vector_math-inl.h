@@ -8,7 +8,10 @@
 #define MAMBASEG_VECTOR_MATH_INL_H
 #endif
 
+#include <algorithm>
+
 #include "hwy/highway.h"
+#include "mambaseg/kernels/bfloat16.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mambaseg {
@@ -35,6 +38,36 @@ HWY_INLINE void store(Vec v, float* to, int64_t count) {
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, d, lanes);
   for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
+}
+
+/// The same for bf16.
+HWY_INLINE Vec load(const Bfloat16* from, int64_t count) {
+  const Lanes d;
+  const hn::Rebind<uint16_t, Lanes> d16;
+  const hn::Rebind<uint32_t, Lanes> d32;
+  const auto widened = [&](const uint16_t* bits) HWY_ATTR {
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, bits))));
+  };
+  if (HWY_LIKELY(count >= kLanes)) return widened(&from->bits);
+  HWY_ALIGN uint16_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = from[i].bits;
+  return widened(lanes);
+}
+HWY_INLINE void store(Vec v, Bfloat16* to, int64_t count) {
+  const Lanes d;
+  const hn::Rebind<uint16_t, Lanes> d16;
+  const hn::Rebind<uint32_t, Lanes> d32;
+  const hn::Rebind<int32_t, Lanes> di;
+  // Rounded to nearest, ties to even; NaN stays NaN.
+  const auto bits = hn::BitCast(d32, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(d32, 0x7FFF)), odd));
+  const auto number = hn::BitCast(d, rounded), none = hn::BitCast(d, hn::Set(d32, 0x7FC0));
+  const auto halves = hn::DemoteTo(d16, hn::BitCast(di, hn::IfThenElse(hn::Eq(v, v), number, none)));
+  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(halves, d16, &to->bits);
+  HWY_ALIGN uint16_t lanes[kLanes];
+  hn::StoreU(halves, d16, lanes);
+  for (int64_t i = 0; i < count; ++i) to[i].bits = lanes[i];
 }
 
 /// 2^(x * y), relative error 6e-8 besides the roundings of x * y and of the result. Needs |x|, |y|

@@ -1,10 +1,6 @@
 #include "mambaseg/ops/depthwise_conv.h"
 
-#include <ATen/Parallel.h>
-
-#include <algorithm>
-
-#include "mambaseg/kernels/depthwise_conv.h"
+#include "mambaseg/ops/depthwise_conv_parts.h"
 
 namespace mambaseg {
 namespace {
@@ -13,127 +9,49 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kChannelBlock = 16;  // a whole number of SIMD vectors on every target
+/// The geometry of a call.
+struct Geometry {
+  std::vector<int64_t> front, back;  ///< zeros in front of and behind each spatial axis
+  bool channels_last = false;
+  Tensor order_L;  ///< or undefined
+};
 
-/// [begin, end) of piece `index` of `pieces` of `size` things, in whole blocks.
-std::pair<int64_t, int64_t> piece(int64_t size, int64_t pieces, int64_t index, int64_t block) {
-  const int64_t blocks = (size + block - 1) / block;
-  return {std::min(size, blocks * index / pieces * block),
-          std::min(size, blocks * (index + 1) / pieces * block)};
-}
-
-/// Pieces of the rows or planes, so that there are at least as many calls as threads.
-int64_t pieces_of(int64_t calls, int64_t size) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  return calls % threads == 0 ? 1 : std::min(size, (2 * threads + calls - 1) / calls);
-}
-
-// The kernels of either type under one name.
-void run_forward(const DepthwiseConv& conv, const DepthwisePart& part, const float* x, const float* weight,
-                 const float* bias, bool flipped, float* y, float* scratch) {
-  depthwise_conv_forward(conv, part, x, weight, bias, flipped, y, scratch);
-}
-void run_forward(const DepthwiseConv& conv, const DepthwisePart& part, const double* x, const double* weight,
-                 const double* bias, bool flipped, double* y, double*) {
-  depthwise_conv_forward_ref(conv, part, x, weight, bias, flipped, y);
-}
-void run_weight(const DepthwiseConv& conv, const DepthwisePart& part, const float* x, const float* grad_y,
-                float* grad_weight, float* grad_bias, float* scratch) {
-  depthwise_conv_backward_weight(conv, part, x, grad_y, grad_weight, grad_bias, scratch);
-}
-void run_weight(const DepthwiseConv& conv, const DepthwisePart& part, const double* x, const double* grad_y,
-                double* grad_weight, double* grad_bias, double*) {
-  depthwise_conv_backward_weight_ref(conv, part, x, grad_y, grad_weight, grad_bias);
+/// Whether the positions of x lie evenly, with contiguous channels: the rows of a wider tensor, for example.
+bool has_even_rows(const Tensor& x) {
+  if (x.stride(-1) != 1) return false;
+  for (int64_t axis = 1; axis + 2 < x.dim(); ++axis) {
+    if (x.stride(axis) != x.size(axis + 1) * x.stride(axis + 1)) return false;
+  }
+  return true;
 }
 
-template <class T>
-T* data_or_null(const Tensor& tensor) {
-  return tensor.defined() ? tensor.data_ptr<T>() : nullptr;
-}
-
-/// Pieces of the channels: wide ones use whole rows of memory, narrow ones balance.
-int64_t channel_pieces(int64_t channels) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  const int64_t blocks = (channels + kChannelBlock - 1) / kChannelBlock;
-  return blocks < 4 * threads ? blocks : threads;
-}
-
-/// do_call(call, scratch) for the calls [0, calls), shared by the threads.
-template <class T, class Function>
-void for_calls(const DepthwiseConv& conv, const Tensor& like, int64_t calls, Function do_call) {
-  const int64_t workers = std::min<int64_t>(calls, at::in_parallel_region() ? 1 : at::get_num_threads());
-  const Tensor scratch =
-      torch::empty({workers, (depthwise_conv_scratch(conv) + 15) / 16 * 16}, like.options());
-  at::parallel_for(0, workers, 1, [&](int64_t first, int64_t last) {
-    for (int64_t worker = first; worker < last; ++worker) {
-      for (int64_t call = calls * worker / workers; call < calls * (worker + 1) / workers; ++call) {
-        do_call(call, scratch.data_ptr<T>() + worker * scratch.stride(0));
-      }
-    }
-  });
-}
-
-/// y from x, both (B, ...) and contiguous in the layout of `conv`.
-template <class T>
-void convolve(const DepthwiseConv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias,
-              bool flipped, const Tensor& y) {
-  const int64_t batch = x.size(0), channels = weight.size(0);
-  const int64_t ranges = channel_pieces(channels), pieces = pieces_of(batch * ranges, conv.output[1]);
-  for_calls<T>(conv, x, batch * ranges * pieces, [&](int64_t call, T* scratch) {
-    const int64_t b = call / (ranges * pieces);
-    const auto [c_begin, c_end] = piece(channels, ranges, call / pieces % ranges, kChannelBlock);
-    const auto [begin, end] = piece(conv.output[1], pieces, call % pieces, 1);
-    const DepthwisePart part{c_begin, c_end, begin, end};
-    run_forward(conv, part, x.data_ptr<T>() + b * x.stride(0), weight.data_ptr<T>(), data_or_null<T>(bias),
-                flipped, y.data_ptr<T>() + b * y.stride(0), scratch);
-  });
-}
-
-/// The gradients of the weight (C, taps) and, when `with_bias`, of the bias (C). Every call sums into its own
-/// copy; the copies are added in their order.
-template <class T>
-std::pair<Tensor, Tensor> weight_gradient(const DepthwiseConv& conv, const Tensor& x, const Tensor& grad_y,
-                                          int64_t channels, bool with_bias) {
-  const int64_t batch = x.size(0), planes = conv.output[0], ranges = channel_pieces(channels);
-  // Batch items and planes are cut into `pieces` sums; a piece is a range of (item, plane) pairs.
-  const int64_t pieces = pieces_of(ranges, batch * planes);
-  const Tensor weights = torch::zeros({pieces, channels, conv.taps()}, x.options());
-  const Tensor biases = with_bias ? torch::zeros({pieces, channels}, x.options()) : Tensor();
-  for_calls<T>(conv, x, ranges * pieces, [&](int64_t call, T* scratch) {
-    const int64_t index = call % pieces;
-    const auto [c_begin, c_end] = piece(channels, ranges, call / pieces, kChannelBlock);
-    const auto [begin, end] = piece(batch * planes, pieces, index, 1);
-    for (int64_t at = begin; at < end;) {
-      const int64_t b = at / planes, stop = std::min(end, (b + 1) * planes);
-      const DepthwisePart part{c_begin, c_end, at - b * planes, stop - b * planes};
-      run_weight(conv, part, x.data_ptr<T>() + b * x.stride(0), grad_y.data_ptr<T>() + b * grad_y.stride(0),
-                 weights.data_ptr<T>() + index * weights.stride(0),
-                 with_bias ? biases.data_ptr<T>() + index * biases.stride(0) : nullptr, scratch);
-      at = stop;
-    }
-  });
-  const auto total = [](const Tensor& t) { return !t.defined() ? t : t.size(0) == 1 ? t[0] : t.sum(0); };
-  return {total(weights), total(biases)};
-}
-
-DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const std::vector<int64_t>& front,
-                        const std::vector<int64_t>& back, bool channels_last) {
+DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const Geometry& geometry) {
   const int64_t axes = x.dim() - 2, channels = weight.size(0);
   DepthwiseConv conv;
   for (int64_t axis = 0; axis < axes; ++axis) {
     const int64_t at = 3 - axes + axis;
-    conv.input[at] = x.size(channels_last ? 1 + axis : 2 + axis);
+    const int64_t padding = geometry.front[axis] + geometry.back[axis];
+    conv.input[at] = x.size(geometry.channels_last ? 1 + axis : 2 + axis);
     conv.kernel[at] = weight.size(2 + axis);
-    conv.padding[at] = front[axis];
-    conv.output[at] = conv.input[at] + front[axis] + back[axis] - conv.kernel[at] + 1;
+    conv.padding[at] = geometry.front[axis];
+    conv.output[at] = conv.input[at] + padding - conv.kernel[at] + 1;
     TORCH_CHECK(conv.output[at] > 0, "depthwise_conv: expected an input of at least ",
-                conv.kernel[at] - front[axis] - back[axis], " along spatial axis ", axis, ", got ",
-                conv.input[at]);
+                conv.kernel[at] - padding, " along spatial axis ", axis, ", got ", conv.input[at]);
   }
   const auto volume = [](const std::array<int64_t, 3>& extent) { return extent[0] * extent[1] * extent[2]; };
-  conv.position_stride = channels_last ? channels : 1;
-  conv.input_channel_stride = channels_last ? 1 : volume(conv.input);
-  conv.output_channel_stride = channels_last ? 1 : volume(conv.output);
+  // The stride of an axis of one place says nothing, so a contiguous x is known by its sizes.
+  conv.input_position_stride = !geometry.channels_last ? 1 : has_even_rows(x) ? x.stride(-2) : channels;
+  conv.input_channel_stride = geometry.channels_last ? 1 : volume(conv.input);
+  conv.output_position_stride = geometry.channels_last ? channels : 1;
+  conv.output_channel_stride = geometry.channels_last ? 1 : volume(conv.output);
+  if (geometry.order_L.defined()) {
+    TORCH_CHECK(axes == 1 && conv.input[2] == conv.output[2] &&
+                    geometry.order_L.scalar_type() == torch::kInt32 && geometry.order_L.is_contiguous() &&
+                    geometry.order_L.sizes() == torch::IntArrayRef({conv.input[2]}),
+                "depthwise_conv: expected an order of ", conv.input[2],
+                " int32 along the only axis and a result as long as x, got ", geometry.order_L.sizes());
+    conv.order = geometry.order_L.data_ptr<int32_t>();
+  }
   return conv;
 }
 
@@ -149,55 +67,43 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
  public:
   /// `bias` is empty when there is none: autograd functions of LibTorch 1.13 take no undefined tensors.
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const std::vector<int64_t>& front, const std::vector<int64_t>& back,
-                        bool channels_last) {
-    const DepthwiseConv conv = make_conv(x, weight, front, back, channels_last);
-    const Tensor y = torch::empty(output_sizes(conv, x, channels_last), x.options());
+                        const Geometry& geometry) {
+    const DepthwiseConv conv = make_conv(x, weight, geometry);
+    const Tensor y = torch::empty(output_sizes(conv, x, geometry.channels_last), x.options());
     const Tensor given = bias.numel() > 0 ? bias : Tensor();
-    if (x.scalar_type() == torch::kDouble) {
-      convolve<double>(conv, x, weight, given, false, y);
-    } else {
-      convolve<float>(conv, x, weight, given, false, y);
-    }
-    ctx->save_for_backward({x, weight});
+    convolve(conv, x, weight, given, false, y);
+    ctx->save_for_backward({x, weight, geometry.order_L});
     ctx->saved_data["with_bias"] = given.defined();
-    ctx->saved_data["front"] = front;
-    ctx->saved_data["back"] = back;
-    ctx->saved_data["channels_last"] = channels_last;
+    ctx->saved_data["front"] = geometry.front;
+    ctx->saved_data["back"] = geometry.back;
+    ctx->saved_data["channels_last"] = geometry.channels_last;
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1];
-    const DepthwiseConv conv =
-        make_conv(x, weight, ctx->saved_data["front"].toIntVector(), ctx->saved_data["back"].toIntVector(),
-                  ctx->saved_data["channels_last"].toBool());
+    const Geometry geometry{ctx->saved_data["front"].toIntVector(), ctx->saved_data["back"].toIntVector(),
+                            ctx->saved_data["channels_last"].toBool(), saved[2]};
+    const DepthwiseConv conv = make_conv(x, weight, geometry);
     const bool with_bias = ctx->saved_data["with_bias"].toBool();
     const Tensor grad_y = grad_outputs[0].contiguous();
-    const Tensor grad_x = torch::empty_like(x);
-    std::pair<Tensor, Tensor> gradients;
-    if (x.scalar_type() == torch::kDouble) {
-      convolve<double>(conv.transposed(), grad_y, weight, Tensor(), true, grad_x);
-      gradients = weight_gradient<double>(conv, x, grad_y, weight.size(0), with_bias);
-    } else {
-      convolve<float>(conv.transposed(), grad_y, weight, Tensor(), true, grad_x);
-      gradients = weight_gradient<float>(conv, x, grad_y, weight.size(0), with_bias);
-    }
-    return {grad_x, gradients.first.reshape(weight.sizes()), gradients.second, Tensor(), Tensor(), Tensor()};
+    const Tensor grad_x = torch::empty(x.sizes(), x.options());
+    DepthwiseConv transposed = conv.transposed();
+    if (geometry.channels_last) transposed.output_position_stride = weight.size(0);
+    convolve(transposed, grad_y, weight, Tensor(), true, grad_x);
+    const auto weight_gradient = x.is_cuda() ? depthwise_weight_gradient_cuda : depthwise_weight_gradient_cpu;
+    const auto gradients = weight_gradient(conv, x, grad_y, weight.size(0), with_bias);
+    return {grad_x, gradients.first.reshape(weight.sizes()), gradients.second, Tensor()};
+  }
+
+ private:
+  static void convolve(const DepthwiseConv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       bool flipped, const Tensor& y) {
+    const auto forward = x.is_cuda() ? depthwise_forward_cuda : depthwise_forward_cpu;
+    forward(conv, x, weight, bias, flipped, y);
   }
 };
-
-/// Elsewhere than on the CPU LibTorch's own grouped convolution does the work.
-Tensor on_device(const Tensor& x, const Tensor& weight, const Tensor& bias, const std::vector<int64_t>& front,
-                 const std::vector<int64_t>& back, bool channels_last) {
-  std::vector<int64_t> padding;  // as constant_pad_nd wants it: last axis first
-  for (size_t axis = front.size(); axis-- > 0;) padding.insert(padding.end(), {front[axis], back[axis]});
-  const Tensor first = torch::constant_pad_nd(channels_last ? x.movedim(-1, 1) : x, padding);
-  const std::vector<int64_t> ones(front.size(), 1), zeros(front.size(), 0);
-  const Tensor y = torch::convolution(first, weight, bias, ones, zeros, ones, false, zeros, weight.size(0));
-  return channels_last ? y.movedim(1, -1).contiguous() : y;
-}
 
 }  // namespace
 
@@ -217,21 +123,25 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
     TORCH_CHECK(!t.defined() || (t.device() == x.device() && torch::isFloatingType(t.scalar_type())),
                 "depthwise_conv: expected real floating-point tensors on one device");
   }
-  std::vector<int64_t> front = options.padding, back = options.padding;
+  Geometry geometry{options.padding, options.padding, options.channels_last, options.order_L};
   if (options.causal) {
     TORCH_CHECK(axes == 1, "depthwise_conv: expected one spatial axis for a causal convolution, got ", axes);
-    front = {weight.size(2) - 1};
-    back = {0};
+    geometry.front = {weight.size(2) - 1};
+    geometry.back = {0};
   }
-  TORCH_CHECK(static_cast<int64_t>(front.size()) == axes, "depthwise_conv: expected ", axes,
-              " paddings, got ", front.size());
-  if (!x.device().is_cpu()) return on_device(x, weight, bias, front, back, options.channels_last);
-  const auto type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
-  const auto prepared = [&](const Tensor& t) { return t.to(type).contiguous(); };
-  const Tensor single = prepared(x);
+  TORCH_CHECK(static_cast<int64_t>(geometry.front.size()) == axes, "depthwise_conv: expected ", axes,
+              " paddings, got ", geometry.front.size());
+  TORCH_CHECK(x.is_cpu() || x.is_cuda(), "depthwise_conv: expected tensors on the CPU or a GPU, got ",
+              x.device());
+  const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const torch::Dtype type = x.scalar_type() == torch::kBFloat16 ? torch::kBFloat16 : sum_type;
+  const auto prepared = [&](const Tensor& t) { return t.to(sum_type).contiguous(); };
+  const Tensor converted = x.to(type);
+  const Tensor laid_out =
+      options.channels_last && has_even_rows(converted) ? converted : converted.contiguous();
+  const Tensor single = prepared(weight);
   const Tensor no_bias = torch::empty({0}, single.options().requires_grad(false));
-  return DepthwiseConvFunction::apply(single, prepared(weight), bias.defined() ? prepared(bias) : no_bias,
-                                      front, back, options.channels_last)
+  return DepthwiseConvFunction::apply(laid_out, single, bias.defined() ? prepared(bias) : no_bias, geometry)
       .to(x.scalar_type());
 }
 

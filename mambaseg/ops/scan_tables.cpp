@@ -4,6 +4,11 @@
 
 namespace mambaseg {
 
+torch::Tensor ScanTables::order_L(int64_t k) const {
+  const torch::Tensor row = index_TL[table[k]];
+  return backwards[k] ? row.flip(0) : row;
+}
+
 ScanTables make_scan_tables(std::span<const ScanOrder> orders, torch::Device device) {
   TORCH_CHECK(!orders.empty(), "make_scan_tables: expected at least one order, got none");
   const size_t length = orders.front().size();

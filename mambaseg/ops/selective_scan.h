@@ -15,6 +15,10 @@ struct ScanTables {
   std::vector<int> table;          ///< per direction: row of index_TL
   std::vector<uint8_t> backwards;  ///< per direction: walk that row from its end
   int64_t directions() const { return static_cast<int64_t>(table.size()); }
+  /// Direction k alone.
+  ScanTables only(int64_t k) const { return {index_TL, {table[k]}, {backwards[k]}}; }
+  /// The tokens of direction k in the order of the walk: int32 (L).
+  torch::Tensor order_L(int64_t k) const;
 };
 
 /// Tables for `orders` (all of one length) on `device`.
@@ -36,10 +40,10 @@ struct SelectiveScanInputs {
 
 /// For each direction k the recurrence over the steps t of its walk, p = order_k[t]:
 ///   dt = softplus(delta[p] + bias),  x = exp(dt * A) * x + dt * B[p] * u[p],  y_k[p] = C[p] . x + D * u[p],
-/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C), dtype of u. State in fp32
-/// (fp64 for fp64 inputs). Differentiable in every tensor. `tables` null means one direction in raster order.
-/// `last_state`, when given, receives x after the last step, (B, K, C, N), without gradient. Throws
-/// c10::Error on shapes that do not fit.
+/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C), dtype of u. State and sums in
+/// fp32 (fp64 for fp64 inputs); u, delta, B, C and z are read as they are when all are bf16. Differentiable
+/// in every tensor. `tables` null means one direction in raster order. `last_state`, when given, receives x
+/// after the last step, (B, K, C, N), without gradient. Throws c10::Error on shapes that do not fit.
 torch::Tensor selective_scan(const SelectiveScanInputs& inputs, const ScanTables* tables = nullptr,
                              torch::Tensor* last_state = nullptr);
 

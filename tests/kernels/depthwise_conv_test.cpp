@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ constexpr float kGuard = 1234.5f;  // in every place that a call must not touch
 struct Case {
   std::array<int64_t, 3> input, kernel, padding, output;
   int64_t channels = 5;
-  bool channels_last = true, bias = true, flipped = false;
+  bool channels_last = true, bias = true, flipped = false, order = false;
 
   std::string name() const {
     std::string text = channels_last ? "channels last" : "channels first";
@@ -27,7 +28,8 @@ struct Case {
       for (const int64_t size : sizes) text += std::to_string(size) + " ";
       text += "]";
     }
-    return text + " C " + std::to_string(channels) + (bias ? " bias" : "") + (flipped ? " flipped" : "");
+    return text + " C " + std::to_string(channels) + (bias ? " bias" : "") + (flipped ? " flipped" : "") +
+           (order ? " order" : "");
   }
 };
 
@@ -52,7 +54,7 @@ DepthwiseConv conv_of(const Case& c) {
   conv.kernel = c.kernel;
   conv.padding = c.padding;
   conv.output = c.output;
-  conv.position_stride = c.channels_last ? c.channels : 1;
+  conv.input_position_stride = conv.output_position_stride = c.channels_last ? c.channels : 1;
   conv.input_channel_stride = c.channels_last ? 1 : volume(c.input);
   conv.output_channel_stride = c.channels_last ? 1 : volume(c.output);
   return conv;
@@ -60,6 +62,7 @@ DepthwiseConv conv_of(const Case& c) {
 
 struct Problem {
   std::vector<double> x, grad_y, weight, bias;
+  std::vector<int32_t> order;
   explicit Problem(const Case& c) {
     std::mt19937 engine(7);
     std::normal_distribution<float> normal;
@@ -72,6 +75,9 @@ struct Problem {
     grad_y = numbers(volume(c.output) * c.channels);
     weight = numbers(volume(c.kernel) * c.channels);
     bias = numbers(c.channels);
+    order.resize(c.input[2]);
+    std::iota(order.begin(), order.end(), 0);
+    std::shuffle(order.begin(), order.end(), engine);
   }
 };
 
@@ -101,8 +107,9 @@ void expect_near(const std::vector<float>& found, const std::vector<double>& exp
 
 void expect_equal_to_reference(const Case& c, SimdTarget target, DepthwisePart forward = {},
                                DepthwisePart backward = {}) {
-  const DepthwiseConv conv = conv_of(c);
+  DepthwiseConv conv = conv_of(c);
   const Problem p(c);
+  if (c.order) conv.order = p.order.data();
   const std::vector<float> x = single(p.x), grad_y = single(p.grad_y), weight = single(p.weight),
                            bias = single(p.bias);
   if (forward.channel_end == 0) forward = {0, c.channels, 0, c.output[1]};
@@ -169,6 +176,89 @@ TEST(DepthwiseConv, TakesUnequalKernelsAndAnyPadding) {
                      padded({1, 40, 300}, {1, 7, 7}, {0, 3, 3}), padded({9, 70, 20}, {7, 7, 7}, {3, 3, 3})}) {
         c.channels_last = channels_last;
         expect_equal_to_reference(c, target);
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConv, FollowsAWalk) {
+  for (const SimdTarget& target : supported_targets()) {
+    for (const bool channels_last : {false, true}) {
+      for (const int64_t length : {1, 5, 21, 300}) {
+        for (Case c : {causal(length, 4), same({1, 1, length}, {1, 1, 7})}) {
+          c.channels = 19;
+          c.channels_last = channels_last;
+          c.order = true;
+          expect_equal_to_reference(c, target);
+        }
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConv, ReadsRowsOfAWiderTensor) {
+  // The same numbers, x once by itself and once as the first columns of rows that are three times as wide.
+  const Case c = same({2, 3, 5}, {3, 3, 3});
+  const Problem p(c);
+  const DepthwiseConv conv = conv_of(c);
+  DepthwiseConv wide = conv;
+  wide.input_position_stride = 3 * c.channels;
+  std::vector<double> wide_x(3 * p.x.size(), kGuard);
+  for (size_t i = 0; i < p.x.size(); ++i) wide_x[i / c.channels * 3 * c.channels + i % c.channels] = p.x[i];
+  const std::vector<float> x = single(p.x), x_in_wide = single(wide_x), weight = single(p.weight);
+  const DepthwisePart all{0, c.channels, 0, c.output[1]};
+  for (const SimdTarget& target : supported_targets()) {
+    const Scratch scratch(depthwise_conv_scratch(conv));
+    std::vector<float> expected(p.grad_y.size()), found(p.grad_y.size());
+    depthwise_conv_forward(conv, all, x.data(), weight.data(), nullptr, false, expected.data(), scratch.data,
+                           target);
+    depthwise_conv_forward(wide, all, x_in_wide.data(), weight.data(), nullptr, false, found.data(),
+                           scratch.data, target);
+    EXPECT_EQ(found, expected) << target.name;
+  }
+}
+
+TEST(DepthwiseConv, ReadsAndWritesBf16) {
+  for (const SimdTarget& target : supported_targets()) {
+    for (const bool channels_last : {false, true}) {
+      for (const int64_t channels : {1, 5, 19}) {
+        Case c = same({4, 5, 9}, {3, 3, 3});
+        c.channels = channels;
+        c.channels_last = channels_last;
+        const DepthwiseConv conv = conv_of(c);
+        Problem p(c);
+        const auto rounded = [](std::vector<double>& values) {
+          std::vector<Bfloat16> result;
+          for (double& value : values) {
+            result.push_back(to_bfloat16(static_cast<float>(value)));
+            value = to_float(result.back());
+          }
+          return result;
+        };
+        const std::vector<Bfloat16> x = rounded(p.x), grad_y = rounded(p.grad_y);
+        const std::vector<float> weight = single(p.weight), bias = single(p.bias);
+        const Scratch scratch(depthwise_conv_scratch(conv));
+        const DepthwisePart rows{0, channels, 0, c.output[1]}, planes{0, channels, 0, c.output[0]};
+        const std::string name = std::string(target.name) + " " + c.name();
+
+        std::vector<Bfloat16> y(p.grad_y.size());
+        depthwise_conv_forward(conv, rows, x.data(), weight.data(), bias.data(), false, y.data(),
+                               scratch.data, target);
+        std::vector<double> expected(y.size());
+        depthwise_conv_forward_ref(conv, rows, p.x.data(), p.weight.data(), p.bias.data(), false,
+                                   expected.data());
+        std::vector<float> found;
+        for (const Bfloat16 value : y) found.push_back(to_float(value));
+        expect_near(found, expected, 0x1p-8, name + " y");  // half a unit of bf16
+
+        std::vector<float> grad_weight(weight.size()), grad_bias(bias.size());
+        depthwise_conv_backward_weight(conv, planes, x.data(), grad_y.data(), grad_weight.data(),
+                                       grad_bias.data(), scratch.data, target);
+        std::vector<double> expected_weight(weight.size()), expected_bias(bias.size());
+        depthwise_conv_backward_weight_ref(conv, planes, p.x.data(), p.grad_y.data(), expected_weight.data(),
+                                           expected_bias.data());
+        expect_near(grad_weight, expected_weight, 3e-6, name + " weight");
+        expect_near(grad_bias, expected_bias, 3e-6, name + " bias");
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <random>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace mambaseg {
@@ -18,7 +19,7 @@ namespace {
 struct Case {
   int64_t length = 5, channels = 7, states = 3, groups = 1;
   bool skip = true, gate = false, bias = true, softplus = true, order = true, backwards = false;
-  bool constant_B = false, constant_C = false, accumulate = false;
+  bool constant_B = false, constant_C = false, accumulate = false, bf16 = false;
   int64_t channel_begin = 0, channel_end = -1;  // -1: all
 
   int64_t end() const { return channel_end < 0 ? channels : channel_end; }
@@ -26,7 +27,7 @@ struct Case {
     std::string text = "L " + std::to_string(length) + " C " + std::to_string(channels) + " N " +
                        std::to_string(states) + " G " + std::to_string(groups) + " options ";
     for (const bool option :
-         {skip, gate, bias, softplus, order, backwards, constant_B, constant_C, accumulate}) {
+         {skip, gate, bias, softplus, order, backwards, constant_B, constant_C, accumulate, bf16}) {
       text += option ? '1' : '0';
     }
     return text;
@@ -48,7 +49,17 @@ struct Rows {
   T& at(int64_t row, int64_t column) { return data[row * stride + column]; }
 };
 
-template <class T>
+template <class To>
+To converted(float value) {
+  if constexpr (std::is_same_v<To, Bfloat16>) {
+    return to_bfloat16(value);
+  } else {
+    return value;
+  }
+}
+
+/// T of the state and of the results, Input of what comes per token.
+template <class T, class Input = T>
 class Problem {
  public:
   explicit Problem(const Case& c)
@@ -58,13 +69,24 @@ class Problem {
         B_(c.length, c.groups * c.states, kNaN),
         C_(c.length, c.groups * c.states, kNaN),
         z_(c.length, c.channels, kNaN),
-        grad_out_(c.length, c.channels, kNaN) {
+        grad_out_(c.length, c.channels, std::numeric_limits<T>::quiet_NaN()) {
     std::mt19937 engine(static_cast<unsigned>(c.length * 1000 + c.channels * 10 + c.states));
     std::normal_distribution<float> normal;
-    const auto fill = [&](Rows<T>& rows, float scale) {
+    // Numbers of a bf16 case are bf16 numbers in every type.
+    const auto draw = [&](float scale) {
+      const float value = scale * normal(engine);
+      return c.bf16 ? to_float(to_bfloat16(value)) : value;
+    };
+    const auto fill = [&](auto& rows, float scale) {
       for (int64_t r = 0; r < rows.rows; ++r) {
-        for (int64_t i = 0; i < rows.width; ++i) rows.at(r, i) = scale * normal(engine);
+        for (int64_t i = 0; i < rows.width; ++i)
+          rows.at(r, i) = converted<std::decay_t<decltype(rows.at(0, 0))>>(draw(scale));
       }
+    };
+    const auto input_numbers = [&](int64_t count) {
+      std::vector<Input> values(count);
+      for (Input& value : values) value = converted<Input>(draw(1));
+      return values;
     };
     const auto numbers = [&](int64_t count) {
       std::vector<T> values(count);
@@ -73,19 +95,19 @@ class Problem {
     };
     fill(u_, 1);
     fill(delta_, 1);
-    delta_.at(0, 0) = 25;  // above the threshold of softplus
+    delta_.at(0, 0) = converted<Input>(25);  // above the threshold of softplus
     fill(B_, 1);
     fill(C_, 1);
     fill(z_, 2);
     fill(grad_out_, 1);
     A_ = numbers(c.channels * c.states);
     for (T& a : A_) a = -std::exp(0.5f * static_cast<float>(a));
-    B_constant_ = numbers(c.channels * c.states);
-    C_constant_ = numbers(c.channels * c.states);
+    B_constant_ = input_numbers(c.channels * c.states);
+    C_constant_ = input_numbers(c.channels * c.states);
     D_ = numbers(c.channels);
     bias_ = numbers(c.channels);
     if (!c.softplus) {  // a negative step makes the state grow
-      for (T& value : delta_.data) value = 0.3f * std::abs(static_cast<float>(value));
+      for (Input& value : delta_.data) value = converted<Input>(0.25f * std::abs(as_float(value)));
       for (T& value : bias_) value = 0.3f * std::abs(static_cast<float>(value));
     }
     order_.resize(c.length);
@@ -98,6 +120,7 @@ class Problem {
     scan_.groups = c.groups;
     scan_.channel_begin = c.channel_begin;
     scan_.channel_end = c.end();
+    scan_.step_end = c.length;
     scan_.u = u_.data.data();
     scan_.u_stride = u_.stride;
     scan_.delta = delta_.data.data();
@@ -135,7 +158,7 @@ class Problem {
     }
     std::vector<T> last_state(c_.channels * c_.states, guard),
         borders(chunks * c_.states * c_.channels, guard);
-    SelectiveScanOutput<T> out;
+    SelectiveScanOutput<T, Input> out;
     out.y = y.data.data();
     out.y_stride = y.stride;
     out.accumulate = c_.accumulate;
@@ -155,7 +178,7 @@ class Problem {
     }
     std::vector<T> grad_A(c_.channels * c_.states), grad_B_constant = grad_A, grad_C_constant = grad_A;
     std::vector<T> grad_D(c_.channels), grad_bias(c_.channels);
-    SelectiveScanGradients<T> g;
+    SelectiveScanGradients<T, Input> g;
     g.grad_out = grad_out_.data.data();
     g.grad_out_stride = grad_out_.stride;
     g.z = out.z;
@@ -179,21 +202,25 @@ class Problem {
   }
 
  private:
-  static constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+  static float as_float(Bfloat16 value) { return to_float(value); }
+  static float as_float(double value) { return static_cast<float>(value); }
+  static inline const Input kNaN = converted<Input>(std::numeric_limits<float>::quiet_NaN());
 
   /// `size` numbers of memory that starts at a multiple of 64 bytes and holds nothing useful.
   T* scratch(int64_t size) const {
-    scratch_.assign(size + 64 / sizeof(T), kNaN);
+    scratch_.assign(size + 64 / sizeof(T), std::numeric_limits<T>::quiet_NaN());
     void* start = scratch_.data();
     size_t space = scratch_.size() * sizeof(T);
     return static_cast<T*>(std::align(64, size * sizeof(T), start, space));
   }
 
   Case c_;
-  Rows<T> u_, delta_, B_, C_, z_, grad_out_;
-  std::vector<T> A_, B_constant_, C_constant_, D_, bias_;
+  Rows<Input> u_, delta_, B_, C_, z_;
+  Rows<T> grad_out_;
+  std::vector<T> A_, D_, bias_;
+  std::vector<Input> B_constant_, C_constant_;
   std::vector<int32_t> order_;
-  SelectiveScan<T> scan_;
+  SelectiveScan<T, Input> scan_;
   mutable std::vector<T> scratch_;
 };
 
@@ -206,8 +233,9 @@ Problem<double>::Results reference(const Case& c) {
   return Problem<double>(c).run(scratch, scratch, selective_scan_forward_ref, selective_scan_backward_ref);
 }
 
-Problem<float>::Results simd(const Case& c, SimdTarget target) {
-  return Problem<float>(c).run(
+template <class Input>
+Problem<float>::Results simd_of(const Case& c, SimdTarget target) {
+  const auto results = Problem<float, Input>(c).run(
       selective_scan_forward_scratch(c.end() - c.channel_begin, c.groups, c.states),
       selective_scan_backward_scratch(c.end() - c.channel_begin, c.groups, c.states),
       [&](const auto& scan, const auto& out, float* scratch) {
@@ -216,6 +244,10 @@ Problem<float>::Results simd(const Case& c, SimdTarget target) {
       [&](const auto& scan, const auto& g, float* scratch) {
         selective_scan_backward(scan, g, scratch, target);
       });
+  return {results.arrays};
+}
+Problem<float>::Results simd(const Case& c, SimdTarget target) {
+  return c.bf16 ? simd_of<Bfloat16>(c, target) : simd_of<float>(c, target);
 }
 
 /// Errors relative to the largest number of the array, in which places that hold the guard must hold it in
@@ -241,7 +273,7 @@ void expect_equal_to_reference(const Case& c, SimdTarget target) {
 
 TEST(SelectiveScanKernels, EqualTheReferenceForEveryCombinationOfOptions) {
   for (const SimdTarget& target : supported_targets()) {
-    for (int bits = 0; bits < 512; ++bits) {
+    for (int bits = 0; bits < 1024; ++bits) {
       Case c;
       c.length = 5;
       c.channels = 18;
@@ -249,7 +281,7 @@ TEST(SelectiveScanKernels, EqualTheReferenceForEveryCombinationOfOptions) {
       const auto bit = [&](int i) { return (bits >> i & 1) != 0; };
       c.skip = bit(0), c.gate = bit(1), c.bias = bit(2), c.softplus = bit(3), c.order = bit(4),
       c.backwards = bit(5);
-      c.constant_B = bit(6), c.constant_C = bit(7), c.accumulate = bit(8);
+      c.constant_B = bit(6), c.constant_C = bit(7), c.accumulate = bit(8), c.bf16 = bit(9);
       expect_equal_to_reference(c, target);
       if (HasFailure()) return;
     }
@@ -264,6 +296,8 @@ TEST(SelectiveScanKernels, EqualTheReferenceAroundTheVectorWidth) {
         c.channels = channels;
         c.states = states;
         c.length = 6;
+        expect_equal_to_reference(c, target);
+        c.bf16 = true;
         expect_equal_to_reference(c, target);
       }
     }
@@ -341,6 +375,7 @@ double decay(double delta, double A, SimdTarget target) {
   SelectiveScan<float> s;
   s.length = 2;
   s.channels = s.states = s.channel_end = 1;
+  s.step_end = 2;
   s.u = u;
   s.delta = deltas;
   s.A = &a;

@@ -89,6 +89,34 @@ TEST(DepthwiseConv, EqualsTheGroupedConvolutionAndItsGradients) {
   }
 }
 
+TEST(DepthwiseConv, FollowsAWalkWithoutAPermutedCopy) {
+  const Case c{{11}, {4}, {}, 2, 18, true, true, true};
+  torch::manual_seed(5);
+  const Tensor order = torch::randperm(11), inverse = order.argsort();
+  const Tensors ours = make_tensors(c, torch::kFloat), exact = make_tensors(c, torch::kFloat);
+  const Tensor y = depthwise_conv(ours.x, ours.weight, ours.bias, {{}, true, true, order.to(torch::kInt32)});
+  const Tensor expected =
+      expected_of(c, {exact.x.index_select(1, order), exact.weight, exact.bias}).index_select(1, inverse);
+  EXPECT_TRUE(torch::allclose(y, expected, 1e-5, 1e-5));
+  const Tensor weight = torch::randn(y.sizes());
+  (y * weight).sum().backward();
+  (expected * weight).sum().backward();
+  EXPECT_TRUE(torch::allclose(ours.x.grad(), exact.x.grad(), 1e-5, 1e-5));
+  EXPECT_TRUE(torch::allclose(ours.weight.grad(), exact.weight.grad(), 1e-5, 1e-5));
+  EXPECT_TRUE(torch::allclose(ours.bias.grad(), exact.bias.grad(), 1e-5, 1e-5));
+}
+
+TEST(DepthwiseConv, ReadsTheRowsOfAWiderTensor) {
+  const Case c{{4, 5}, {3, 3}, {1, 1}, 2, 6, true};
+  const Tensors t = make_tensors(c, torch::kFloat);
+  const Tensor wide = torch::cat({t.x.detach(), torch::full_like(t.x, 1e9)}, 3).requires_grad_();
+  const Tensor y = convolve(c, t), found = convolve(c, {wide.narrow(3, 0, 6), t.weight, t.bias});
+  EXPECT_TRUE(found.equal(y));
+  y.square().sum().backward();
+  found.square().sum().backward();
+  EXPECT_TRUE(wide.grad().narrow(3, 0, 6).equal(t.x.grad()));
+}
+
 TEST(DepthwiseConv, NumericGradientInDouble) {
   const Case c{{3, 4}, {3, 2}, {1, 1}, 1, 2};
   Tensors t = make_tensors(c, torch::kDouble);
@@ -153,6 +181,8 @@ TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
   EXPECT_THROW(depthwise_conv(x, weight, bias, {{1}}), c10::Error);
   EXPECT_THROW(depthwise_conv(x, torch::randn({4, 1, 8, 8}), bias, options), c10::Error);
   EXPECT_THROW(depthwise_conv(x, weight, bias, {{}, true}), c10::Error);
+  const Tensor order = torch::arange(5, torch::kInt32);
+  EXPECT_THROW(depthwise_conv(x, weight, bias, {{1, 1}, false, false, order}), c10::Error);
   EXPECT_THROW(depthwise_conv(x.to(torch::kInt64), weight, bias, options), c10::Error);
   EXPECT_THROW(depthwise_conv(torch::randn({0, 4, 5, 5}), weight, bias, options), c10::Error);
 }

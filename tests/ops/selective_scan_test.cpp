@@ -259,6 +259,61 @@ TEST(SelectiveScan, ThreadsDoNotChangeTheResult) {
   at::set_num_threads(threads);
 }
 
+TEST(SelectiveScan, PiecesOfAWalkGiveTheWholeWalk) {
+  // Few channels and many threads: the walks are cut into pieces.
+  const int threads = at::get_num_threads();
+  const Sizes s{1, 700, 3, 5, 1, 4};
+  const std::vector<ScanOrder> orders = some_orders(s.length, s.directions);
+  const ScanTables tables = make_scan_tables(orders);
+  for (const Options& o : {Options{}, Options{true, false, false, false, false, true, true}}) {
+    for (const auto type : {torch::kFloat, torch::kDouble}) {
+      std::vector<std::vector<Tensor>> runs;
+      for (const int count : {1, 3, 8, 8}) {
+        at::set_num_threads(count);
+        SelectiveScanInputs in = make_inputs(s, o, type);
+        for (Tensor* t : tensors_of(in)) t->requires_grad_();
+        Tensor state;
+        const Tensor y = selective_scan(in, &tables, &state);
+        y.square().sum().backward();
+        runs.push_back({y.detach(), state});
+        for (Tensor* t : tensors_of(in)) runs.back().push_back(t->grad());
+      }
+      const double tolerance = type == torch::kFloat ? 3e-6 : 1e-12;
+      for (const auto& run : runs) {
+        for (size_t i = 0; i < run.size(); ++i)
+          EXPECT_LT(relative_error(run[i], runs[0][i]), tolerance) << type << " " << i;
+      }
+      for (size_t i = 0; i < runs[3].size(); ++i) EXPECT_TRUE(runs[3][i].equal(runs[2][i])) << i;
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(SelectiveScan, ReadsBf16AsItIs) {
+  // The same bf16 numbers in double: what is returned in fp32 agrees as in fp32.
+  const Sizes s{2, 70, 2, 20, 1, 8};
+  const std::vector<ScanOrder> orders = some_orders(s.length, s.directions);
+  const ScanTables tables = make_scan_tables(orders);
+  SelectiveScanInputs in = make_inputs(s, {}, torch::kFloat);
+  for (Tensor* t : {&in.u, &in.delta, &in.B, &in.C, &in.z}) *t = t->to(torch::kBFloat16);
+  SelectiveScanInputs exact = in;
+  for (Tensor* t : tensors_of(exact)) *t = t->to(torch::kDouble).requires_grad_();
+  for (Tensor* t : tensors_of(in)) t->requires_grad_();
+  Tensor state, exact_state;
+  const Tensor y = selective_scan(in, &tables, &state),
+               expected = selective_scan(exact, &tables, &exact_state);
+  EXPECT_EQ(y.scalar_type(), torch::kBFloat16);
+  EXPECT_LT(relative_error(y, expected), 4e-3);  // half a unit of bf16
+  EXPECT_LT(relative_error(state, exact_state), 2e-6);
+  y.sum().backward();
+  expected.sum().backward();
+  const auto inputs = tensors_of(in), exacts = tensors_of(exact);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool single = inputs[i]->scalar_type() == torch::kFloat;
+    EXPECT_LT(relative_error(inputs[i]->grad(), exacts[i]->grad()), single ? 5e-6 : 4e-3) << i;
+  }
+}
+
 TEST(SelectiveScan, KeepsTheTypeOfU) {
   SelectiveScanInputs in = make_inputs({}, {}, torch::kFloat);
   const Tensor expected = selective_scan(in);

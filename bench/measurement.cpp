@@ -1,0 +1,69 @@
+#include "bench/measurement.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace mambaseg {
+
+double seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double best_of(int runs, const std::function<double()>& once) {
+  double best = once();
+  for (int i = 1; i < runs; ++i) best = std::min(best, once());
+  return best;
+}
+
+MeasurementOptions read_options(int argc, char** argv, const char* description) {
+  MeasurementOptions options;
+  CLI::App app{description};
+  app.add_flag("--json", options.json, "Print a JSON array");
+  app.add_option("--filter", options.filter, "Only cases whose name contains this");
+  app.add_option("--threads", options.threads, "Numbers of threads to measure with")
+      ->check(CLI::PositiveNumber);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error) == 0 ? 0 : 2);
+  }
+  return options;
+}
+
+void MeasurementTable::add(const Measurement& m, double error_bound) {
+  measurements_.push_back(m);
+  if (!json_) {
+    std::printf("%-58s %d thread(s) %8.3f %s, reference %7.3f, ratio %6.1f, error %.1e, %s\n", m.name.c_str(),
+                m.threads, m.ours, m.unit.c_str(), m.reference, m.ours / m.reference, m.max_error,
+                m.target.c_str());
+    std::fflush(stdout);
+  }
+  if (m.max_error < error_bound) return;
+  correct_ = false;
+  std::fprintf(stderr, "%s: error %.1e, expected below %.1e\n", m.name.c_str(), m.max_error, error_bound);
+}
+
+int MeasurementTable::finish() const {
+  if (json_) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const Measurement& m : measurements_) {
+      rows.push_back({{"case", m.name},
+                      {"unit", m.unit},
+                      {"ours", m.ours},
+                      {"reference", m.reference},
+                      {"ratio", m.ours / m.reference},
+                      {"max_error", m.max_error},
+                      {"threads", m.threads},
+                      {"target", m.target}});
+    }
+    std::printf("%s\n", rows.dump(1).c_str());
+  }
+  return correct_ ? 0 : 1;
+}
+
+}  // namespace mambaseg
