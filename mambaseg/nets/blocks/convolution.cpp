@@ -1,6 +1,7 @@
 #include "mambaseg/nets/blocks/convolution.h"
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/depthwise_conv.h"
 
 namespace mambaseg {
 namespace {
@@ -29,14 +30,16 @@ Convolution::Convolution(const ConvolutionSettings& s)
     padding_.push_back(edge / 2);
   }
   if (settings_.stride.empty()) settings_.stride = ones_;
-  weight = register_parameter("weight", torch::empty(weight_sizes(s.out, s.in / s.groups, s.kernel)));
+  require(!s.depthwise || (s.in == s.out && settings_.stride == ones_),
+          "network: a depthwise convolution keeps its channels and its size");
+  weight = register_parameter("weight", torch::empty(weight_sizes(s.out, s.depthwise ? 1 : s.in, s.kernel)));
   if (s.bias) bias = register_parameter("bias", torch::empty({s.out}));
   start(weight, bias);
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  return torch::convolution(x, weight, bias, settings_.stride, padding_, ones_, false, zeros_,
-                            settings_.groups);
+  if (settings_.depthwise) return depthwise_conv(x, weight, bias, {padding_});
+  return torch::convolution(x, weight, bias, settings_.stride, padding_, ones_, false, zeros_, 1);
 }
 
 std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in, int64_t out, bool bias) {
@@ -47,7 +50,7 @@ std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in
 
 std::shared_ptr<Convolution> depthwise_convolution(int64_t dimension, int64_t channels, int64_t edge) {
   return std::make_shared<Convolution>(
-      ConvolutionSettings{channels, channels, Extent(static_cast<size_t>(dimension), edge), {}, channels});
+      ConvolutionSettings{channels, channels, Extent(static_cast<size_t>(dimension), edge), {}, true});
 }
 
 TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Extent& stride, bool with_bias)

@@ -15,8 +15,8 @@ struct ConvolutionSettings {
   int64_t in = 1;
   int64_t out = 1;
   Extent kernel;
-  Extent stride;  ///< empty: 1
-  int64_t groups = 1;
+  Extent stride;           ///< empty: 1
+  bool depthwise = false;  ///< each channel by itself; in = out and stride 1
   bool bias = true;
 };
 

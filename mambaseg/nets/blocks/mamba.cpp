@@ -1,7 +1,8 @@
 #include "mambaseg/nets/blocks/mamba.h"
 
+#include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/ops/selective_scan.h"
+#include "mambaseg/ops/depthwise_conv.h"
 
 namespace mambaseg {
 namespace nn = torch::nn;
@@ -37,30 +38,16 @@ Mamba::Mamba(const MambaSettings& s)
   dt_proj_->bias.copy_(ssm_init::dt_bias({C}));
 }
 
-torch::Tensor Mamba::causal_convolution(const torch::Tensor& x, bool backwards) {
-  const int64_t length = x.size(1), pad = settings_.conv_kernel - 1;
-  const torch::Tensor x_BCL = x.transpose(1, 2).contiguous();
-  // Padded on both sides: the first L outputs look at earlier tokens, the last L at later ones.
-  const torch::Tensor weight = backwards ? conv1d_->weight.flip(2) : conv1d_->weight;
-  const torch::Tensor y = torch::conv1d(x_BCL, weight, conv1d_->bias, 1, pad, 1, channels_);
-  return y.narrow(2, backwards ? pad : 0, length).transpose(1, 2);
-}
-
 torch::Tensor Mamba::forward(const torch::Tensor& x, bool backwards) {
-  const int64_t B = x.size(0), L = x.size(1), C = channels_, N = settings_.states;
   const torch::Tensor projected = in_proj_->forward(x);
-  SelectiveScanInputs inputs;
-  inputs.u = torch::silu(causal_convolution(projected.narrow(2, 0, C), backwards)).contiguous();
-  inputs.z = projected.narrow(2, C, C);
-  const torch::Tensor low = x_proj_->forward(inputs.u);
-  // The bias of dt_proj enters inside the scan, before the softplus.
-  inputs.delta = torch::matmul(low.narrow(2, 0, rank_), dt_proj_->weight.t()).view({B, L, 1, C});
-  inputs.B = low.narrow(2, rank_, N).view({B, L, 1, 1, N});
-  inputs.C = low.narrow(2, rank_ + N, N).view({B, L, 1, 1, N});
-  inputs.A = -torch::exp(A_log_).unsqueeze(0);
-  inputs.D = D_.unsqueeze(0);
-  inputs.delta_bias = dt_proj_->bias.unsqueeze(0);
-  const ScanTables walk = backwards ? backward_walk(L, x.device()) : ScanTables();
+  const ScanTables walk = backwards ? backward_walk(x.size(1), x.device()) : ScanTables();
+  const torch::Tensor order_L = backwards ? walk.order_L(0) : torch::Tensor();
+  const torch::Tensor convolved = depthwise_conv(projected.narrow(2, 0, channels_), conv1d_->weight,
+                                                 conv1d_->bias, {{}, true, true, order_L});
+  SelectiveScanInputs inputs = project_scan_inputs(
+      torch::silu(convolved), {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
+                               dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0)});
+  inputs.z = projected.narrow(2, channels_, channels_);
   return out_proj_->forward(selective_scan(inputs, backwards ? &walk : nullptr));
 }
 

@@ -27,8 +27,6 @@ class Mamba : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x_BLC, bool backwards = false);
 
  private:
-  torch::Tensor causal_convolution(const torch::Tensor& x_BLC, bool backwards);
-
   MambaSettings settings_;
   int64_t channels_, rank_;
   torch::nn::Linear in_proj_{nullptr}, x_proj_{nullptr}, dt_proj_{nullptr}, out_proj_{nullptr};

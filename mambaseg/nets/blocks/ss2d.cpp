@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
@@ -17,11 +19,6 @@ std::vector<ScanOrder> orders(const std::string& walks, const TokenGrid& grid) {
   if (walks == "cross") return cross_orders(grid);
   if (walks == "mirrored") return mirrored_row_orders(grid);
   throw UsageError("walks: expected cross or mirrored, got " + walks);
-}
-
-/// Single precision, unless the network runs in double: the scan has no smaller types.
-torch::Tensor single(const torch::Tensor& t) {
-  return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat);
 }
 
 }  // namespace
@@ -52,36 +49,19 @@ SS2D::SS2D(const Ss2dSettings& settings)
   dropout_ = register_module("dropout", nn::Dropout(settings.dropout));
 }
 
-std::shared_ptr<const SS2D::Walks> SS2D::walks_for(int64_t height, int64_t width, torch::Device device) {
-  const std::lock_guard<std::mutex> lock(walks_mutex_);
-  if (!walks_ || walks_->height != height || walks_->width != width || walks_->device != device)
-    walks_ = std::make_shared<const Walks>(
-        Walks{height, width, device, make_scan_tables(orders(settings_.walks, {1, height, width}), device)});
-  return walks_;
-}
-
-SelectiveScanInputs SS2D::project(const torch::Tensor& tokens) const {
-  const int64_t N = settings_.states, C = channels_, K = kWalks;
-  // All walks read the tokens in raster order, so one matrix product serves them all.
-  const torch::Tensor low = torch::matmul(tokens, x_proj_weight_.flatten(0, 1).t())
-                                .view({tokens.size(0), tokens.size(1), K, rank_ + 2 * N});
-  SelectiveScanInputs inputs;
-  inputs.u = single(tokens);
-  inputs.delta = single(torch::einsum("blkr,kcr->blkc", {low.narrow(3, 0, rank_), dt_projs_weight_}));
-  inputs.B = single(low.narrow(3, rank_, N)).unsqueeze(3);
-  inputs.C = single(low.narrow(3, rank_ + N, N)).unsqueeze(3);
-  inputs.A = -torch::exp(single(A_logs_)).view({K, C, N});
-  inputs.D = single(Ds_).view({K, C});
-  inputs.delta_bias = single(dt_projs_bias_);
-  return inputs;
-}
-
 torch::Tensor SS2D::forward(const torch::Tensor& x) {
+  const int64_t C = channels_, K = kWalks, N = settings_.states, edge = settings_.conv_kernel;
   const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
-  const torch::Tensor convolved = torch::silu(conv2d_->forward(halves[0].permute({0, 3, 1, 2}).contiguous()));
-  const torch::Tensor tokens = convolved.flatten(2).transpose(1, 2).contiguous();
-  const auto walks = walks_for(x.size(1), x.size(2), x.device());
-  const torch::Tensor scanned = selective_scan(project(tokens), &walks->tables).to(x.scalar_type());
+  const torch::Tensor convolved =
+      depthwise_conv(halves[0], conv2d_->weight, conv2d_->bias, {{edge / 2, edge / 2}, false, true, {}});
+  const torch::Tensor tokens = torch::silu(convolved).flatten(1, 2);
+  const TokenGrid grid{1, x.size(1), x.size(2)};
+  const auto walks = walks_.get(grid, x.device(),
+                                [&] { return make_scan_tables(orders(settings_.walks, grid), x.device()); });
+  const ScanWeights weights{x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, N}),
+                            Ds_.view({K, C})};
+  const torch::Tensor scanned =
+      selective_scan(project_scan_inputs(tokens, weights), walks.get()).to(x.scalar_type());
   const torch::Tensor y = out_norm_->forward(scanned).view_as(halves[1]) * torch::silu(halves[1]);
   return dropout_->forward(out_proj_->forward(y));
 }

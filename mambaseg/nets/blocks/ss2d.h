@@ -1,10 +1,10 @@
 #pragma once
 
-#include <mutex>
 #include <string>
 
 #include <torch/torch.h>
 
+#include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
@@ -32,14 +32,6 @@ class SS2D : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x_BYXC);
 
  private:
-  struct Walks {
-    int64_t height, width;
-    torch::Device device;
-    ScanTables tables;
-  };
-  std::shared_ptr<const Walks> walks_for(int64_t height, int64_t width, torch::Device device);
-  SelectiveScanInputs project(const torch::Tensor& tokens_BLC) const;
-
   Ss2dSettings settings_;
   int64_t channels_, rank_;
   torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
@@ -49,8 +41,7 @@ class SS2D : public torch::nn::Module {
   torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
   torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
-  std::mutex walks_mutex_;
-  std::shared_ptr<const Walks> walks_;  ///< of the last plane
+  OfLastGrid<ScanTables> walks_;
 };
 
 /// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out

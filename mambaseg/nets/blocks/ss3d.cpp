@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/axis_walk.h"
 #include "mambaseg/scan/orders.h"
 
@@ -45,20 +46,6 @@ torch::Tensor to_index(const ScanOrder& order, torch::Device device) {
   return torch::tensor(std::vector<int64_t>(order.begin(), order.end())).to(device);
 }
 
-/// For each direction k: low (B, L, K, R) times weight[k]^T (K, C, R) -> (B, L, K, C).
-torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weight) {
-  if (torch::GradMode::is_enabled()) return torch::einsum("blkr,kcr->blkc", {low, weight});
-  // Written in place: the einsum would hold this largest tensor of the block twice.
-  const auto sizes = low.sizes();
-  torch::Tensor out = torch::empty({sizes[0] * sizes[1], sizes[2], weight.size(1)}, low.options());
-  const torch::Tensor rows = low.reshape({sizes[0] * sizes[1], sizes[2], sizes[3]});
-  for (int64_t k = 0; k < sizes[2]; ++k) {
-    torch::Tensor slice = out.select(1, k);
-    torch::mm_out(slice, rows.select(1, k), weight.select(0, k).t());
-  }
-  return out.view({sizes[0], sizes[1], sizes[2], weight.size(1)});
-}
-
 }  // namespace
 
 SS3D::SS3D(const Ss3dSettings& settings)
@@ -91,7 +78,7 @@ SS3D::SS3D(const Ss3dSettings& settings)
 
 SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const {
   const std::vector<ScanOrder> walked = orders(settings_, grid);
-  Walks walks{grid, device, make_scan_tables(walked, device), {}};
+  Walks walks{make_scan_tables(walked, device), {}};
   if (settings_.variant == "vanilla") {
     const std::vector<ScanOrder> destinations = vanilla_destinations(grid);
     for (size_t k = 0; k < walked.size(); ++k)
@@ -101,46 +88,26 @@ SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const 
   return walks;
 }
 
-std::shared_ptr<const SS3D::Walks> SS3D::walks_for(const TokenGrid& grid, torch::Device device) {
-  const std::lock_guard<std::mutex> lock(walks_mutex_);
-  if (!walks_ || walks_->grid != grid || walks_->device != device)
-    walks_ = std::make_shared<const Walks>(make_walks(grid, device));
-  return walks_;
-}
-
-SelectiveScanInputs SS3D::project(const torch::Tensor& tokens, int64_t directions) const {
-  const int64_t N = settings_.states, C = channels_;
-  const auto of_used = [&](const torch::Tensor& t) { return t.slice(0, 0, directions); };
-  const auto single = [](const torch::Tensor& t) {
-    return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat);
-  };
-  // All directions read the tokens in raster order, so one matrix product serves them all.
-  const torch::Tensor low = torch::matmul(tokens, of_used(x_proj_weight_).flatten(0, 1).t())
-                                .view({tokens.size(0), tokens.size(1), directions, rank_ + 2 * N});
-  SelectiveScanInputs inputs;
-  inputs.u = single(tokens);
-  inputs.delta = single(per_direction(low.narrow(3, 0, rank_), of_used(dt_projs_weight_)));
-  inputs.B = single(low.narrow(3, rank_, N)).unsqueeze(3);
-  inputs.C = single(low.narrow(3, rank_ + N, N)).unsqueeze(3);
-  inputs.A = of_used(-torch::exp(single(A_logs_)).view({directions_, C, N}));
-  inputs.D = of_used(single(Ds_).view({directions_, C}));
-  inputs.delta_bias = of_used(single(dt_projs_bias_));
-  return inputs;
+ScanWeights SS3D::scan_weights() const {
+  const int64_t C = channels_, K = directions_;
+  return {x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, settings_.states}),
+          Ds_.view({K, C})};
 }
 
 torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const {
-  if (settings_.variant != "vanilla") return selective_scan(project(tokens, directions_), &walks.tables);
+  if (settings_.variant != "vanilla")
+    return selective_scan(project_scan_inputs(tokens, scan_weights()), &walks.tables);
   // The vanilla mixer has weights for eight directions, but adds the first four outputs and the same four
   // mirrored.
-  const SelectiveScanInputs all = project(tokens, kVanillaWalks);
+  const SelectiveScanInputs all = project_scan_inputs(tokens, scan_weights().first(kVanillaWalks));
   torch::Tensor sum;
   for (int64_t k = 0; k < kVanillaWalks; ++k) {
     SelectiveScanInputs one = all;
     for (torch::Tensor* t : {&one.delta, &one.B, &one.C}) *t = t->narrow(2, k, 1);
     for (torch::Tensor* t : {&one.A, &one.D, &one.delta_bias}) *t = t->narrow(0, k, 1);
-    const size_t walk = static_cast<size_t>(k);
-    const ScanTables table{walks.tables.index_TL, {walks.tables.table[walk]}, {walks.tables.backwards[walk]}};
-    const torch::Tensor y = selective_scan(one, &table).index_select(1, walks.misplaced[walk]);
+    const ScanTables walk = walks.tables.only(k);
+    const torch::Tensor y =
+        selective_scan(one, &walk).index_select(1, walks.misplaced[static_cast<size_t>(k)]);
     const torch::Tensor both = y + y.flip(1);
     sum = sum.defined() ? sum + both : both;
   }
@@ -154,10 +121,12 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
     gate = projected.narrow(4, channels_, channels_);
     projected = projected.narrow(4, 0, channels_);
   }
+  const int64_t border = settings_.conv_kernel / 2;
   const torch::Tensor convolved =
-      torch::silu(conv3d_->forward(projected.permute({0, 4, 1, 2, 3}).contiguous()));
-  const torch::Tensor tokens = convolved.flatten(2).transpose(1, 2).contiguous();
-  torch::Tensor y = scan(tokens, *walks_for(grid, x.device())).to(x.scalar_type());
+      depthwise_conv(projected, conv3d_->weight, conv3d_->bias, {{border, border, border}, false, true, {}});
+  const torch::Tensor tokens = torch::silu(convolved).flatten(1, 3);
+  const auto walks = walks_.get(grid, x.device(), [&] { return make_walks(grid, x.device()); });
+  torch::Tensor y = scan(tokens, *walks).to(x.scalar_type());
   y = out_norm_->forward(y).view({x.size(0), grid[0], grid[1], grid[2], channels_});
   if (gate.defined()) y = y * torch::silu(gate);
   return dropout_->forward(out_proj_->forward(y));

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <mutex>
 #include <string>
 
 #include <torch/torch.h>
 
+#include "mambaseg/nets/blocks/of_last_grid.h"
+#include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/token_module.h"
 #include "mambaseg/ops/selective_scan.h"
 
@@ -43,16 +44,13 @@ class SS3D : public TokenModule {
 
  private:
   struct Walks {
-    TokenGrid grid{};
-    torch::Device device = torch::kCPU;
     ScanTables tables;
     std::vector<torch::Tensor>
         misplaced;  ///< vanilla: raster position that each output is read from, per walk
   };
 
   Walks make_walks(const TokenGrid& grid, torch::Device device) const;
-  std::shared_ptr<const Walks> walks_for(const TokenGrid& grid, torch::Device device);
-  SelectiveScanInputs project(const torch::Tensor& tokens_BLC, int64_t directions) const;
+  ScanWeights scan_weights() const;
   torch::Tensor scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
 
   Ss3dSettings settings_;
@@ -64,8 +62,7 @@ class SS3D : public TokenModule {
   torch::Tensor x_proj_weight_;                    ///< (K, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
   torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
-  std::mutex walks_mutex_;
-  std::shared_ptr<const Walks> walks_;  ///< of the last grid
+  OfLastGrid<Walks> walks_;
 };
 
 }  // namespace mambaseg

@@ -1,19 +1,12 @@
 #include "mambaseg/nets/blocks/tri_orientated_mamba.h"
 
+#include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/ops/selective_scan.h"
+#include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
-namespace {
-
 namespace nn = torch::nn;
-
-torch::Tensor to_index(const ScanOrder& order, torch::Device device) {
-  return torch::tensor(std::vector<int64_t>(order.begin(), order.end())).to(device);
-}
-
-}  // namespace
 
 TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
     : settings_(s), channels_(s.expand * s.width), rank_((s.width + 15) / 16) {
@@ -38,35 +31,27 @@ TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
   out_proj_ = register_module("out_proj", nn::Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
 }
 
-torch::Tensor TriOrientatedMamba::walk(const Branch& branch, const torch::Tensor& tokens) const {
-  const int64_t B = tokens.size(0), L = tokens.size(1), C = channels_, N = settings_.states;
-  // Padded on both sides; the first L outputs are the causal ones.
+torch::Tensor TriOrientatedMamba::follow(const ScanTables& walk, const Branch& branch,
+                                         const torch::Tensor& tokens) const {
   const torch::Tensor convolved =
-      nn::Conv1d(branch.conv)->forward(tokens.transpose(1, 2).contiguous()).narrow(2, 0, L);
-  const torch::Tensor u = torch::silu(convolved).transpose(1, 2).contiguous();
-  const torch::Tensor low = nn::Linear(branch.x_proj)->forward(u);
-  SelectiveScanInputs inputs;
-  inputs.u = u;
-  inputs.delta = torch::matmul(low.narrow(2, 0, rank_), branch.dt_proj->weight.t()).view({B, L, 1, C});
-  inputs.B = low.narrow(2, rank_, N).view({B, L, 1, 1, N});
-  inputs.C = low.narrow(2, rank_ + N, N).view({B, L, 1, 1, N});
-  inputs.A = -torch::exp(branch.A_log).unsqueeze(0);
-  inputs.D = branch.D.unsqueeze(0);
-  inputs.delta_bias = branch.dt_proj->bias.unsqueeze(0);
-  return selective_scan(inputs);
+      depthwise_conv(tokens, branch.conv->weight, branch.conv->bias, {{}, true, true, walk.order_L(0)});
+  const SelectiveScanInputs inputs = project_scan_inputs(
+      torch::silu(convolved),
+      {branch.x_proj->weight.unsqueeze(0), branch.dt_proj->weight.unsqueeze(0),
+       branch.dt_proj->bias.unsqueeze(0), branch.A_log.unsqueeze(0), branch.D.unsqueeze(0)});
+  return selective_scan(inputs, &walk);
 }
 
 torch::Tensor TriOrientatedMamba::forward(const torch::Tensor& x) {
-  const torch::Tensor tokens = x.flatten(1, 3);
-  const std::vector<ScanOrder> orders = tri_orientated_orders(tokens.size(1), settings_.slices);
-  const torch::Tensor projected = in_proj_->forward(tokens);
-  const torch::Tensor inner = projected.narrow(2, 0, channels_),
+  const torch::Tensor projected = in_proj_->forward(x.flatten(1, 3));
+  const torch::Tensor tokens = projected.narrow(2, 0, channels_),
                       gate = projected.narrow(2, channels_, channels_);
+  const auto walks = walks_.get({x.size(1), x.size(2), x.size(3)}, x.device(), [&] {
+    return make_scan_tables(tri_orientated_orders(tokens.size(1), settings_.slices), x.device());
+  });
   torch::Tensor sum;
   for (size_t i = 0; i < branches_.size(); ++i) {
-    const torch::Tensor there = to_index(orders[i], x.device()),
-                        back = to_index(inverse(orders[i]), x.device());
-    const torch::Tensor y = walk(branches_[i], inner.index_select(1, there)).index_select(1, back);
+    const torch::Tensor y = follow(walks->only(static_cast<int64_t>(i)), branches_[i], tokens);
     sum = sum.defined() ? sum + y : y;
   }
   return out_proj_->forward(sum * torch::silu(gate)).view_as(x);

@@ -2,7 +2,9 @@
 
 #include <array>
 
+#include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/nets/blocks/token_module.h"
+#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
@@ -31,12 +33,13 @@ class TriOrientatedMamba : public TokenModule {
     torch::nn::Linear x_proj{nullptr}, dt_proj{nullptr};
     torch::Tensor A_log, D;
   };
-  torch::Tensor walk(const Branch& branch, const torch::Tensor& tokens_BLC) const;
+  torch::Tensor follow(const ScanTables& walk, const Branch& branch, const torch::Tensor& tokens_BLC) const;
 
   TriOrientatedMambaSettings settings_;
   int64_t channels_, rank_;
   torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
   std::array<Branch, 3> branches_;
+  OfLastGrid<ScanTables> walks_;
 };
 
 }  // namespace mambaseg

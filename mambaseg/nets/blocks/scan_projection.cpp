@@ -1,0 +1,47 @@
+#include "mambaseg/nets/blocks/scan_projection.h"
+
+namespace mambaseg {
+namespace {
+
+torch::Tensor single(const torch::Tensor& t) {
+  return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat);
+}
+
+/// For each direction k: low (B, L, K, R) times weight[k]^T (K, C, R) -> (B, L, K, C).
+torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weight) {
+  if (torch::GradMode::is_enabled()) return torch::einsum("blkr,kcr->blkc", {low, weight});
+  // Written in place: the einsum would hold this largest tensor of the block twice.
+  const auto sizes = low.sizes();
+  torch::Tensor out = torch::empty({sizes[0] * sizes[1], sizes[2], weight.size(1)}, low.options());
+  const torch::Tensor rows = low.reshape({sizes[0] * sizes[1], sizes[2], sizes[3]});
+  for (int64_t k = 0; k < sizes[2]; ++k) {
+    torch::Tensor slice = out.select(1, k);
+    torch::mm_out(slice, rows.select(1, k), weight.select(0, k).t());
+  }
+  return out.view({sizes[0], sizes[1], sizes[2], weight.size(1)});
+}
+
+}  // namespace
+
+ScanWeights ScanWeights::first(int64_t directions) const {
+  const auto of_used = [&](const torch::Tensor& t) { return t.slice(0, 0, directions); };
+  return {of_used(x_proj), of_used(dt_proj), of_used(dt_bias), of_used(A_log), of_used(D)};
+}
+
+SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanWeights& weights) {
+  const int64_t K = weights.dt_proj.size(0), rank = weights.dt_proj.size(2), N = weights.A_log.size(2);
+  // All directions read the tokens in raster order, so one matrix product serves them all.
+  const torch::Tensor low = torch::matmul(tokens, weights.x_proj.flatten(0, 1).t())
+                                .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
+  SelectiveScanInputs inputs;
+  inputs.u = single(tokens);
+  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights.dt_proj));
+  inputs.B = single(low.narrow(3, rank, N)).unsqueeze(3);
+  inputs.C = single(low.narrow(3, rank + N, N)).unsqueeze(3);
+  inputs.A = -torch::exp(single(weights.A_log));
+  inputs.D = single(weights.D);
+  inputs.delta_bias = single(weights.dt_bias);
+  return inputs;
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "mambaseg/ops/selective_scan.h"
+
+namespace mambaseg {
+
+/// The weights that make the operands of a selective scan from tokens, for K directions (Mamba: one).
+/// C channels, N states, R rank of the time steps' projection.
+struct ScanWeights {
+  torch::Tensor x_proj;   ///< (K, R + 2N, C): tokens -> low-rank time steps, B, C
+  torch::Tensor dt_proj;  ///< (K, C, R)
+  torch::Tensor dt_bias;  ///< (K, C): enters inside the scan, before the softplus
+  torch::Tensor A_log;    ///< (K, C, N)
+  torch::Tensor D;        ///< (K, C)
+
+  /// Those of the first `directions`.
+  ScanWeights first(int64_t directions) const;
+};
+
+/// The operands for `tokens`, which lie in raster order whatever the walks. In fp32 (fp64 in double): the
+/// scan has no smaller state.
+SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens_BLC, const ScanWeights& weights);
+
+}  // namespace mambaseg
