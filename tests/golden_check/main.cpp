@@ -6,16 +6,24 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "hwy/targets.h"
+#include "mambaseg/kernels/target.h"
 #include "tests/golden_check/golden_case.h"
 
 namespace mambaseg {
 namespace {
 
-std::vector<std::string> golden_files(const std::string& folder, const std::string& prefix) {
+/// Files whose name begins with one of the prefixes; without prefixes all.
+std::vector<std::string> golden_files(const std::string& folder, const std::vector<std::string>& prefixes) {
+  const auto wanted = [&](const std::string& name) {
+    return prefixes.empty() || std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
+             return name.rfind(prefix, 0) == 0;
+           });
+  };
   std::vector<std::string> paths;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::filesystem::path& path = entry.path();
-    if (path.extension() == ".safetensors" && path.filename().string().rfind(prefix, 0) == 0)
+    if (path.extension() == ".safetensors" && wanted(path.filename().string()))
       paths.push_back(path.string());
   }
   std::sort(paths.begin(), paths.end());
@@ -23,13 +31,27 @@ std::vector<std::string> golden_files(const std::string& folder, const std::stri
 }
 
 const GoldenCheck* find_check(const std::string& official_class) {
-  const std::span<const GoldenCheck> lists[] = {
-      scan_checks(),   mamba_checks(),  medsegmamba_checks(), nnunet_checks(), umamba_checks(),
-      vmunet_checks(), metric_checks(), pipeline_checks(),    stat_checks()};
+  const std::span<const GoldenCheck> lists[] = {scan_checks(),   mamba_checks(),    medsegmamba_checks(),
+                                                nnunet_checks(), umamba_checks(),   vmunet_checks(),
+                                                metric_checks(), pipeline_checks(), stat_checks()};
   for (const auto& list : lists)
     for (const GoldenCheck& check : list)
       if (official_class == check.official_class) return &check;
   return nullptr;
+}
+
+constexpr int kSkipped = 77;  // as ctest's SKIP_RETURN_CODE has it
+
+/// Leaves the kernels no other SIMD target than the one of that name; false when this processor lacks it. To
+/// be called before any kernel runs.
+bool use_only_target(const std::string& name) {
+  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
+    const int64_t bit = rest & -rest;
+    if (name != hwy::TargetName(bit)) continue;
+    hwy::SetSupportedTargetsForTest(bit);
+    return name == best_target().name;
+  }
+  return false;
 }
 
 /// Prints the line of one file; true when it passed.
@@ -61,14 +83,20 @@ bool run_file(const std::string& path) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Compares with results of the official implementations"};
-  std::string folder, prefix;
+  std::string folder, target;
+  std::vector<std::string> prefixes;
   app.add_option("folder", folder, "Folder of golden .safetensors files")
       ->required()
       ->check(CLI::ExistingDirectory);
-  app.add_option("--filter", prefix, "Only files whose name begins like this");
+  app.add_option("--filter", prefixes, "Only files whose name begins like one of these");
+  app.add_option("--target", target, "SIMD target of the kernels: AVX3_DL, AVX3, AVX2, SSE4, NEON, ...");
   CLI11_PARSE(app, argc, argv);
+  if (!target.empty() && !mambaseg::use_only_target(target)) {
+    std::printf("skipped: this processor or build has no target %s\n", target.c_str());
+    return mambaseg::kSkipped;
+  }
   int passed = 0, failed = 0;
-  for (const std::string& path : mambaseg::golden_files(folder, prefix))
+  for (const std::string& path : mambaseg::golden_files(folder, prefixes))
     ++(mambaseg::run_file(path) ? passed : failed);
   std::printf("%d passed, %d failed\n", passed, failed);
   return passed > 0 && failed == 0 ? 0 : 1;
