@@ -87,8 +87,8 @@ double max_error(const Case& c, bool backward) {
   const auto first_layout = [&](const Tensor& t) { return c.channels_last ? t.movedim(-1, 1) : t; };
   const Tensor y = ours(c, single), expected = libtorch(c, exact);
   if (!backward) return error(first_layout(y), expected);
-  const Tensor weight = torch::randn(expected.sizes());
-  first_layout(y).backward(weight.to(y.scalar_type()));
+  const Tensor weight = torch::randn(expected.sizes()).to(y.scalar_type());
+  first_layout(y).backward(weight);
   expected.backward(weight.to(torch::kDouble));
   return std::max({error(first_layout(single.x.grad()), exact.x.grad()),
                    error(single.weight.grad(), exact.weight.grad()),
@@ -103,6 +103,8 @@ double time_of(const Case& c, const Tensors& t, Convolve convolve, bool backward
       const torch::NoGradGuard no_grad;
       return seconds([&] { convolve(c, t); });
     }
+    for (const Tensor* leaf : {&t.x, &t.weight, &t.bias})
+      leaf->mutable_grad().reset();  // else it is added to
     const Tensor y = convolve(c, t);
     const Tensor weight = torch::ones_like(y);
     return seconds([&] { y.backward(weight); });
