@@ -89,6 +89,26 @@ TEST(DepthwiseConv, EqualsTheGroupedConvolutionAndItsGradients) {
   }
 }
 
+TEST(DepthwiseConv, OnTheGpuGivesTheNumbersOfTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  for (const Case& c : kCases) {
+    const Tensors t = make_tensors(c, torch::kFloat), copy = make_tensors(c, torch::kFloat);
+    const auto moved = [](const Tensor& tensor) {
+      return tensor.defined() ? tensor.detach().to(torch::kCUDA).requires_grad_() : tensor;
+    };
+    const Tensors gpu{moved(copy.x), moved(copy.weight), moved(copy.bias)};
+    const Tensor y = convolve(c, t), found = convolve(c, gpu), weight = torch::randn(y.sizes());
+    EXPECT_TRUE(torch::allclose(found.cpu(), y, 1e-5, 1e-5));
+    y.backward(weight);
+    found.backward(weight.to(torch::kCUDA));
+    EXPECT_TRUE(torch::allclose(gpu.x.grad().cpu(), t.x.grad(), 1e-5, 1e-5));
+    EXPECT_TRUE(torch::allclose(gpu.weight.grad().cpu(), t.weight.grad(), 1e-4, 1e-4));
+    if (c.bias) {
+      EXPECT_TRUE(torch::allclose(gpu.bias.grad().cpu(), t.bias.grad(), 1e-4, 1e-4));
+    }
+  }
+}
+
 TEST(DepthwiseConv, FollowsAWalkWithoutAPermutedCopy) {
   const Case c{{11}, {4}, {}, 2, 18, true, true, true};
   torch::manual_seed(5);

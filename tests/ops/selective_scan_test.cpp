@@ -314,6 +314,38 @@ TEST(SelectiveScan, ReadsBf16AsItIs) {
   }
 }
 
+TEST(SelectiveScan, OnTheGpuGivesTheNumbersOfTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  for (const Sizes& s : {Sizes{2, 7, 3, 6, 2, 5}, Sizes{1, 130, 2, 66, 1, 16}, Sizes{1, 65, 1, 5, 1, 64}}) {
+    const std::vector<ScanOrder> orders = some_orders(s.length, s.directions);
+    const ScanTables tables = make_scan_tables(orders), gpu_tables = make_scan_tables(orders, torch::kCUDA);
+    for (int bits = 0; bits < 32; ++bits) {
+      for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+        const Options o{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 8) != 0, (bits & 16) != 0};
+        SelectiveScanInputs in = make_inputs(s, o, torch::kFloat);
+        for (Tensor* t : {&in.u, &in.delta, &in.B, &in.C, &in.z})
+          if (t->defined()) *t = t->to(type);
+        SelectiveScanInputs gpu = in;
+        for (Tensor* t : tensors_of(gpu)) *t = t->to(torch::kCUDA).requires_grad_();
+        for (Tensor* t : tensors_of(in)) t->requires_grad_();
+        Tensor state, gpu_state;
+        const Tensor y = selective_scan(in, &tables, &state),
+                     found = selective_scan(gpu, &gpu_tables, &gpu_state);
+        const double tolerance = type == torch::kFloat ? 5e-6 : 8e-3;
+        EXPECT_LT(relative_error(found.cpu(), y), tolerance) << bits;
+        EXPECT_LT(relative_error(gpu_state.cpu(), state), 5e-6) << bits;
+        const Tensor weight = torch::randn(y.sizes()).to(y.scalar_type());
+        y.backward(weight);
+        found.backward(weight.to(torch::kCUDA));
+        const auto inputs = tensors_of(in), on_gpu = tensors_of(gpu);
+        for (size_t i = 0; i < inputs.size(); ++i)
+          EXPECT_LT(relative_error(on_gpu[i]->grad().cpu(), inputs[i]->grad()), 2 * tolerance)
+              << bits << " " << i;
+      }
+    }
+  }
+}
+
 TEST(SelectiveScan, KeepsTheTypeOfU) {
   SelectiveScanInputs in = make_inputs({}, {}, torch::kFloat);
   const Tensor expected = selective_scan(in);
