@@ -5,32 +5,14 @@
 #include <map>
 #include <set>
 
+#include "mambaseg/data/picture_datasets.h"
+#include "mambaseg/data/problems.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Problems are gathered and told together: a user mends a dataset once, not file by file.
-class Problems {
- public:
-  template <class... Parts>
-  void add(const Parts&... parts) {
-    lines_.push_back(concat(parts...));
-  }
-  void raise(const std::string& who) const {
-    if (lines_.empty()) return;
-    constexpr size_t kShown = 20;
-    std::string text = concat(who, ": ", lines_.size(), lines_.size() == 1 ? " problem" : " problems");
-    for (size_t i = 0; i < std::min(kShown, lines_.size()); ++i) text += "; " + lines_[i];
-    if (lines_.size() > kShown) text += concat("; and ", lines_.size() - kShown, " more");
-    throw Error(text);
-  }
-
- private:
-  std::vector<std::string> lines_;
-};
 
 std::vector<std::string> image_files(const fs::path& folder) {
   std::vector<std::string> files;
@@ -137,10 +119,12 @@ std::string detect_layout(const fs::path& folder) {
   if (fs::is_directory(folder / "images") && fs::is_directory(folder / "labels")) return "folders";
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_directory() && fs::is_directory(entry.path() / "mri")) return "freesurfer";
+  if (const std::string pictures = detect_picture_layout(folder.string()); !pictures.empty()) return pictures;
   throw Error(
       concat(folder.string(),
              ": not a dataset: expected dataset.json with imagesTr and labelsTr, images/ and labels/, or "
-             "subjects that hold mri/"));
+             "subjects that hold mri/; or for pictures images/ and masks/, ISIC's *_Input and *_GroundTruth, or "
+             "PH2's IMD folders"));
 }
 
 }  // namespace
@@ -156,6 +140,8 @@ std::vector<Case> read_dataset(const DatasetSettings& settings) {
   if (layout == "decathlon") cases = read_decathlon(folder, problems);
   if (layout == "freesurfer") cases = read_freesurfer(settings, problems);
   if (layout == "folders") cases = pair_up(folder / "images", folder / "labels", 0, problems);
+  if (layout == "masks" || layout == "isic" || layout == "ph2")
+    cases = read_picture_dataset(settings.folder, layout, problems);
   problems.raise(settings.folder);
   require(!cases.empty(), settings.folder, ": no case found (layout ", layout, ")");
   std::sort(cases.begin(), cases.end(), [](const Case& a, const Case& b) { return a.id < b.id; });

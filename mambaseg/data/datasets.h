@@ -7,20 +7,25 @@
 
 namespace mambaseg {
 
-/// One scan of a dataset: its image channels and its labels, as paths.
+/// One scan or picture of a dataset: its image channels and its labels, as paths.
 struct Case {
   std::string id;
   std::vector<std::string> images;  ///< one file a channel, all on one grid
   std::string labels;               ///< "" when there are none
   std::string region;  ///< label file of an earlier stage that Plan::region_labels looks at, or ""
+  std::string subset{};  ///< "train", "validation" or "test" where the dataset itself is divided, else ""
 };
 
-/// Where cases come from. Three layouts are read as they are:
+/// Where cases come from. These layouts are read as they are:
 ///   decathlon   Medical Segmentation Decathlon and nnU-Net: dataset.json, imagesTr/, labelsTr/ (image names
 ///   with or
 ///               without the channel number _0000)
 ///   freesurfer  a SUBJECTS_DIR: SUBJECT/mri/norm.mgz and SUBJECT/mri/aseg.mgz, or other names below SUBJECT
 ///   folders     images/NAME.nii.gz and labels/NAME.nii.gz
+/// and of pictures (PNG, JPEG, BMP):
+///   masks       images/NAME and masks/NAME (Kvasir-SEG), or such a pair in each of train/, validation/, test/
+///   isic        ISIC 2018 task 1: *Training_Input/NAME.jpg, *Training_GroundTruth/NAME_segmentation.png
+///   ph2         IMD002/IMD002_Dermoscopic_Image/IMD002.bmp, IMD002/IMD002_lesion/IMD002_lesion.bmp
 struct DatasetSettings {
   std::string folder;
   std::string layout = "auto";
@@ -34,8 +39,9 @@ struct DatasetSettings {
     visit("layout", layout,
           "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
           "folders: "
-          "images/ and labels/ with the same names",
-          one_of({"auto", "decathlon", "freesurfer", "folders"}));
+          "images/ and labels/ with the same names; of pictures masks: images/ and masks/; isic: ISIC 2018 "
+          "task 1; ph2: PH2",
+          one_of({"auto", "decathlon", "freesurfer", "folders", "masks", "isic", "ph2"}));
     visit("image", image, "freesurfer: image below the subject's folder, for example mri/brainmask.mgz");
     visit("labels", labels, "freesurfer: label volume below the subject's folder");
     visit("region", region,
@@ -47,12 +53,15 @@ struct DatasetSettings {
 /// problem: missing labels, files or channels, names used twice, no case at all.
 std::vector<Case> read_dataset(const DatasetSettings& settings);
 
-/// How cases are divided, in this order of precedence: the lists; the file; the seeded fraction.
+/// How cases are divided, in this order of precedence: the lists; the file; the subsets of the dataset; the
+/// seeded fractions. Test cases are kept apart from training and validation.
 struct SplitSettings {
   std::vector<std::string> train;
   std::vector<std::string> validation;
+  std::vector<std::string> test;
   std::string file;
   double validation_fraction = 0.2;
+  double test_fraction = 0;
   std::string group;
   uint64_t seed = 0;
 
@@ -60,9 +69,13 @@ struct SplitSettings {
   void describe(Visitor& visit) {
     visit("train", train, "ids of the training cases; empty: the file or all that is in no other list");
     visit("validation", validation, "ids of the validation cases");
+    visit("test", test, "ids of the test cases");
     visit("file", file,
-          "JSON file {\"train\": [...], \"validation\": [...]}, also nnU-Net's list of folds (fold 0)");
+          "JSON file {\"train\": [...], \"validation\": [...], \"test\": [...]} as a run writes it, also "
+          "nnU-Net's list of folds (fold 0)");
     visit("validation_fraction", validation_fraction, "share of the cases (or groups) that validate",
+          between(0, 0.9));
+    visit("test_fraction", test_fraction, "share of the cases (or groups) that is kept for the test",
           between(0, 0.9));
     visit("group", group,
           "regular expression; cases whose ids share its first match stay together, as ^(sub-[0-9]+)");
@@ -73,9 +86,19 @@ struct SplitSettings {
 struct Split {
   std::vector<Case> train;
   std::vector<Case> validation;
+  std::vector<Case> test;
 };
 
-/// Divides the cases. Throws one Error that lists unknown ids, ids in both lists, and an empty training list.
+/// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, and an empty training list.
 Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings);
+
+/// The ids of a split in the form that SplitSettings::file reads.
+Json split_json(const Split& split);
+
+/// The lists of such a file. Throws Error naming the file when it is none.
+struct SplitLists {
+  std::vector<std::string> train, validation, test;
+};
+SplitLists read_split_file(const std::string& path);
 
 }  // namespace mambaseg

@@ -9,24 +9,6 @@
 namespace mambaseg {
 namespace {
 
-struct Lists {
-  std::vector<std::string> train, validation;
-};
-
-/// {"train": [...], "validation" or "val": [...]}, or nnU-Net's splits_final.json, a list of such folds.
-Lists read_split_file(const std::string& path) {
-  Json json = read_json(path);
-  if (json.is_array() && !json.empty()) json = json[0];
-  const char* second = json.is_object() && json.contains("val") ? "val" : "validation";
-  require(json.is_object() && json.contains("train") && json.contains(second), path,
-          ": expected {\"train\": [ids], \"validation\": [ids]} or a list of such folds");
-  try {
-    return {json["train"].get<std::vector<std::string>>(), json[second].get<std::vector<std::string>>()};
-  } catch (const Json::exception&) {
-    throw Error(concat(path, ": expected lists of case ids"));
-  }
-}
-
 std::string group_of(const std::string& id, const std::string& pattern) {
   if (pattern.empty()) return id;
   std::smatch match;
@@ -34,7 +16,7 @@ std::string group_of(const std::string& id, const std::string& pattern) {
   return match.size() > 1 ? match[1].str() : match[0].str();
 }
 
-Lists divide(const std::vector<Case>& cases, const SplitSettings& settings) {
+SplitLists divide(const std::vector<Case>& cases, const SplitSettings& settings) {
   std::map<std::string, std::vector<std::string>> groups;
   for (const Case& one : cases) groups[group_of(one.id, settings.group)].push_back(one.id);
   std::vector<std::string> order;
@@ -42,23 +24,43 @@ Lists divide(const std::vector<Case>& cases, const SplitSettings& settings) {
   Random random(settings.seed, stream_of(0x73706c6974));
   for (size_t i = order.size(); i > 1; --i)
     std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
-  const auto held_out =
-      std::min(static_cast<size_t>(static_cast<double>(order.size()) * settings.validation_fraction + 0.5),
-               order.size() - 1);
-  Lists lists;
+  // Training and validation get their shares, rounded, and the test gets the rest: 0.1 and 0.1 of 2594 are 2075,
+  // 259 and 260.
+  const auto share = [&](double part) {
+    return static_cast<size_t>(static_cast<double>(order.size()) * part + 0.5);
+  };
+  const size_t validation = std::min(share(settings.validation_fraction), order.size() - 1);
+  const size_t trained = std::max<size_t>(1, share(1 - settings.validation_fraction - settings.test_fraction));
+  const size_t held_out =
+      settings.test_fraction > 0 ? std::max(validation, order.size() - trained) : validation;
+  SplitLists lists;
   for (size_t i = 0; i < order.size(); ++i) {
-    auto& to = i < held_out ? lists.validation : lists.train;
+    auto& to = i < validation ? lists.validation : i < held_out ? lists.test : lists.train;
     to.insert(to.end(), groups[order[i]].begin(), groups[order[i]].end());
   }
   return lists;
 }
 
-Lists choose(const std::vector<Case>& cases, const SplitSettings& settings) {
-  if (settings.train.empty() && settings.validation.empty())
-    return settings.file.empty() ? divide(cases, settings) : read_split_file(settings.file);
-  Lists lists{settings.train, settings.validation};
+/// The subsets that the dataset comes with.
+SplitLists subsets_of(const std::vector<Case>& cases) {
+  SplitLists lists;
+  for (const Case& one : cases) {
+    auto& to = one.subset == "validation" ? lists.validation : one.subset == "test" ? lists.test : lists.train;
+    to.push_back(one.id);
+  }
+  return lists;
+}
+
+SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings) {
+  SplitLists lists{settings.train, settings.validation, settings.test};
+  if (lists.train.empty() && lists.validation.empty() && lists.test.empty()) {
+    if (!settings.file.empty()) return read_split_file(settings.file);
+    const bool divided = std::any_of(cases.begin(), cases.end(), [](const Case& one) { return !one.subset.empty(); });
+    return divided ? subsets_of(cases) : divide(cases, settings);
+  }
   if (lists.train.empty()) {
-    const std::set<std::string> taken(lists.validation.begin(), lists.validation.end());
+    std::set<std::string> taken(lists.validation.begin(), lists.validation.end());
+    taken.insert(lists.test.begin(), lists.test.end());
     for (const Case& one : cases)
       if (!taken.count(one.id)) lists.train.push_back(one.id);
   }
@@ -66,6 +68,29 @@ Lists choose(const std::vector<Case>& cases, const SplitSettings& settings) {
 }
 
 }  // namespace
+
+SplitLists read_split_file(const std::string& path) {
+  Json json = read_json(path);
+  if (json.is_array() && !json.empty()) json = json[0];
+  const char* second = json.is_object() && json.contains("val") ? "val" : "validation";
+  require(json.is_object() && json.contains("train") && json.contains(second), path,
+          ": expected {\"train\": [ids], \"validation\": [ids]} or a list of such folds");
+  try {
+    return {json["train"].get<std::vector<std::string>>(), json[second].get<std::vector<std::string>>(),
+            json.value("test", std::vector<std::string>{})};
+  } catch (const Json::exception&) {
+    throw Error(concat(path, ": expected lists of case ids"));
+  }
+}
+
+Json split_json(const Split& split) {
+  const auto ids = [](const std::vector<Case>& cases) {
+    Json list = Json::array();
+    for (const Case& one : cases) list.push_back(one.id);
+    return list;
+  };
+  return {{"train", ids(split.train)}, {"validation", ids(split.validation)}, {"test", ids(split.test)}};
+}
 
 Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings) {
   if (!settings.group.empty()) {
@@ -77,7 +102,7 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
     }
   }
   require(!cases.empty(), "split: no cases");
-  const Lists lists = choose(cases, settings);
+  const SplitLists lists = choose(cases, settings);
   std::map<std::string, const Case*> by_id;
   for (const Case& one : cases) by_id[one.id] = &one;
   std::string problems;
@@ -96,7 +121,7 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
     std::sort(picked.begin(), picked.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
     return picked;
   };
-  Split split{pick(lists.train), pick(lists.validation)};
+  Split split{pick(lists.train), pick(lists.validation), pick(lists.test)};
   if (split.train.empty()) problems += "; no training case is left";
   require(problems.empty(), "split", problems.empty() ? "" : ": " + problems.substr(2));
   return split;

@@ -86,12 +86,12 @@ int64_t nearest(const uint8_t* values, const Index3& size, const Vector3& place)
 
 template <class T>
 void resample(const PreparedCase& one, const T* values, const Index3& start, const Index3& size,
-              const PatchTransform& transform, TrainingPatch& out) {
+              const PatchTransform& transform, Sample& out) {
   const Index3 whole = one.size();
   const int64_t channels = one.image_CIJK.size(0), case_voxels = whole[0] * whole[1] * whole[2];
   const int64_t patch_voxels = size[0] * size[1] * size[2];
-  auto* image = out.image_CIJK.data_ptr<float>();
-  auto* classes = out.classes_IJK.data_ptr<int64_t>();
+  auto* image = out.image.data_ptr<float>();
+  auto* classes = out.classes.data_ptr<int64_t>();
   const auto* labels = one.classes_IJK.data_ptr<uint8_t>();
   int64_t at = 0;
   for (int64_t i = 0; i < size[0]; ++i)
@@ -114,13 +114,13 @@ std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count) 
   return starts;
 }
 
-TrainingPatch cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
+Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
                         const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped) {
   const int64_t channels = one.image_CIJK.size(0);
-  TrainingPatch out;
+  Sample out;
   if (transform.resample) {
-    out.image_CIJK = torch::empty({channels, size[0], size[1], size[2]}, torch::kFloat32);
-    out.classes_IJK = torch::empty({size[0], size[1], size[2]}, torch::kInt64);
+    out.image = torch::empty({channels, size[0], size[1], size[2]}, torch::kFloat32);
+    out.classes = torch::empty({size[0], size[1], size[2]}, torch::kInt64);
     if (one.image_CIJK.scalar_type() == torch::kUInt8)
       resample(one, one.image_CIJK.data_ptr<uint8_t>(), start, size, transform, out);
     else
@@ -136,12 +136,12 @@ TrainingPatch cut_patch(const PreparedCase& one, const Index3& start, const Inde
     }
     classes = torch::flip(classes, flipped);
     for (int64_t& axis : flipped) ++axis;
-    out.image_CIJK = (torch::flip(image, flipped).to(torch::kFloat32) * one.scale).contiguous();
-    out.classes_IJK = classes.to(torch::kInt64).contiguous();
+    out.image = (torch::flip(image, flipped).to(torch::kFloat32) * one.scale).contiguous();
+    out.classes = classes.to(torch::kInt64).contiguous();
   }
   if (transform.flip[static_cast<size_t>(side_axis)]) {
-    auto* classes = out.classes_IJK.data_ptr<int64_t>();
-    for (int64_t i = 0; i < out.classes_IJK.numel(); ++i)
+    auto* classes = out.classes.data_ptr<int64_t>();
+    for (int64_t i = 0; i < out.classes.numel(); ++i)
       classes[i] = swapped[static_cast<size_t>(classes[i])];
   }
   return out;
@@ -196,11 +196,11 @@ Index3 PatchSampler::random_start(Random& random) const {
   return start;
 }
 
-TrainingPatch PatchSampler::draw(int64_t patch, Random random) const {
+Sample PatchSampler::draw(int64_t patch, Random random) const {
   const Index3 start = sampling_.kind == "grid" ? grid_[static_cast<size_t>(patch)] : random_start(random);
   const PatchTransform transform = draw_transform(augment_, size_, random);
-  TrainingPatch out = cut_patch(case_, start, size_, transform, side_axis_, swapped_);
-  augment_intensity(augment_, out.image_CIJK, random);
+  Sample out = cut_patch(case_, start, size_, transform, side_axis_, swapped_);
+  augment_intensity(augment_, out.image, random);
   return out;
 }
 

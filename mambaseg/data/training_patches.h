@@ -2,6 +2,7 @@
 
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/case_cache.h"
+#include "mambaseg/data/sample_source.h"
 
 namespace mambaseg {
 
@@ -31,28 +32,20 @@ struct SamplingSettings {
 /// patch for 3.
 std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count);
 
-/// A sample of a batch.
-struct TrainingPatch {
-  torch::Tensor image_CIJK;   ///< float32
-  torch::Tensor classes_IJK;  ///< int64
-};
-
 /// The patch of `size` at `start` of a case, seen through `transform`: trilinear image, nearest labels, zero
 /// and background outside. `swapped[k]` is what class k becomes under a flip along `side_axis`.
-TrainingPatch cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
+Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
                         const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped);
 
-/// Draws the patches of one case. What patch i of an epoch looks like depends on the arguments only, whatever
-/// was drawn before.
-class PatchSampler {
+/// Draws the patches of one volume.
+class PatchSampler : public SampleSource {
  public:
   PatchSampler(const PreparedCase& one, const SamplingSettings& sampling, const AugmentSettings& augment,
                const Plan& plan);
 
-  const std::string& id() const { return case_.id; }
-  /// Patches an epoch takes from this case.
-  int64_t count() const;
-  TrainingPatch draw(int64_t patch, Random random) const;
+  const std::string& id() const override { return case_.id; }
+  int64_t count() const override;
+  Sample draw(int64_t patch, Random random) const override;
 
  private:
   Index3 random_start(Random& random) const;

@@ -8,6 +8,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/byte_file.h"
+#include "mambaseg/io/picture.h"
 
 namespace mambaseg {
 namespace {
@@ -50,6 +51,11 @@ const ImageFormat* format_of_name(const std::string& path) {
         longest = ending.size();
       }
   return best;
+}
+
+bool is_picture_name(const std::string& path) {
+  const ImageFormat* format = format_of_name(path);
+  return format != nullptr && format->read == read_grey_picture;
 }
 
 const ImageFormat* format_of_content(const std::string& path) {

@@ -14,6 +14,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/exif.h"
 #include "mambaseg/io/formats.h"
 #include "mambaseg/io/itk_io.h"
 
@@ -21,6 +22,7 @@ namespace mambaseg {
 namespace {
 
 constexpr int kJpegQuality = 95;
+constexpr char kJpegStart[] = "\xff\xd8\xff";
 
 std::string ending_of(const std::string& path) {
   std::string ending = std::filesystem::path(path).extension().string();
@@ -64,7 +66,7 @@ PictureIo reader_for(const std::string& bytes) {
     check_png(bytes);
     return PictureIo(itk::PNGImageIO::New());
   }
-  if (bytes.starts_with("\xff\xd8\xff")) {
+  if (bytes.starts_with(kJpegStart)) {
     require(bytes.rfind("\xff\xd9") != std::string::npos, "the JPEG picture is cut off");
     return PictureIo(itk::JPEGImageIO::New());
   }
@@ -75,8 +77,8 @@ PictureIo reader_for(const std::string& bytes) {
   return PictureIo(itk::BMPImageIO::New());
 }
 
-PictureIo open_picture(const std::string& path) {
-  const PictureIo reader = reader_for(bytes_of_file(path));
+PictureIo open_picture(const std::string& path, const std::string& bytes) {
+  const PictureIo reader = reader_for(bytes);
   reader->SetFileName(path);
   reader->ReadImageInformation();
   return reader;
@@ -109,9 +111,10 @@ Picture read_picture(const std::string& path) {
     require(std::filesystem::exists(path, failed), "no such file");
     require(std::filesystem::is_regular_file(path, failed), "this is not a regular file");
     require(std::filesystem::file_size(path, failed) > 0, "the file is empty");
+    const std::string bytes = bytes_of_file(path);
     Picture picture;
     run_itk([&] {
-      const auto reader = open_picture(path);
+      const auto reader = open_picture(path, bytes);
       picture.width = static_cast<int64_t>(reader->GetDimensions(0));
       picture.height = static_cast<int64_t>(reader->GetDimensions(1));
       picture.channels = static_cast<int>(reader->GetNumberOfComponents());
@@ -124,7 +127,7 @@ Picture read_picture(const std::string& path) {
       }
     });
     picture.values = without_alpha_of_grey(std::move(picture.values), picture.channels);
-    return picture;
+    return upright(picture, bytes.starts_with(kJpegStart) ? exif_orientation(bytes) : 1);
   });
 }
 
@@ -172,7 +175,7 @@ void write_picture(const std::string& path, const Picture& picture) {
 Image read_grey_picture(const std::string& path, Part part, const Warn&) {
   Image image;
   run_itk([&] {
-    const auto reader = open_picture(path);
+    const auto reader = open_picture(path, bytes_of_file(path));
     require(reader->GetNumberOfComponents() == 1, "this is a colour picture of ",
             reader->GetNumberOfComponents(),
             " channels; expected one grey value a pixel, so turn it into a grey picture, or use a 2-D task, "

@@ -14,7 +14,11 @@ struct Picture {
   std::vector<uint8_t> values;
 };
 
-/// Reads PNG, JPEG or BMP. Throws Error naming the path.
+/// True for names that end like PNG, JPEG or BMP.
+bool is_picture_name(const std::string& path);
+
+/// Reads PNG, JPEG or BMP, turned as the file says it is to be shown (exif.h). 16-bit values are brought to 8
+/// bits; grey with alpha loses its alpha. Throws Error naming the path.
 Picture read_picture(const std::string& path);
 
 /// Writes PNG or JPEG by the file name, atomically. Throws Error naming the path.

@@ -48,6 +48,7 @@ torch::Tensor class_weights(const CrossEntropySettings& settings, const LossData
 
 torch::Tensor weighted_cross_entropy(const torch::Tensor& scores, const torch::Tensor& classes,
                                      const torch::Tensor& weights_K) {
+  require_softmax(scores);
   const auto log_p_BKV = torch::log_softmax(scores, 1).flatten(2);
   const auto y_BV = classes.flatten(1);
   const auto cost_BV = -log_p_BKV.gather(1, y_BV.unsqueeze(1)).squeeze(1);

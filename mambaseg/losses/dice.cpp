@@ -19,6 +19,7 @@ class Dice : public Loss {
 
 torch::Tensor dice_loss(const torch::Tensor& scores, const torch::Tensor& classes,
                         const DiceSettings& settings) {
+  require_softmax(scores);
   const auto p_BKV = torch::softmax(scores, 1).flatten(2);
   const auto y_BKV = torch::zeros_like(p_BKV).scatter_(1, classes.flatten(1).unsqueeze(1), 1);
   auto overlap_BK = (p_BKV * y_BKV).sum(-1);

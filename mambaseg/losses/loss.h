@@ -15,7 +15,8 @@ class Loss {
  public:
   virtual ~Loss() = default;
 
-  /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1 -> scalar,
+  /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1, or with one map of
+  /// scores, K = 1, before a sigmoid and classes 0 and 1 (losses that can; UsageError from others) -> scalar,
   /// differentiable in scores. `epoch` counts from 0: some losses change their parts while training goes on.
   virtual torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
                                    int64_t epoch) const = 0;
@@ -25,6 +26,9 @@ class Loss {
 struct LossData {
   std::vector<double> class_voxels;  ///< voxels of class 0, 1, ... in all training cases; empty when unknown
 };
+
+/// Throws UsageError unless the scores have the two or more maps that a softmax is about.
+void require_softmax(const torch::Tensor& scores);
 
 /// How the list, the documentation and the tests see a loss.
 struct LossEntry {

@@ -2,6 +2,7 @@
 
 #include "mambaseg/losses/cross_entropy.h"
 #include "mambaseg/losses/dice.h"
+#include "mambaseg/losses/dice_bce_boundary.h"
 #include "mambaseg/losses/dice_cross_entropy.h"
 
 namespace mambaseg {
@@ -29,8 +30,15 @@ Json without_name(Json config) {
 }  // namespace
 
 const std::vector<LossEntry>& losses() {
-  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry};
+  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry,
+                                           dice_bce_boundary_entry};
   return list;
+}
+
+void require_softmax(const torch::Tensor& scores) {
+  if (scores.size(1) < 2)
+    throw UsageError("loss: this one needs a map of scores for each class; a network with one map learns with "
+                     "dice_bce_boundary");
 }
 
 std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data) {

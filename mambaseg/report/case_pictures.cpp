@@ -6,6 +6,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/picture.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/overlay.h"
 #include "mambaseg/report/page_parts.h"

@@ -1,9 +1,7 @@
 #include "mambaseg/report/evaluation.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
-#include <filesystem>
 #include <mutex>
 #include <set>
 
@@ -77,13 +75,6 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 }
 
 }  // namespace
-
-bool is_picture_name(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(),
-                 [](unsigned char c) { return char(std::tolower(c)); });
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp";
-}
 
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn) {

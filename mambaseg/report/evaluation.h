@@ -23,9 +23,6 @@ struct EvaluationOptions {
   int threads = 1;
 };
 
-/// True for PNG, JPEG and BMP: 2-D pictures, scored in pixels whatever resolution their header claims.
-bool is_picture_name(const std::string& path);
-
 /// Labels of a file as they are scored: read, thresholded and merged as `options` say.
 /// Pictures may have several channels when these are equal.
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/data/volume_case.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/safetensors.h"
 
@@ -90,23 +91,23 @@ TEST_F(CaseCache, RegionOfAnEarlierStage) {
 
 TEST_F(CaseCache, KeepsWhatIsDoneAndRedoesWhatChanged) {
   const std::vector<Case> cases{draw("a"), draw("b"), draw("c")};
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 3);
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 0);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 3);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 0);
   fs::remove(fs::path(cache()) / "b.safetensors");
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 1);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 1);
   fs::resize_file(fs::path(cache()) / "c.safetensors", 40);  // as a crash of another program might leave it
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 1);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 1);
   plan_.step = 4;
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 0);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 0);
   plan_.classes[0].ids = {99};
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 3);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 3);
   fs::last_write_time(cases[0].labels, fs::last_write_time(cases[0].labels) + std::chrono::seconds(5));
-  EXPECT_EQ(prepare_cases(cases, plan_, cache(), 2), 1);
+  EXPECT_EQ(prepare_cases(cases, volume_preparation(plan_), cache(), 2), 1);
 }
 
 TEST_F(CaseCache, LoadsWhatWasPrepared) {
   const std::vector<Case> cases{draw("a")};
-  prepare_cases(cases, plan_, cache(), 1);
+  prepare_cases(cases, volume_preparation(plan_), cache(), 1);
   const PreparedCase fresh = prepare_case(cases[0], plan_), loaded = load_prepared(cache(), "a");
   EXPECT_TRUE(torch::equal(fresh.image_CIJK, loaded.image_CIJK));
   EXPECT_TRUE(torch::equal(fresh.classes_IJK, loaded.classes_IJK));
@@ -124,7 +125,7 @@ TEST_F(CaseCache, TellsEveryCaseThatFails) {
   small.size = {4, 4, 4};
   write_volume(odd.images[0], Volume<float>(small));  // all zero
   try {
-    prepare_cases({draw("fine"), gone, odd}, plan_, cache(), 1);
+    prepare_cases({draw("fine"), gone, odd}, volume_preparation(plan_), cache(), 1);
     FAIL();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("2 of 3 cases"));

@@ -47,20 +47,20 @@ TEST(CutPatch, WithoutTransformIsTheSlice) {
   const PreparedCase one = drawn_case({7, 6, 5});
   const auto patch = cut_patch(one, {1, 2, 0}, {4, 3, 5}, {}, 0, {0, 1});
   const auto expected = one.image_CIJK.slice(1, 1, 5).slice(2, 2, 5);
-  EXPECT_TRUE(torch::equal(patch.image_CIJK, expected));
-  EXPECT_EQ(patch.classes_IJK.sum().item<int64_t>(), 0);
+  EXPECT_TRUE(torch::equal(patch.image, expected));
+  EXPECT_EQ(patch.classes.sum().item<int64_t>(), 0);
   const auto resampled = cut_patch(one, {1, 2, 0}, {4, 3, 5}, identity_resampled(), 0, {0, 1});
-  EXPECT_TRUE(torch::allclose(resampled.image_CIJK, expected));
+  EXPECT_TRUE(torch::allclose(resampled.image, expected));
 }
 
 TEST(CutPatch, UsesTheScaleOfBytes) {
   PreparedCase one = drawn_case({4, 4, 4});
   one.image_CIJK = torch::full({1, 4, 4, 4}, 51, torch::kUInt8);
   one.scale = 1.0f / 255;
-  EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, {}, 0, {0, 1}).image_CIJK[0][1][1][1].item<float>(), 0.2,
+  EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, {}, 0, {0, 1}).image[0][1][1][1].item<float>(), 0.2,
               1e-6);
   EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, identity_resampled(), 0, {0, 1})
-                  .image_CIJK[0][1][1][1]
+                  .image[0][1][1][1]
                   .item<float>(),
               0.2, 1e-6);
 }
@@ -70,16 +70,16 @@ TEST(CutPatch, FlipsAndExchangesSides) {
   PatchTransform flip;
   flip.flip = {true, false, true};
   const auto patch = cut_patch(one, {0, 0, 0}, {4, 5, 6}, flip, 0, {0, 2, 1});
-  EXPECT_TRUE(torch::equal(patch.image_CIJK, torch::flip(one.image_CIJK, {1, 3})));
-  EXPECT_TRUE(torch::equal(patch.classes_IJK, torch::flip(one.classes_IJK, {0, 2}).to(torch::kInt64) * 2));
+  EXPECT_TRUE(torch::equal(patch.image, torch::flip(one.image_CIJK, {1, 3})));
+  EXPECT_TRUE(torch::equal(patch.classes, torch::flip(one.classes_IJK, {0, 2}).to(torch::kInt64) * 2));
   // The same through the interpolating path.
   flip.resample = true;
   const auto resampled = cut_patch(one, {0, 0, 0}, {4, 5, 6}, flip, 0, {0, 2, 1});
-  EXPECT_TRUE(torch::allclose(resampled.image_CIJK, patch.image_CIJK));
-  EXPECT_TRUE(torch::equal(resampled.classes_IJK, patch.classes_IJK));
+  EXPECT_TRUE(torch::allclose(resampled.image, patch.image));
+  EXPECT_TRUE(torch::equal(resampled.classes, patch.classes));
   // A flip along another axis keeps sides.
   flip.flip = {false, true, false};
-  EXPECT_EQ(cut_patch(one, {0, 0, 0}, {4, 5, 6}, flip, 0, {0, 2, 1}).classes_IJK.max().item<int64_t>(), 1);
+  EXPECT_EQ(cut_patch(one, {0, 0, 0}, {4, 5, 6}, flip, 0, {0, 2, 1}).classes.max().item<int64_t>(), 1);
 }
 
 TEST(CutPatch, QuarterTurnMovesVoxelsExactly) {
@@ -89,7 +89,7 @@ TEST(CutPatch, QuarterTurnMovesVoxelsExactly) {
   const auto patch = cut_patch(one, {0, 0, 0}, {5, 5, 5}, turn, 0, {0, 1});
   for (int64_t i = 0; i < 5; ++i)
     for (int64_t j = 0; j < 5; ++j)
-      EXPECT_FLOAT_EQ(patch.image_CIJK[0][i][j][3].item<float>(),
+      EXPECT_FLOAT_EQ(patch.image[0][i][j][3].item<float>(),
                       one.image_CIJK[0][4 - j][i][3].item<float>());
 }
 
@@ -99,10 +99,10 @@ TEST(CutPatch, IsLinearBetweenVoxelsAndZeroOutside) {
   half.matrix = {{{0.5, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
   const auto patch = cut_patch(one, {0, 0, 0}, {6, 6, 6}, half, 0, {0, 1});
   // Voxel i = 2 shows 2.5 + 0.5 * (2 - 2.5) = 2.25.
-  EXPECT_NEAR(patch.image_CIJK[0][2][1][1].item<float>(), 225 + 11 + 1, 1e-3);
+  EXPECT_NEAR(patch.image[0][2][1][1].item<float>(), 225 + 11 + 1, 1e-3);
   half.matrix[0][0] = 3;
   const auto wide = cut_patch(one, {0, 0, 0}, {6, 6, 6}, half, 0, {0, 1});
-  EXPECT_EQ(wide.image_CIJK[0][0][1][1].item<float>(), 0);  // shows i = -5
+  EXPECT_EQ(wide.image[0][0][1][1].item<float>(), 0);  // shows i = -5
 }
 
 TEST(CutPatch, ElasticDisplacementsMoveTheirCorner) {
@@ -112,8 +112,8 @@ TEST(CutPatch, ElasticDisplacementsMoveTheirCorner) {
   elastic.elastic.assign(8, {0, 0, 0});
   elastic.elastic[0] = {0, 0, 1};
   const auto patch = cut_patch(one, {0, 0, 0}, {6, 6, 6}, elastic, 0, {0, 1});
-  EXPECT_FLOAT_EQ(patch.image_CIJK[0][0][0][0].item<float>(), one.image_CIJK[0][0][0][1].item<float>());
-  EXPECT_FLOAT_EQ(patch.image_CIJK[0][5][0][0].item<float>(), one.image_CIJK[0][5][0][0].item<float>());
+  EXPECT_FLOAT_EQ(patch.image[0][0][0][0].item<float>(), one.image_CIJK[0][0][0][1].item<float>());
+  EXPECT_FLOAT_EQ(patch.image[0][5][0][0].item<float>(), one.image_CIJK[0][5][0][0].item<float>());
 }
 
 TEST(PatchSampler, GridVisitsEveryCorner) {
@@ -121,7 +121,7 @@ TEST(PatchSampler, GridVisitsEveryCorner) {
   const PatchSampler sampler(drawn_case({8, 6, 4}), sampling, {}, drawn_plan({4, 4, 4}));
   EXPECT_EQ(sampler.count(), 9);  // 3 x 3 x 1
   const auto last = sampler.draw(8, Random(1));
-  EXPECT_EQ(last.image_CIJK[0][3][3][3].item<float>(), 100 * 7 + 10 * 5 + 3 + 1);
+  EXPECT_EQ(last.image[0][3][3][3].item<float>(), 100 * 7 + 10 * 5 + 3 + 1);
 }
 
 TEST(PatchSampler, RandomPatchesDependOnTheStreamOnly) {
@@ -132,8 +132,8 @@ TEST(PatchSampler, RandomPatchesDependOnTheStreamOnly) {
   EXPECT_EQ(sampler.count(), 5);
   const auto first = sampler.draw(0, Random(3, 5));
   sampler.draw(1, Random(3, 6));
-  EXPECT_TRUE(torch::equal(first.image_CIJK, sampler.draw(0, Random(3, 5)).image_CIJK));
-  EXPECT_FALSE(torch::equal(first.image_CIJK, sampler.draw(0, Random(3, 7)).image_CIJK));
+  EXPECT_TRUE(torch::equal(first.image, sampler.draw(0, Random(3, 5)).image));
+  EXPECT_FALSE(torch::equal(first.image, sampler.draw(0, Random(3, 7)).image));
 }
 
 TEST(PatchSampler, ForegroundPatchesHoldTheClass) {
@@ -142,12 +142,12 @@ TEST(PatchSampler, ForegroundPatchesHoldTheClass) {
   sampling.foreground = 1;
   const PatchSampler sampler(drawn_case({32, 32, 32}), sampling, {}, drawn_plan({8, 8, 8}));
   for (uint64_t i = 0; i < 20; ++i)
-    EXPECT_GT(sampler.draw(0, Random(1, i)).classes_IJK.sum().item<int64_t>(), 0) << i;
+    EXPECT_GT(sampler.draw(0, Random(1, i)).classes.sum().item<int64_t>(), 0) << i;
   sampling.foreground = 0;
   const PatchSampler background(drawn_case({32, 32, 32}), sampling, {}, drawn_plan({8, 8, 8}));
   int64_t hits = 0;
   for (uint64_t i = 0; i < 20; ++i)
-    hits += background.draw(0, Random(1, i)).classes_IJK.sum().item<int64_t>() > 0;
+    hits += background.draw(0, Random(1, i)).classes.sum().item<int64_t>() > 0;
   EXPECT_LT(hits, 5);
 }
 
@@ -157,7 +157,7 @@ TEST(PatchSampler, CaseWithoutLabelsStillGivesPatches) {
   SamplingSettings sampling;
   sampling.kind = "random";
   sampling.foreground = 1;
-  EXPECT_EQ(PatchSampler(one, sampling, {}, drawn_plan({4, 4, 4})).draw(0, Random(1)).classes_IJK.numel(),
+  EXPECT_EQ(PatchSampler(one, sampling, {}, drawn_plan({4, 4, 4})).draw(0, Random(1)).classes.numel(),
             64);
   EXPECT_THROW(PatchSampler(one, sampling, {}, drawn_plan({16, 4, 4})), Error);
 }

@@ -6,6 +6,7 @@
 
 #include "mambaseg/losses/cross_entropy.h"
 #include "mambaseg/losses/dice.h"
+#include "mambaseg/losses/dice_bce_boundary.h"
 
 namespace mambaseg {
 namespace {
@@ -43,6 +44,9 @@ std::vector<Json> variants() {
   all.push_back({{"name", "dice"}, {"present_only", false}, {"pool_batch", false}});
   all.push_back({{"name", "cross_entropy"}, {"weighting", "median_frequency"}});
   all.push_back({{"name", "cross_entropy"}, {"weighting", "given"}, {"weights", {1.0, 2.0, 0.5, 3.0}}});
+  all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"band", "dilation"}});
+  all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"form", "weighted"}});
+  all.push_back({{"name", "dice_bce_boundary"}, {"boundary_weight", 0.0}, {"bce_weight", 0.5}});
   return all;
 }
 
@@ -166,6 +170,82 @@ TEST(DiceCrossEntropy, LeavesTheCrossEntropyOutAfterTheFirstEpochs) {
   EXPECT_NEAR((*loss)(scores, labels, 0).item<double>(),
               ((*dice)(scores, labels, 0) + (*entropy)(scores, labels, 0)).item<double>(), 1e-12);
   EXPECT_EQ((*loss)(scores, labels, 1).item<double>(), (*dice)(scores, labels, 1).item<double>());
+}
+
+/// The parts of the loss of 0 and 1 labels, written out pixel by pixel on lists.
+struct WrittenOut {
+  double dice, bce, masked, weighted;
+};
+
+WrittenOut written_out(const torch::Tensor& x_YX, const torch::Tensor& y_YX, int64_t radius, bool gradient) {
+  const int64_t height = x_YX.size(0), width = x_YX.size(1);
+  double p_sum = 0, y_sum = 0, overlap = 0, bce_sum = 0, band_sum = 0, band_bce = 0, weighted = 0;
+  for (int64_t r = 0; r < height; ++r)
+    for (int64_t c = 0; c < width; ++c) {
+      bool any_on = false, all_on = true;
+      for (int64_t i = std::max<int64_t>(0, r - radius); i <= std::min(height - 1, r + radius); ++i)
+        for (int64_t j = std::max<int64_t>(0, c - radius); j <= std::min(width - 1, c + radius); ++j) {
+          const bool on = y_YX[i][j].item<int64_t>() != 0;
+          any_on = any_on || on;
+          all_on = all_on && on;
+        }
+      const bool y = y_YX[r][c].item<int64_t>() != 0;
+      const bool band = any_on && !(gradient ? all_on : y);
+      const double p = 1 / (1 + std::exp(-x_YX[r][c].item<double>()));
+      const double bce = -std::log(y ? p : 1 - p);
+      p_sum += p;
+      y_sum += y;
+      overlap += y ? p : 0;
+      bce_sum += bce;
+      band_sum += band;
+      band_bce += band ? bce : 0;
+      weighted += (band ? 5 : 1) * bce;
+    }
+  const auto n = static_cast<double>(height * width);
+  return {1 - (2 * overlap + 1) / (p_sum + y_sum + 1), bce_sum / n, band_bce / std::max(1.0, band_sum),
+          weighted / n};
+}
+
+TEST(DiceBceBoundary, FollowsItsFormulasWithOneMap) {
+  torch::manual_seed(5);
+  const auto x = torch::randn({1, 1, 9, 13}, torch::kFloat64);
+  auto y = torch::zeros({1, 9, 13}, torch::kInt64);
+  y.slice(1, 2, 7).slice(2, 0, 6).fill_(1);  // touches an edge of the picture, which is no border of the mask
+  for (const bool gradient : {true, false}) {
+    const WrittenOut expected = written_out(x[0][0], y[0], 2, gradient);
+    Json config = {{"name", "dice_bce_boundary"}, {"radius", 2}, {"band", gradient ? "gradient" : "dilation"}};
+    const auto value = [&] { return (*make_loss(config))(x, y, 0).item<double>(); };
+    EXPECT_NEAR(value(), expected.dice + expected.bce + expected.masked, 1e-12);
+    config["form"] = "weighted";
+    EXPECT_NEAR(value(), expected.dice + expected.bce + expected.weighted, 1e-12);
+    config["dice_weight"] = 0.0;
+    config["bce_weight"] = 0.0;
+    EXPECT_NEAR(value(), expected.weighted, 1e-12);
+  }
+}
+
+TEST(DiceBceBoundary, OneMapIsTwoMapsWithANullScoreOfTheBackground) {
+  torch::manual_seed(6);
+  const auto x = torch::randn({2, 1, 8, 8}, torch::kFloat64);
+  const auto y = torch::randint(0, 2, {2, 8, 8}, torch::kInt64);
+  const auto loss = make_loss({{"name", "dice_bce_boundary"}});
+  EXPECT_NEAR((*loss)(x, y, 0).item<double>(),
+              (*loss)(torch::cat({torch::zeros_like(x), x}, 1), y, 0).item<double>(), 1e-12);
+}
+
+TEST(DiceBceBoundary, StaysFiniteWhereTheSigmoidIsFull) {
+  auto x = torch::full({1, 1, 4, 4}, -200.0, torch::kFloat32).requires_grad_();
+  const auto value = (*make_loss({{"name", "dice_bce_boundary"}}))(x, torch::ones({1, 4, 4}, torch::kInt64), 0);
+  value.backward();
+  EXPECT_NEAR(value.item<double>(), 1 - 1.0 / 17 + 200, 1e-4);  // no border in sight, so no band
+  EXPECT_TRUE(torch::isfinite(x.grad()).all().item<bool>());
+}
+
+TEST(DiceBceBoundary, OtherLossesRefuseOneMap) {
+  const auto x = torch::zeros({1, 1, 4, 4});
+  const auto y = torch::ones({1, 4, 4}, torch::kInt64);
+  for (const char* name : {"dice", "cross_entropy", "dice_cross_entropy"})
+    EXPECT_THROW((*make_loss({{"name", name}}))(x, y, 0), UsageError) << name;
 }
 
 }  // namespace

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "mambaseg/data/case_cache.h"
+#include "mambaseg/data/picture_plan.h"
+#include "mambaseg/io/picture.h"
+
+namespace mambaseg {
+
+/// Throws UsageError when settings of the plan do not fit each other.
+void check_plan(const PicturePlan& plan);
+
+/// The picture as the network sees it, (channels, height, width) uint8 on a scale of 1/255: alpha dropped,
+/// colours as the plan says (grey is 0.299 R + 0.587 G + 0.114 B), resized bilinearly with the filter widened
+/// where the picture shrinks, so that nothing is skipped, intensity by the plan.
+torch::Tensor network_input(const Picture& picture, const PicturePlan& plan);
+
+/// Where a mask is above `threshold`: (Y, X) uint8 of 0 and 1. Colours count by their grey.
+torch::Tensor mask_of(const Picture& mask, int64_t threshold);
+
+/// A map (Y, X) float32 resized bilinearly, widened where it shrinks.
+torch::Tensor resized(const torch::Tensor& map_YX, int64_t height, int64_t width);
+
+/// Reads a picture and its mask at the size of the network; a pixel is the structure where the mask covers at
+/// least half of it. Throws Error with the case's id in front: unreadable, sizes that differ.
+PreparedCase prepare_picture(const Case& one, const PicturePlan& plan);
+
+Preparation picture_preparation(const PicturePlan& plan);
+
+}  // namespace mambaseg

@@ -1,0 +1,98 @@
+#include "mambaseg/data/volume_case.h"
+
+#include <optional>
+
+#include "mambaseg/data/crop.h"
+#include "mambaseg/data/preprocess.h"
+
+namespace mambaseg {
+namespace {
+
+Index3 patch_of(const Plan& plan) {
+  if (plan.patch.size() != 3) throw UsageError("setting plan.patch: training on volumes needs three edges");
+  return {plan.patch[0], plan.patch[1], plan.patch[2]};
+}
+
+/// The box that training looks at, before it is widened to a patch.
+Box training_box(const Case& one, const Plan& plan, const Volume<float>& image, const Warn& warn) {
+  const Index3& size = image.geometry.size;
+  if (plan.region == "labels") {
+    const std::string& path = one.region.empty() ? one.labels : one.region;
+    Plan ids = plan;  // the earlier stage's labels as they are, on the network's grid
+    ids.unknown_labels = "background";
+    ids.classes.clear();
+    for (const int64_t id : plan.region_labels) ids.classes.push_back({concat(id), {id}});
+    const Volume<int32_t> on_grid = labels_to_classes(read_labels(path, warn), image.geometry, ids);
+    std::vector<int64_t> all;
+    for (size_t k = 1; k <= ids.classes.size(); ++k) all.push_back(static_cast<int64_t>(k));
+    const auto box = label_box(on_grid, all);
+    require(box.has_value(), path, ": none of plan.region_labels occurs");
+    return region_box(*box, patch_of(plan), plan.step, size);
+  }
+  if (!plan.crop_to_brain) return whole_box(size);
+  const auto box = nonzero_box(image);
+  require(box.has_value(), one.images[0], ": all voxels are zero after preparation");
+  return *box;
+}
+
+/// Grows a box that is smaller than the patch, half of the growth before.
+Box at_least_patch(Box box, const Index3& patch) {
+  for (int a = 0; a < 3; ++a) {
+    const int64_t missing = std::max<int64_t>(0, patch[a] - box.size[a]);
+    box.start[a] -= missing / 2;
+    box.size[a] += missing;
+  }
+  return box;
+}
+
+/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk.
+torch::Tensor packed(const torch::Tensor& image, float& scale) {
+  const auto bytes = (image * 255).round();
+  const bool fits = (bytes - image * 255).abs().max().item<float>() < 1e-3f &&
+                    bytes.min().item<float>() >= 0 && bytes.max().item<float>() <= 255;
+  scale = fits ? 1.0f / 255 : 1.0f;
+  return fits ? bytes.to(torch::kUInt8) : image;
+}
+
+}  // namespace
+
+std::string plan_hash(const Plan& plan) {
+  Json json = to_json(plan);
+  if (plan.region == "brain") json.erase("step");  // moves patches at prediction only
+  return settings_hash(json);
+}
+
+PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
+  return with_context("case " + one.id, [&] {
+    check_plan(plan);
+    const Index3 patch = patch_of(plan);
+    require(plan.classes.size() < 256, "at most 255 classes can be trained");
+    PreparedCase out;
+    out.id = one.id;
+    std::vector<torch::Tensor> channels;
+    std::optional<Box> box;
+    Geometry grid;
+    for (const std::string& path : one.images) {
+      const PreparedImage prepared =
+          with_context(path, [&] { return prepare_image(read_image(path, warn), plan, warn); });
+      if (!box) {
+        grid = prepared.image.geometry;
+        box = at_least_patch(training_box(one, plan, prepared.image, warn), patch);
+      }
+      require(same_grid(grid, prepared.image.geometry), path, ": its grid (",
+              describe(prepared.image.geometry), ") is not that of the first channel (", describe(grid), ")");
+      channels.push_back(cut_box(tensor_from_volume(prepared.image), *box));
+    }
+    const Volume<int32_t> classes = with_context(
+        one.labels, [&] { return labels_to_classes(read_labels(one.labels, warn), grid, plan); });
+    out.image_CIJK = packed(torch::stack(channels), out.scale).contiguous();
+    out.classes_IJK = cut_box(tensor_from_volume(classes).to(torch::kUInt8), *box).contiguous();
+    return out;
+  });
+}
+
+Preparation volume_preparation(const Plan& plan) {
+  return {plan_hash(plan), [plan](const Case& one, const Warn& warn) { return prepare_case(one, plan, warn); }};
+}
+
+}  // namespace mambaseg
