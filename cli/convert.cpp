@@ -6,7 +6,7 @@
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/nets/tensor_file.h"
 #include "mambaseg/nets/weights.h"
-#include "mambaseg/train/run.h"
+#include "mambaseg/train/task.h"
 
 namespace mambaseg {
 namespace {
@@ -38,7 +38,7 @@ ModelInfo model_info(const Options& options) {
     const RunSettings run =
         with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
     info.network = run.network;
-    info.plan = to_json(run.plan);
+    info.plan = task_of(run).plan;
   }
   info.history = {{"converted_from", options.input}, {"mambaseg", MAMBASEG_VERSION}};
   return info;

@@ -4,12 +4,14 @@
 #include <memory>
 #include <vector>
 
+#include "cli/case_failures.h"
 #include "cli/commands.h"
+#include "cli/predict_pictures.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/infer/cases.h"
+#include "mambaseg/infer/picture_predictor.h"
 #include "mambaseg/infer/two_stage.h"
-#include "mambaseg/io/atomic_file.h"
 
 namespace mambaseg {
 namespace {
@@ -21,6 +23,8 @@ struct Options {
   std::string input, output;
   PredictorSettings settings;
   bool resume = false;
+  std::string split;
+  bool probability = false, overlay = false;
   Machine machine;
 };
 
@@ -46,16 +50,6 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
-/// Makes the folder of an output, and finds out before the network runs whether a file can be written there.
-void prepare_output(const std::string& path) {
-  if (const fs::path folder = fs::path(path).parent_path(); !folder.empty()) {
-    std::error_code failed;
-    fs::create_directories(folder, failed);
-    require(!failed, folder.string(), ": cannot be made: ", failed.message());
-  }
-  check_writable(path);
-}
-
 void predict_case(const TwoStage& stages, const PredictionCase& one) {
   prepare_output(one.output);
   if (stages.has_second()) prepare_output(one.second_output);
@@ -76,9 +70,16 @@ void predict_case(const TwoStage& stages, const PredictionCase& one) {
 void run(const Options& given) {
   Options options = given;
   options.settings.device = options.machine.start();
+  if (is_picture_model(load_model(options.models.front()).info)) {
+    predict_pictures({options.models, options.input, options.output, options.split, options.settings.batch,
+                      options.probability, options.overlay, options.resume, options.settings.device});
+    return;
+  }
+  if (options.probability || options.overlay || !options.split.empty())
+    throw UsageError("--probability, --overlay and --split belong to models of pictures");
   const auto cases = find_cases(options.input, options.output);
   const TwoStage stages = load_stages(options);
-  std::vector<std::string> failures;
+  CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
     if (options.resume && is_done(one, stages.has_second())) {
@@ -86,25 +87,13 @@ void run(const Options& given) {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    try {
-      predict_case(stages, one);
-    } catch (const std::bad_alloc&) {
-      failures.push_back(one.name + " (" + one.input + "): not enough memory");
-      continue;
-    } catch (const std::exception& error) {  // also LibTorch's; one bad case does not stop the others
-      const std::string text = error.what();
-      failures.push_back(one.name + " (" + one.input + "): " + text.substr(0, text.find('\n')));
-      continue;
-    }
+    if (!failures.guard(one.name + " (" + one.input + ")", [&] { predict_case(stages, one); })) continue;
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %s, %s\n", one.name.c_str(), one.output.c_str(), readable_duration(spent).c_str());
     std::fflush(stdout);
   }
   if (kept > 0) std::printf("%zu of %zu cases were there already\n", kept, cases.size());
-  if (failures.empty()) return;
-  if (cases.size() == 1) throw Error(failures.front());
-  for (const std::string& line : failures) std::fprintf(stderr, "mambaseg: failed: %s\n", line.c_str());
-  throw Error(concat(failures.size(), " of ", cases.size(), " cases failed"));
+  failures.raise(cases.size());
 }
 
 }  // namespace
@@ -120,15 +109,21 @@ void declare_predict(CLI::App& command) {
       ->check(CLI::ExistingFile);
   command
       .add_option("-i,--input", options->input,
-                  "Image file, DICOM folder, folder of images or FreeSurfer subjects folder")
+                  "Image file, DICOM folder, folder of images or FreeSurfer subjects folder; for a model of "
+                  "pictures a PNG, JPEG or BMP file or a folder of them")
       ->required();
-  command.add_option("-o,--output", options->output, "Label file for one image, else a folder")->required();
+  command.add_option("-o,--output", options->output, "Label file for one image (PNG for a picture), else a folder")
+      ->required();
   command.add_option("--step", options->settings.step, "Voxels between patches; 0: as the model's plan says")
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--batch", options->settings.batch, "Patches that go through the network together")
+  command.add_option("--batch", options->settings.batch, "Patches or pictures that go through the network together")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
+  command.add_flag("--probability", options->probability, "Pictures: write the probability too, 0..255");
+  command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
+  command.add_option("--split", options->split, "Pictures: only the test cases of this split file (RUN/split.json)")
+      ->check(CLI::ExistingFile);
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
-#include "mambaseg/train/run.h"
+#include "mambaseg/train/task.h"
 
 namespace mambaseg {
 namespace {
@@ -21,8 +21,8 @@ void run(const Options& options) {
   const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
-  const int64_t now = prepare_cases(cases, settings.plan, options.cache, torch::get_num_threads(),
-                                    progress_bar(), warnings_to_stderr());
+  const int64_t now = prepare_cases(cases, task_of(settings).preparation, options.cache,
+                                    torch::get_num_threads(), progress_bar(), warnings_to_stderr());
   std::printf("%lld cases in %s, %lld prepared now\n", (long long)cases.size(), options.cache.c_str(),
               (long long)now);
 }

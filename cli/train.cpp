@@ -17,11 +17,11 @@ struct Options {
   Machine machine;
 };
 
-std::string words_of(const Json& line, int64_t epochs) {
+std::string words_of(const Json& line, int64_t epochs, const char* samples) {
   char text[160];
-  std::snprintf(text, sizeof text, "epoch %lld/%lld  loss %.4f  rate %.3g  %.2f patches/s  %s",
+  std::snprintf(text, sizeof text, "epoch %lld/%lld  loss %.4f  rate %.3g  %.2f %s/s  %s",
                 (long long)line["epoch"].get<int64_t>() + 1, (long long)epochs, line["loss"].get<double>(),
-                line["learning_rate"].get<double>(), line["patches_per_s"].get<double>(),
+                line["learning_rate"].get<double>(), line["patches_per_s"].get<double>(), samples,
                 readable_duration(line["seconds"].get<double>()).c_str());
   std::string words = text;
   if (line.contains("validation")) {
@@ -46,13 +46,14 @@ void run(const Options& options) {
   train_options.progress = progress_bar();
   train_options.warn = warnings_to_stderr();
   const int64_t epochs = train_options.settings.training.epochs;
-  train_options.on_line = [epochs](const Json& line) {
+  const char* samples = train_options.settings.task == "pictures" ? "pictures" : "patches";
+  train_options.on_line = [epochs, samples](const Json& line) {
     if (line["event"] == "start")
       std::fprintf(stderr, "%lld parameters, %lld training and %lld validation cases\n",
                    (long long)line["parameters"].get<int64_t>(),
                    (long long)line["training_cases"].get<int64_t>(),
                    (long long)line["validation_cases"].get<int64_t>());
-    if (line["event"] == "epoch") std::fprintf(stderr, "%s\n", words_of(line, epochs).c_str());
+    if (line["event"] == "epoch") std::fprintf(stderr, "%s\n", words_of(line, epochs, samples).c_str());
   };
   const TrainResult result = train(train_options);
   std::printf("%s\n", result.best_path.c_str());

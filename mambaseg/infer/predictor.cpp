@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/ensemble.h"
 
 namespace mambaseg {
 namespace {
@@ -48,16 +49,7 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
 }
 
 Predictor Predictor::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
-  std::vector<Model> models;
-  for (const std::string& path : paths) {
-    models.push_back(load_model(path, settings.device));
-    const ModelInfo& first = models.front().info;
-    const ModelInfo& info = models.back().info;
-    if (info.plan != first.plan || info.network.value("classes", 0) != first.network.value("classes", 0))
-      throw UsageError(concat("prediction: ", path, " has another plan or other classes than ", paths.front(),
-                              "; an ensemble needs models of the same labels and preprocessing"));
-  }
-  require(!models.empty(), "prediction: expected at least one model");
+  std::vector<Model> models = load_ensemble(paths, settings.device);
   const Plan plan =
       with_context(paths.front(), [&] { return from_json<Plan>(models.front().info.plan, "plan"); });
   return with_context(paths.front(), [&] { return Predictor(std::move(models), plan, settings); });

@@ -11,7 +11,7 @@ constexpr uint64_t kOrderStream = 1, kPatchStream = 2;
 
 }  // namespace
 
-std::vector<PlannedStep> plan_epoch(const std::vector<PatchSampler>& samplers, int64_t patches_per_step,
+std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step,
                                     uint64_t seed, int64_t epoch) {
   std::vector<int64_t> order(samplers.size());
   std::iota(order.begin(), order.end(), 0);
@@ -20,7 +20,7 @@ std::vector<PlannedStep> plan_epoch(const std::vector<PatchSampler>& samplers, i
     std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
   std::vector<PlannedStep> steps;
   for (const int64_t index : order) {
-    const int64_t count = samplers[static_cast<size_t>(index)].count();
+    const int64_t count = samplers[static_cast<size_t>(index)]->count();
     for (int64_t patch = 0; patch < count; ++patch) {
       const bool new_case = patches_per_step == 0 && patch == 0;
       const bool full = !steps.empty() && patches_per_step > 0 &&
@@ -32,7 +32,7 @@ std::vector<PlannedStep> plan_epoch(const std::vector<PatchSampler>& samplers, i
   return steps;
 }
 
-BatchStream::BatchStream(const std::vector<PatchSampler>& samplers, std::vector<PlannedStep> steps,
+BatchStream::BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps,
                          int64_t batch, int64_t first_step, uint64_t seed, int64_t epoch)
     : samplers_(samplers),
       steps_(std::move(steps)),
@@ -59,14 +59,14 @@ Batch BatchStream::draw(const PlannedStep& patches, size_t begin) const {
     const auto [index, patch] = patches[i];
     const uint64_t stream = stream_of(stream_of(kPatchStream, static_cast<uint64_t>(epoch_)),
                                       static_cast<uint64_t>(index), static_cast<uint64_t>(patch));
-    const PatchSampler& sampler = samplers_[static_cast<size_t>(index)];
-    TrainingPatch drawn = sampler.draw(patch, Random(seed_, stream));
-    images.push_back(std::move(drawn.image_CIJK));
-    classes.push_back(std::move(drawn.classes_IJK));
+    const SampleSource& sampler = *samplers_[static_cast<size_t>(index)];
+    Sample drawn = sampler.draw(patch, Random(seed_, stream));
+    images.push_back(std::move(drawn.image));
+    classes.push_back(std::move(drawn.classes));
     batch.patches.push_back(concat("case ", sampler.id(), ", patch ", patch));
   }
-  batch.images_BCIJK = torch::stack(images);
-  batch.classes_BIJK = torch::stack(classes);
+  batch.images = torch::stack(images);
+  batch.classes = torch::stack(classes);
   return batch;
 }
 

@@ -8,14 +8,14 @@
 #include <thread>
 #include <vector>
 
-#include "mambaseg/data/training_patches.h"
+#include "mambaseg/data/sample_source.h"
 
 namespace mambaseg {
 
-/// Patches that go through the network together.
+/// Samples (patches of volumes, or pictures) that go through the network together.
 struct Batch {
-  torch::Tensor images_BCIJK;        ///< float32
-  torch::Tensor classes_BIJK;        ///< int64
+  torch::Tensor images;              ///< (B, C, spatial...) float32
+  torch::Tensor classes;             ///< (B, spatial...) int64
   std::vector<std::string> patches;  ///< "case ID, patch 3", for messages
 };
 
@@ -29,7 +29,7 @@ using PlannedStep = std::vector<PlannedPatch>;
 
 /// The patches of an epoch, cut into optimiser steps of `patches_per_step` (0: one case a step). Cases come
 /// in an order drawn from (seed, epoch).
-std::vector<PlannedStep> plan_epoch(const std::vector<PatchSampler>& samplers, int64_t patches_per_step,
+std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step,
                                     uint64_t seed, int64_t epoch);
 
 /// Draws the batches of an epoch on a thread of its own, a few ahead of the trainer. What comes out of next()
@@ -37,7 +37,7 @@ std::vector<PlannedStep> plan_epoch(const std::vector<PatchSampler>& samplers, i
 class BatchStream {
  public:
   /// `samplers` must outlive the stream. The steps before `first_step` are left out.
-  BatchStream(const std::vector<PatchSampler>& samplers, std::vector<PlannedStep> steps, int64_t batch,
+  BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps, int64_t batch,
               int64_t first_step, uint64_t seed, int64_t epoch);
 
   /// The next batch, in order; rethrows what went wrong on the other thread. Must not be called after the
@@ -48,7 +48,7 @@ class BatchStream {
   void work(const std::stop_token& stop);
   Batch draw(const PlannedStep& patches, size_t begin) const;
 
-  const std::vector<PatchSampler>& samplers_;
+  const SampleSources& samplers_;
   const std::vector<PlannedStep> steps_;
   const size_t batch_, first_step_;
   const uint64_t seed_;

@@ -5,6 +5,8 @@
 #include "mambaseg/config/config.h"
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/datasets.h"
+#include "mambaseg/data/picture_augment.h"
+#include "mambaseg/data/picture_plan.h"
 #include "mambaseg/data/plan.h"
 #include "mambaseg/data/training_patches.h"
 #include "mambaseg/train/schedule.h"
@@ -66,32 +68,42 @@ struct RunData {
 };
 
 /// A recipe: everything that decides what a training run does.
+/// The task decides what [plan] and [augment] hold; [sampling] belongs to volumes.
 struct RunSettings {
+  std::string task = "volumes";
   Json network = {{"name", "medsegmamba"}};
   Plan plan;
+  PicturePlan pictures;  ///< [plan] of the task pictures
   RunData data;
   SamplingSettings sampling;
   AugmentSettings augment;
+  PictureAugmentSettings picture_augment;  ///< [augment] of the task pictures
   Json loss = {{"name", "dice_cross_entropy"}};
   TrainingSettings training;
   ScheduleSettings schedule;
 
   template <class Visitor>
   void describe(Visitor& visit) {
+    visit("task", task, "volumes: patches of 3-D images; pictures: 2-D pictures and masks",
+          one_of({"volumes", "pictures"}));
     visit("network", network, "name of the network and its settings (mambaseg networks NAME)");
-    visit("plan", plan, "preprocessing, patches and labels");
     visit("data", data, "cases");
-    visit("sampling", sampling, "patches");
-    visit("augment", augment, "random changes of patches");
+    if (task == "pictures") {
+      visit("plan", pictures, "what happens to pictures and masks");
+      visit("augment", picture_augment, "random changes of pictures");
+    } else {
+      visit("plan", plan, "preprocessing, patches and labels");
+      visit("sampling", sampling, "patches");
+      visit("augment", augment, "random changes of patches");
+    }
     visit("loss", loss, "name of the loss and its settings");
     visit("training", training, "optimiser and the length of the run");
     visit("schedule", schedule, "learning rate over time");
   }
 };
 
-/// The recipe with every setting of the network and the loss written out. The network's number of classes is
-/// filled in from the plan; UsageError when the recipe names another number, or a patch that the network
-/// cannot take.
+/// The recipe with every setting of the network and the loss written out. What the plan decides of the
+/// network, as its number of classes, is filled in; UsageError when the recipe names another number.
 RunSettings resolved(RunSettings settings);
 
 }  // namespace mambaseg

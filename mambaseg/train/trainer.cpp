@@ -14,6 +14,7 @@
 #include "mambaseg/train/batches.h"
 #include "mambaseg/train/journal.h"
 #include "mambaseg/train/nan_guard.h"
+#include "mambaseg/train/task.h"
 #include "mambaseg/train/training_state.h"
 #include "mambaseg/train/validation.h"
 
@@ -67,7 +68,8 @@ std::unique_ptr<torch::optim::AdamW> make_optimizer(const TrainingSettings& sett
 
 class Trainer {
  public:
-  explicit Trainer(const TrainOptions& options) : options_(options), settings_(resolved(options.settings)) {}
+  explicit Trainer(const TrainOptions& options)
+      : options_(options), settings_(resolved(options.settings)), task_(task_of(settings_)) {}
 
   TrainResult run() {
     open_folder();
@@ -109,16 +111,17 @@ class Trainer {
     const std::string cache = settings_.data.cache.empty() ? path("cache") : settings_.data.cache;
     std::vector<Case> all = split.train;
     all.insert(all.end(), split.validation.begin(), split.validation.end());
-    prepare_cases(all, settings_.plan, cache, options_.threads, options_.progress, options_.warn);
+    prepare_cases(all, task_.preparation, cache, options_.threads, options_.progress, options_.warn);
     write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
-    class_voxels_.assign(settings_.plan.classes.size() + 1, 0);
+    write_file_atomically(path("split.json"), split_json(split).dump(1) + "\n");
+    class_voxels_.assign(task_.classes.size() + 1, 0);
     for (const Case& one : split.train) {
       const PreparedCase prepared = load_prepared(cache, one.id);
       const auto counts =
           torch::bincount(prepared.classes_IJK.flatten(), {}, static_cast<int64_t>(class_voxels_.size()));
       for (size_t k = 0; k < class_voxels_.size(); ++k)
         class_voxels_[k] += counts[static_cast<int64_t>(k)].item<double>();
-      samplers_.emplace_back(prepared, settings_.sampling, settings_.augment, settings_.plan);
+      samplers_.push_back(task_.sampler(prepared));
     }
     for (const Case& one : split.validation) validation_.push_back(load_prepared(cache, one.id));
     loss_ = make_loss(settings_.loss, {class_voxels_});
@@ -128,7 +131,7 @@ class Trainer {
     // A run that was stopped before its first state starts over, which gives the same as going on.
     if (options_.resume && fs::exists(path("last.safetensors"))) {
       Model last = load_last(options_.folder, options_.device, at_);
-      require(last.info.network == settings_.network && last.info.plan == to_json(settings_.plan),
+      require(last.info.network == settings_.network && last.info.plan == task_.plan,
               options_.folder,
               ": the network or the plan of the recipe is not that of the run to be resumed");
       network_ = last.network;
@@ -140,16 +143,17 @@ class Trainer {
       network_->to(options_.device);
       optimizer_ = make_optimizer(settings_.training, *network_);
     }
-    for (const int64_t edge : settings_.plan.patch)
+    for (const int64_t edge : task_.input_edges)
       if (edge % network_->size_multiple() != 0)
-        throw UsageError(concat("setting plan.patch: edges must be multiples of ", network_->size_multiple(),
+        throw UsageError(concat("setting plan.", settings_.task == "pictures" ? "size" : "patch",
+                                ": edges must be multiples of ", network_->size_multiple(),
                                 " for this network, got ", edge));
   }
 
   ModelInfo info() const {
     ModelInfo info;
     info.network = settings_.network;
-    info.plan = to_json(settings_.plan);
+    info.plan = task_.plan;
     info.recipe = to_json(settings_);
     info.history = {{"version", options_.version},
                     {"seed", settings_.training.seed},
@@ -191,9 +195,11 @@ class Trainer {
     optimizer_->zero_grad();
     double loss_sum = 0;
     for (size_t done = 0; done < step.size();) {
+      const auto asked = Clock::now();
       const Batch batch = batches.next();
-      const auto images = batch.images_BCIJK.to(options_.device);
-      const auto classes = batch.classes_BIJK.to(options_.device);
+      waited_s_ += seconds_since(asked);
+      const auto images = batch.images.to(options_.device);
+      const auto classes = batch.classes.to(options_.device);
       const auto loss = loss_of(network_->forward(images), classes);
       const auto count = static_cast<double>(batch.patches.size());
       const double value = loss.item<double>();
@@ -238,6 +244,7 @@ class Trainer {
     for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
     const int64_t patches_before = at_.patches;
     double rate = 0;
+    waited_s_ = 0;
     {
       BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch);
       network_->train();
@@ -260,6 +267,7 @@ class Trainer {
                  {"loss", at_.loss_sum / static_cast<double>(total)},
                  {"learning_rate", rate},
                  {"seconds", elapsed_s},
+                 {"waited_for_data_s", waited_s_},
                  {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}};
     finish_epoch(line);
   }
@@ -289,12 +297,11 @@ class Trainer {
   double validate(Json& line) {
     const auto start = Clock::now();
     network_->eval();
-    const Index3 patch{settings_.plan.patch[0], settings_.plan.patch[1], settings_.plan.patch[2]};
     std::vector<CaseDice> cases;
     for (const PreparedCase& one : validation_) {
-      const auto predicted = predict_side_by_side(*network_, one, patch, options_.device);
+      const auto predicted = task_.predict(*network_, one, options_.device);
       cases.push_back(
-          dice_of(predicted, one.classes_IJK, static_cast<int64_t>(settings_.plan.classes.size())));
+          dice_of(predicted, one.classes_IJK, static_cast<int64_t>(task_.classes.size())));
       if (options_.progress)
         options_.progress("validation", static_cast<int64_t>(cases.size()),
                           static_cast<int64_t>(validation_.size()));
@@ -303,20 +310,22 @@ class Trainer {
     Json by_class = Json::object();
     const CaseDice means = class_means(cases);
     for (size_t k = 0; k < means.size(); ++k)
-      by_class[settings_.plan.classes[k].name] = means[k] ? Json(*means[k]) : Json();
+      by_class[task_.classes[k]] = means[k] ? Json(*means[k]) : Json();
     line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
     return mean;
   }
 
   const TrainOptions& options_;
   const RunSettings settings_;
-  std::vector<PatchSampler> samplers_;
+  const Task task_;
+  SampleSources samplers_;
   std::vector<PreparedCase> validation_;
   std::vector<double> class_voxels_;
   std::unique_ptr<Loss> loss_;
   std::shared_ptr<Network> network_;
   std::unique_ptr<torch::optim::AdamW> optimizer_;
   RunPosition at_;
+  double waited_s_ = 0;  ///< of this epoch, for batches
   Journal* journal_ = nullptr;
 };
 

@@ -88,6 +88,43 @@ TEST(Splits, ListsAndFiles) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Splits, EightOneOneOfIsic2018IsThePapersSplit) {
+  std::vector<std::string> ids;
+  for (int i = 0; i < 2594; ++i) ids.push_back("ISIC_" + std::to_string(i));
+  const auto cases = drawn_cases(ids);
+  SplitSettings settings;
+  settings.validation_fraction = settings.test_fraction = 0.1;
+  const Split split = split_cases(cases, settings);
+  EXPECT_EQ(split.train.size(), 2075u);
+  EXPECT_EQ(split.validation.size(), 259u);
+  EXPECT_EQ(split.test.size(), 260u);
+
+  const auto path = std::filesystem::temp_directory_path() / "mambaseg_split_written.json";
+  std::ofstream(path) << split_json(split);
+  SplitSettings read;
+  read.file = path.string();
+  read.seed = 99;
+  const Split back = split_cases(cases, read);
+  EXPECT_EQ(ids_of(back.train), ids_of(split.train));
+  EXPECT_EQ(ids_of(back.validation), ids_of(split.validation));
+  EXPECT_EQ(ids_of(back.test), ids_of(split.test));
+  EXPECT_EQ(read_split_file(path.string()).test.size(), 260u);
+  std::filesystem::remove(path);
+}
+
+TEST(Splits, SharesOfFewCasesNeverOverlap) {
+  for (int n = 1; n < 40; ++n) {
+    std::vector<std::string> ids;
+    for (int i = 0; i < n; ++i) ids.push_back(std::to_string(i));
+    SplitSettings settings;
+    settings.validation_fraction = 0.25;
+    settings.test_fraction = 0.25;
+    const Split split = split_cases(drawn_cases(ids), settings);
+    EXPECT_EQ(split.train.size() + split.validation.size() + split.test.size(), static_cast<size_t>(n));
+    EXPECT_GE(split.train.size(), 1u) << n;
+  }
+}
+
 TEST(Splits, AllProblemsAreTold) {
   SplitSettings settings;
   settings.train = {"a", "x"};

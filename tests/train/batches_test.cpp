@@ -4,23 +4,25 @@
 
 #include <gtest/gtest.h>
 
+#include "mambaseg/data/training_patches.h"
+
 namespace mambaseg {
 namespace {
 
-std::vector<PatchSampler> drawn_samplers(int64_t cases, int64_t patches_per_case) {
+SampleSources drawn_samplers(int64_t cases, int64_t patches_per_case) {
   SamplingSettings sampling;
   sampling.kind = "random";
   sampling.patches_per_case = patches_per_case;
   Plan plan;
   plan.patch = {4, 4, 4};
   plan.classes = {{"one", {1}}};
-  std::vector<PatchSampler> samplers;
+  SampleSources samplers;
   for (int64_t i = 0; i < cases; ++i) {
     PreparedCase one;
     one.id = std::to_string(i);
     one.image_CIJK = torch::arange(8 * 8 * 8, torch::kFloat32).view({1, 8, 8, 8}) + 1000 * i;
     one.classes_IJK = torch::ones({8, 8, 8}, torch::kUInt8);
-    samplers.emplace_back(one, sampling, AugmentSettings{}, plan);
+    samplers.push_back(std::make_unique<PatchSampler>(one, sampling, AugmentSettings{}, plan));
   }
   return samplers;
 }
@@ -61,16 +63,16 @@ TEST(BatchStream, ComesInOrderAndMayStartLater) {
   std::vector<Batch> batches;
   for (const int64_t size : {2, 1, 2, 1, 2, 1, 1}) {
     batches.push_back(all.next());
-    EXPECT_EQ(batches.back().images_BCIJK.size(0), size);
+    EXPECT_EQ(batches.back().images.size(0), size);
   }
   BatchStream later(samplers, steps, 2, 2, 7, 0);
   for (size_t i = 4; i < 7; ++i) {
     const Batch batch = later.next();
     EXPECT_EQ(batch.patches, batches[i].patches);
-    EXPECT_TRUE(torch::equal(batch.images_BCIJK, batches[i].images_BCIJK));
+    EXPECT_TRUE(torch::equal(batch.images, batches[i].images));
   }
   BatchStream other(samplers, steps, 2, 0, 7, 1);
-  EXPECT_FALSE(torch::equal(other.next().images_BCIJK, batches[0].images_BCIJK));
+  EXPECT_FALSE(torch::equal(other.next().images, batches[0].images));
 }
 
 TEST(BatchStream, CanBeLeftEarly) {

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+namespace mambaseg {
+
+struct PredictPicturesOptions {
+  std::vector<std::string> models;
+  std::string input, output;
+  std::string split;  ///< file of a run; only its test pictures
+  int64_t batch = 1;
+  bool probability = false, overlay = false, resume = false;
+  torch::Device device = torch::kCPU;
+};
+
+/// `predict` for models of pictures.
+void predict_pictures(const PredictPicturesOptions& options);
+
+}  // namespace mambaseg

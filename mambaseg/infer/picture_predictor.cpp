@@ -1,0 +1,60 @@
+#include "mambaseg/infer/picture_predictor.h"
+
+#include "mambaseg/data/picture_case.h"
+#include "mambaseg/infer/ensemble.h"
+
+namespace mambaseg {
+
+bool is_picture_model(const ModelInfo& info) { return info.plan.value("task", "") == PicturePlan{}.task; }
+
+PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, torch::Device device)
+    : models_(std::move(models)), plan_(std::move(plan)), device_(device) {
+  require(!models_.empty(), "prediction: expected at least one model");
+  check_plan(plan_);
+  for (const Model& model : models_) {
+    const int64_t classes = model.info.network.value("classes", int64_t{1});
+    const int64_t channels = model.info.network.value("in_channels", plan_.channels);
+    if (classes != 1 || channels != plan_.channels)
+      throw UsageError(concat("prediction: expected a network of ", plan_.channels, " channels and one map of scores, ",
+                              "got ", channels, " and ", classes));
+    for (const int64_t edge : plan_.size)
+      if (edge % model.network->size_multiple() != 0)
+        throw UsageError(concat("prediction: edge ", edge, " of the plan is not a multiple of ",
+                                model.network->size_multiple(), ", which the network needs"));
+    model.network->eval();
+    model.network->to(device_);
+  }
+}
+
+PicturePredictor PicturePredictor::load(const std::vector<std::string>& paths, torch::Device device) {
+  std::vector<Model> models = load_ensemble(paths, device);
+  return with_context(paths.front(), [&] {
+    const auto plan = from_json<PicturePlan>(models.front().info.plan, "plan");
+    return PicturePredictor(std::move(models), plan, device);
+  });
+}
+
+std::vector<torch::Tensor> PicturePredictor::probabilities(const std::vector<Picture>& pictures) const {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> inputs;
+  for (const Picture& picture : pictures) inputs.push_back(network_input(picture, plan_));
+  const auto x = (torch::stack(inputs).to(torch::kFloat32) * (1.0f / 255)).to(device_);
+  torch::Tensor sum;
+  for (const Model& model : models_) {
+    const auto p = torch::sigmoid(model.network->forward(x).front().to(torch::kFloat32));
+    sum = sum.defined() ? sum + p : p;
+  }
+  const auto mean = (sum / static_cast<double>(models_.size())).to(torch::kCPU);
+  std::vector<torch::Tensor> maps;
+  for (size_t i = 0; i < pictures.size(); ++i)
+    maps.push_back(resized(mean[static_cast<int64_t>(i)][0], pictures[i].height, pictures[i].width));
+  return maps;
+}
+
+Picture grey_picture(const torch::Tensor& map_YX) {
+  const auto bytes = (map_YX * 255).round().clamp(0, 255).to(torch::kUInt8).contiguous();
+  const auto* begin = bytes.data_ptr<uint8_t>();
+  return {bytes.size(1), bytes.size(0), 1, {begin, begin + bytes.numel()}};
+}
+
+}  // namespace mambaseg

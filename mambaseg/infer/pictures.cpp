@@ -1,0 +1,59 @@
+#include "mambaseg/infer/pictures.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/io/image.h"
+#include "mambaseg/io/picture.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+PictureFiles in_folder(const std::string& input, const fs::path& folder) {
+  const std::string name = image_stem(input), file = name + ".png";
+  return {name, input, (folder / file).string(), (folder / "probability" / file).string(),
+          (folder / "overlay" / file).string()};
+}
+
+PictureFiles as_file(const std::string& input, const std::string& output) {
+  if (fs::path(output).extension() != ".png")
+    throw UsageError(output + ": masks are written as PNG, expected a name like mask.png");
+  const std::string start = output.substr(0, output.size() - 4);
+  return {image_stem(input), input, output, start + "_probability.png", start + "_overlay.png"};
+}
+
+}  // namespace
+
+std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
+                                        const std::vector<std::string>& only) {
+  require(fs::exists(input), input, ": no such file or folder");
+  if (!fs::is_directory(input)) {
+    if (is_picture_name(output)) return {as_file(input, output)};
+    return {in_folder(input, output)};
+  }
+  if (is_picture_name(output))
+    throw UsageError(output + ": expected a folder, as the input is a folder of pictures");
+  std::set<std::string> wanted(only.begin(), only.end());
+  std::vector<PictureFiles> found;
+  for (const auto& entry : fs::directory_iterator(input)) {
+    const std::string path = entry.path().string();
+    if (entry.is_directory() || entry.path().filename().string().starts_with(".") || !is_picture_name(path))
+      continue;
+    PictureFiles files = in_folder(path, output);
+    if (only.empty() || wanted.erase(files.name)) found.push_back(std::move(files));
+  }
+  require(wanted.empty(), input, ": no picture is called ", wanted.empty() ? "" : *wanted.begin(),
+          wanted.size() > 1 ? concat(", nor ", wanted.size() - 1, " others") : "");
+  require(!found.empty(), input, ": no pictures (PNG, JPEG, BMP) in this folder");
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  for (size_t i = 1; i < found.size(); ++i)
+    require(found[i].name != found[i - 1].name, input, ": ", found[i - 1].input, " and ", found[i].input,
+            " would have masks of one name");
+  return found;
+}
+
+}  // namespace mambaseg

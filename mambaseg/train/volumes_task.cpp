@@ -1,0 +1,28 @@
+#include "mambaseg/data/preprocess.h"
+#include "mambaseg/data/volume_case.h"
+#include "mambaseg/train/task.h"
+#include "mambaseg/train/validation.h"
+
+namespace mambaseg {
+
+Task volumes_task(const RunSettings& settings) {
+  if (settings.plan.classes.empty()) throw UsageError("setting plan.classes: expected at least one class");
+  check_plan(settings.plan);
+  const Plan& plan = settings.plan;
+  const Index3 patch{plan.patch[0], plan.patch[1], plan.patch[2]};
+  Task task;
+  task.plan = to_json(plan);
+  for (const LabelClass& one : plan.classes) task.classes.push_back(one.name);
+  task.network = {{"classes", plan.classes.size() + 1}};
+  task.input_edges = plan.patch;
+  task.preparation = volume_preparation(plan);
+  task.sampler = [settings](const PreparedCase& one) {
+    return std::make_unique<PatchSampler>(one, settings.sampling, settings.augment, settings.plan);
+  };
+  task.predict = [patch](Network& network, const PreparedCase& one, torch::Device device) {
+    return predict_side_by_side(network, one, patch, device);
+  };
+  return task;
+}
+
+}  // namespace mambaseg
