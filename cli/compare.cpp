@@ -50,7 +50,7 @@ void run(const Arguments& a) {
     methods.push_back({names[p], a.scoring.evaluate_folders(a.reference, a.predictions[p])});
   const Comparison comparison = compare_methods(std::move(methods), a.scoring.thread_count(), a.seed);
   write_comparison(comparison, a.output, {command_line(a), MAMBASEG_VERSION});
-  std::cout << comparison_table(comparison, a.scoring.shown());
+  std::cout << comparison_table(comparison, a.scoring.shown(comparison.methods.front().evaluation));
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void run_splits(const Arguments& a, const Origin& origin) {
   }
   write_file_atomically((fs::path(a.report.path) / "runs.json").string(),
                         runs_json(runs, origin.command, origin.version).dump(2) + "\n");
-  std::cout << runs_table(runs, a.scoring.shown());
+  std::cout << runs_table(runs, a.scoring.shown(runs.front().evaluation));
 }
 
 void run(const Arguments& a) {
@@ -68,7 +68,7 @@ void run(const Arguments& a) {
   }
   const Evaluation evaluation = a.scoring.evaluate_folders(a.reference, a.predictions.front());
   write_report(evaluation, a.scoring.options(), a.report, origin, warnings_to_stderr());
-  std::cout << text_table(evaluation, a.scoring.shown());
+  std::cout << text_table(evaluation, a.scoring.shown(evaluation));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void Scoring::declare(CLI::App& command) {
       ->check(CLI::IsMember({"6", "18", "26"}));
   command
       .add_option("--threshold", threshold,
-                  "Values above this are the one label, in masks stored as 0 and 255")
+                  "Values above this are the one label, in masks stored as 0 and 255 (pictures: 127)")
       ->check(CLI::NonNegativeNumber);
   command.add_flag("--resample", resample,
                    "Bring predictions on another grid to that of the reference (nearest voxel)");
@@ -52,10 +52,10 @@ EvaluationOptions Scoring::options() const {
   return out;
 }
 
-std::vector<std::string> Scoring::shown() const {
-  if (metrics.empty() || metrics == std::vector<std::string>{"all"})
-    return {"Dice", "VS", "ASSD", "HD95", "NSD"};
-  return metrics;
+std::vector<std::string> Scoring::shown(const Evaluation& evaluation) const {
+  if (!metrics.empty() && metrics != std::vector<std::string>{"all"}) return metrics;
+  if (evaluation.pictures) return {"IoU", "Dice", "HD95", "precision"};
+  return {"Dice", "VS", "ASSD", "HD95", "NSD"};
 }
 
 Evaluation Scoring::evaluate_folders(const std::string& reference, const std::string& prediction) const {

@@ -23,7 +23,7 @@ struct Scoring {
   void declare(CLI::App& command);
   EvaluationOptions options() const;
   /// The columns of the table on the terminal.
-  std::vector<std::string> shown() const;
+  std::vector<std::string> shown(const Evaluation& evaluation) const;
   /// Pairs, refuses references without prediction unless allowed, and scores with a progress bar.
   Evaluation evaluate_folders(const std::string& reference, const std::string& prediction) const;
   /// The options that are not at their default, as typed.

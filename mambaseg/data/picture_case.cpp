@@ -21,13 +21,6 @@ torch::Tensor colours_of(const Picture& picture) {
   return values.narrow(2, 0, colours).permute({2, 0, 1}).to(torch::kFloat32).contiguous();
 }
 
-/// (1, Y, X): luma of ITU-R BT.601.
-torch::Tensor grey_of(const torch::Tensor& colours_CYX) {
-  if (colours_CYX.size(0) == 1) return colours_CYX;
-  return 0.299 * colours_CYX.narrow(0, 0, 1) + 0.587 * colours_CYX.narrow(0, 1, 1) +
-         0.114 * colours_CYX.narrow(0, 2, 1);
-}
-
 std::string size_text(const Picture& picture) { return concat(picture.width, "x", picture.height); }
 
 }  // namespace
@@ -39,9 +32,8 @@ void check_plan(const PicturePlan& plan) {
 }
 
 torch::Tensor network_input(const Picture& picture, const PicturePlan& plan) {
-  auto x = colours_of(picture);
-  if (plan.channels == 1) x = grey_of(x);
-  x = resized_maps(x.unsqueeze(0), plan.size[0], plan.size[1]).squeeze(0).expand({plan.channels, -1, -1});
+  const auto values = colours_of(plan.channels == 1 ? to_grey(picture) : picture);
+  auto x = resized_maps(values.unsqueeze(0), plan.size[0], plan.size[1]).squeeze(0).expand({plan.channels, -1, -1});
   if (plan.intensity == "minmax") {
     const float low = x.min().item<float>(), high = x.max().item<float>();
     if (high > low) x = (x - low) * (255 / (high - low));
@@ -50,7 +42,7 @@ torch::Tensor network_input(const Picture& picture, const PicturePlan& plan) {
 }
 
 torch::Tensor mask_of(const Picture& mask, int64_t threshold) {
-  return (grey_of(colours_of(mask)).squeeze(0) > static_cast<double>(threshold)).to(torch::kUInt8);
+  return (colours_of(to_grey(mask)).squeeze(0) > static_cast<double>(threshold)).to(torch::kUInt8);
 }
 
 torch::Tensor resized(const torch::Tensor& map_YX, int64_t height, int64_t width) {

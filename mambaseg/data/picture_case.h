@@ -12,7 +12,7 @@ namespace mambaseg {
 void check_plan(const PicturePlan& plan);
 
 /// The picture as the network sees it, (channels, height, width) uint8 on a scale of 1/255: alpha dropped,
-/// colours as the plan says (grey is 0.299 R + 0.587 G + 0.114 B), resized bilinearly with the filter widened
+/// colours or grey as the plan says, resized bilinearly with the filter widened
 /// where the picture shrinks, so that nothing is skipped, intensity by the plan.
 torch::Tensor network_input(const Picture& picture, const PicturePlan& plan);
 

@@ -21,6 +21,9 @@ bool is_picture_name(const std::string& path);
 /// bits; grey with alpha loses its alpha. Throws Error naming the path.
 Picture read_picture(const std::string& path);
 
+/// The picture in grey, without alpha: 0.299 R + 0.587 G + 0.114 B (luma of ITU-R BT.601).
+Picture to_grey(const Picture& picture);
+
 /// Writes PNG or JPEG by the file name, atomically. Throws Error naming the path.
 void write_picture(const std::string& path, const Picture& picture);
 

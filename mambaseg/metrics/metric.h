@@ -80,6 +80,9 @@ std::vector<const Metric*> usual_metrics();
 /// The metric of that name. Throws UsageError with the nearest name.
 const Metric& metric_by_name(const std::string& name);
 
+/// The same metric of pictures, whose pixels are taken as 1 mm but are none: its unit is "px".
+const Metric& in_pixels(const Metric& metric);
+
 /// The value that is reported, by one rule for all scores and distances:
 /// - label in neither image: undefined (nothing is reported, the case does not enter any mean);
 /// - label in one image only (missed or spurious): the worst value, 0 for a score and the image diagonal for

@@ -119,6 +119,16 @@ const Metric& metric_by_name(const std::string& name) {
   throw UsageError(line);
 }
 
+const Metric& in_pixels(const Metric& metric) {
+  static const std::vector<Metric> twins = [] {
+    std::vector<Metric> list(metrics().begin(), metrics().end());
+    for (Metric& one : list)
+      if (!one.unit.empty()) one.unit = "px";
+    return list;
+  }();
+  return twins[static_cast<size_t>(&metric_by_name(metric.name) - metrics().data())];
+}
+
 const char* to_text(Presence presence) {
   switch (presence) {
     case Presence::both:

@@ -22,7 +22,7 @@ std::string caption_of(const Evaluation& evaluation, size_t c, const char* which
     if (const auto m = metric_position(evaluation, name)) {
       const std::string value = short_number(case_mean(evaluation, *m, c), 3);
       if (!value.empty())
-        caption += concat(", ", name, " ", value, evaluation.metrics[*m]->unit.empty() ? "" : " mm");
+        caption += concat(", ", name, " ", value, evaluation.metrics[*m]->unit.empty() ? "" : " ", evaluation.metrics[*m]->unit);
     }
   return caption;
 }
@@ -32,6 +32,16 @@ void keep_scored(Volume<int32_t>& labels, const LabelTable& scored) {
   const std::vector<int32_t> ids = scored.ids();
   for (int32_t& label : labels.voxels)
     if (label != 0 && std::find(ids.begin(), ids.end(), label) == ids.end()) label = 0;
+}
+
+/// A picture as an image of one slice.
+Volume<float> grey_volume(const Picture& picture) {
+  Geometry geometry;
+  geometry.size = {picture.width, picture.height, 1};
+  Volume<float> volume(geometry);
+  const Picture grey = to_grey(picture);
+  std::copy(grey.values.begin(), grey.values.end(), volume.voxels.begin());
+  return volume;
 }
 
 }  // namespace
@@ -75,7 +85,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     for (const LabelEntry& label : evaluation.labels) style.labels.push_back(label.id);
     Volume<float> image(reference.geometry);
     if (const std::string path = image_of_case(images, files.name); !path.empty()) {
-      Volume<float> found = read_volume(path, warn);
+      Volume<float> found = is_picture_name(path) ? grey_volume(read_picture(path)) : read_volume(path, warn);
       if (found.geometry.size == reference.geometry.size) {
         image.voxels = std::move(found.voxels);
       } else if (warn) {

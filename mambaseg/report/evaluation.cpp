@@ -1,7 +1,9 @@
 #include "mambaseg/report/evaluation.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <filesystem>
 #include <mutex>
 #include <set>
 
@@ -14,19 +16,29 @@
 namespace mambaseg {
 namespace {
 
+bool is_jpeg_name(const std::string& path) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return ending == ".jpg" || ending == ".jpeg";
+}
+
 /// A grey picture, or a coloured one whose colours are all grey; one pixel is one mm.
-Volume<int32_t> read_mask_picture(const std::string& path) {
+Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOptions& options) {
   const Picture picture = read_picture(path);
-  Geometry geometry;
-  geometry.size = {picture.width, picture.height, 1};
-  Volume<int32_t> labels(geometry);
-  const int colours = picture.channels >= 3 ? 3 : 1;
-  for (size_t pixel = 0; pixel < labels.voxels.size(); ++pixel) {
-    const uint8_t* values = &picture.values[pixel * size_t(picture.channels)];
-    for (int c = 1; c < colours; ++c)
-      require(values[c] == values[0], path, ": expected a grey mask, this picture is coloured");
-    labels.voxels[pixel] = values[0];
+  const Picture grey = to_grey(picture);
+  const bool jpeg = is_jpeg_name(path);
+  for (size_t i = 0; picture.channels >= 3 && !jpeg && i < grey.values.size(); ++i) {
+    const uint8_t* rgb = &picture.values[i * size_t(picture.channels)];
+    require(rgb[0] == rgb[1] && rgb[1] == rgb[2], path, ": expected a grey mask, this picture is coloured");
   }
+  Geometry geometry;
+  geometry.size = {grey.width, grey.height, 1};
+  Volume<int32_t> labels(geometry);
+  std::copy(grey.values.begin(), grey.values.end(), labels.voxels.begin());
+  const bool mask = jpeg || std::all_of(grey.values.begin(), grey.values.end(),
+                                        [](uint8_t v) { return v == 0 || v == 255; });
+  if (mask && !options.threshold)
+    for (int32_t& value : labels.voxels) value = value > 127;
   return labels;
 }
 
@@ -78,7 +90,7 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn) {
-  Volume<int32_t> labels = is_picture_name(path) ? read_mask_picture(path) : read_labels(path, warn);
+  Volume<int32_t> labels = is_picture_name(path) ? read_label_picture(path, options) : read_labels(path, warn);
   const bool mask =
       std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
   if (options.threshold && !mask)
@@ -99,6 +111,19 @@ int64_t Evaluation::count(size_t label, Presence presence) const {
                        [&](const CaseScores& one) { return one.labels[label].presence == presence; });
 }
 
+std::optional<double> Evaluation::pooled(size_t metric, size_t label) const {
+  if (metrics[metric]->kind != Kind::score || metrics[metric]->basis != Basis::counts) return std::nullopt;
+  LabelComparison sum;
+  for (const CaseScores& one : cases) {
+    const Counts& counts = one.labels[label].counts;
+    sum.counts.tp += counts.tp;
+    sum.counts.fp += counts.fp;
+    sum.counts.fn += counts.fn;
+    sum.counts.tn += counts.tn;
+  }
+  return score(*metrics[metric], sum);
+}
+
 Description Evaluation::over_labels(size_t metric) const {
   std::vector<double> means;
   for (size_t l = 0; l < labels.size(); ++l)
@@ -114,6 +139,10 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   result.extra = pairing.extra;
   if (options.metrics.empty()) result.metrics = usual_metrics();
   for (const std::string& name : options.metrics) result.metrics.push_back(&metric_by_name(name));
+  result.pictures = std::all_of(pairing.pairs.begin(), pairing.pairs.end(),
+                                [](const CasePair& pair) { return is_picture_name(pair.reference); });
+  if (result.pictures)
+    for (const Metric*& metric : result.metrics) metric = &in_pixels(*metric);
 
   std::mutex report;  // guards progress, warnings and `done`
   const Warn guarded_warn = [&](const std::string& line) {

@@ -104,7 +104,7 @@ std::string boxes_section(const Evaluation& e) {
 std::string volumes_section(const Evaluation& e) {
   const auto reference = metric_position(e, "volume_reference"),
              prediction = metric_position(e, "volume_prediction");
-  if (!reference || !prediction || e.cases.size() < 2) return "";
+  if (!reference || !prediction || e.cases.size() < 2 || e.pictures) return "";
   std::string html;
   for (size_t l = 0; l < e.labels.size(); ++l) {
     std::vector<double> a, b;

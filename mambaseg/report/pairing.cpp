@@ -4,7 +4,9 @@
 #include <map>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/picture_datasets.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/picture.h"
 
 namespace mambaseg {
 namespace {
@@ -17,7 +19,8 @@ std::map<std::string, std::string> images_by_name(const std::string& folder) {
     const std::string path = entry.path().string();
     if (entry.is_directory() || !is_image_name(path) || entry.path().filename().string().front() == '.')
       continue;
-    const auto [place, fresh] = found.emplace(image_stem(path), path);
+    const std::string stem = image_stem(path);
+    const auto [place, fresh] = found.emplace(is_picture_name(path) ? picture_of_mask(stem) : stem, path);
     require(fresh, folder, ": two images are called \"", place->first,
             "\": ", fs::path(place->second).filename().string(), " and ", entry.path().filename().string());
   }

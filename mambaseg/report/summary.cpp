@@ -66,7 +66,7 @@ std::string mean_and_sd(const Description& d) {
 }  // namespace
 
 Json summary_json(const Evaluation& evaluation, const Origin& origin) {
-  Json mean = Json::object(), foreground = Json::object(), spreads = Json::object(),
+  Json mean = Json::object(), pooled = Json::object(), foreground = Json::object(), spreads = Json::object(),
        presence = Json::object();
   Json names = Json::object(), cases = Json::array(), units = Json::object(), definitions = Json::object();
   for (size_t l = 0; l < evaluation.labels.size(); ++l) {
@@ -76,6 +76,7 @@ Json summary_json(const Evaluation& evaluation, const Origin& origin) {
     for (size_t m = 0; m < evaluation.metrics.size(); ++m) {
       const Description d = describe(evaluation.values(m, l));
       mean[key][evaluation.metrics[m]->name] = number(d.mean);
+      if (const auto value = evaluation.pooled(m, l)) pooled[key][evaluation.metrics[m]->name] = number(*value);
       spreads[key][evaluation.metrics[m]->name] = spread(d);
     }
     for (const Presence p : {Presence::both, Presence::missed, Presence::spurious, Presence::absent})
@@ -95,6 +96,9 @@ Json summary_json(const Evaluation& evaluation, const Origin& origin) {
   for (const CaseScores& one : evaluation.cases) cases.push_back(case_json(evaluation, one));
   return {{"foreground_mean", foreground},
           {"mean", mean},
+          {"pooled", pooled},
+          {"averages",
+           "mean: of the cases' scores (macro); pooled: score of the counts of all cases added up (micro)"},
           {"metric_per_case", cases},
           {"spread", spreads},
           {"presence", presence},
@@ -127,7 +131,15 @@ std::string text_table(const Evaluation& evaluation, const std::vector<std::stri
     rows.push_back({evaluation.labels[l].name, std::to_string(count(Presence::both) + missed + spurious),
                     std::to_string(missed), std::to_string(spurious)});
     for (const size_t m : shown) rows.back().push_back(mean_and_sd(describe(evaluation.values(m, l))));
+    if (!evaluation.pictures) continue;
+    rows.back()[0] += ", mean of pictures";
+    rows.push_back({evaluation.labels[l].name + ", all pixels pooled", "", "", ""});
+    for (const size_t m : shown) {
+      const auto value = evaluation.pooled(m, l);
+      rows.back().push_back(value ? formatted("%.4f", *value) : "-");
+    }
   }
+  if (evaluation.pictures && evaluation.labels.size() == 1) return aligned_table(rows);
   rows.push_back({"mean over structures", "", "", ""});
   for (const size_t m : shown) rows.back().push_back(mean_and_sd(evaluation.over_labels(m)));
   return aligned_table(rows);

@@ -25,6 +25,9 @@ RunSettings resolved(RunSettings settings) {
       throw UsageError(concat("setting network.", key, ": got ", network[key].dump(), ", but [plan] makes it ",
                               value.dump()));
   settings.network = network;
+  // A picture alone would be a small step; the batch is what its recipe names.
+  if (settings.task == "pictures" && settings.training.patches_per_step == 0)
+    settings.training.patches_per_step = settings.training.batch;
   settings.loss = complete_loss_settings(settings.loss);
   return settings;
 }

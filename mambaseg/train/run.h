@@ -31,10 +31,10 @@ struct TrainingSettings {
   template <class Visitor>
   void describe(Visitor& visit) {
     visit("epochs", epochs, "passes over the training cases", at_least(1));
-    visit("batch", batch, "patches that go through the network together", at_least(1));
+    visit("batch", batch, "patches or pictures that go through the network together", at_least(1));
     visit("patches_per_step", patches_per_step,
           "patches whose gradients are averaged before the weights change; 0: all of a case (one scan = one "
-          "batch)",
+          "batch), of pictures as many as `batch`",
           at_least(0));
     visit("learning_rate", learning_rate, "AdamW: rate at the start of a period", at_least(0));
     visit("weight_decay", weight_decay, "AdamW: weight decay", at_least(0));

@@ -1,0 +1,145 @@
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mambaseg/infer/picture_predictor.h"
+#include "mambaseg/train/trainer.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Thrown by a callback: the process state is gone, as after a kill.
+struct Killed {};
+
+class PictureTraining : public testing::Test {
+ protected:
+  void SetUp() override {
+    torch::set_num_threads(1);
+    for (const char* sub : {"data", "data/images", "data/masks"}) fs::create_directory(folder / sub);
+    for (int i = 0; i < 10; ++i) draw_case(i);
+  }
+
+  /// A red disc on grey, at places that depend on `number`; its mask a JPEG.
+  void draw_case(int number) const {
+    Picture picture{40, 36, 3, {}}, mask{40, 36, 1, {}};
+    Random random(5, static_cast<uint64_t>(number));
+    const double x0 = random.uniform(12, 28), y0 = random.uniform(12, 24);
+    for (int y = 0; y < 36; ++y)
+      for (int x = 0; x < 40; ++x) {
+        const bool inside = (x - x0) * (x - x0) + (y - y0) * (y - y0) < 64;
+        const auto noise = static_cast<uint8_t>(random.below(20));
+        for (const int value : inside ? std::array{190, 80, 70} : std::array{120, 125, 130})
+          picture.values.push_back(static_cast<uint8_t>(value + noise));
+        mask.values.push_back(inside ? 255 : 0);
+      }
+    const std::string name = "disc" + std::to_string(number);
+    write_picture(folder / ("data/images/" + name + ".png"), picture);
+    write_picture(folder / ("data/masks/" + name + ".jpg"), mask);
+  }
+
+  TrainOptions options(const std::string& run, int64_t epochs) const {
+    TrainOptions options;
+    RunSettings& settings = options.settings;
+    settings.task = "pictures";
+    settings.network = {{"name", "hym_unet"}, {"widths", {4, 8, 16, 32}}, {"depths", {1, 1, 1, 1}},
+                        {"states", 2}, {"drop_path", 0.2}};
+    settings.pictures.size = {32, 32};
+    settings.picture_augment.flip = {0.5, 0.5};
+    settings.picture_augment.rotation = 0.5;
+    settings.loss = {{"name", "dice_bce_boundary"}, {"radius", 1}};
+    settings.data.dataset.folder = folder / "data";
+    settings.data.split.validation_fraction = settings.data.split.test_fraction = 0.2;
+    settings.data.cache = folder / "cache";
+    settings.training.epochs = epochs;
+    settings.training.batch = 3;
+    settings.training.learning_rate = 1e-2;
+    settings.training.seed = 4;
+    settings.schedule.first_period = 100;
+    options.folder = folder / run;
+    return options;
+  }
+
+  void expect_same_weights(const std::string& a, const std::string& b) const {
+    const Model first = load_model(folder / a), second = load_model(folder / b);
+    const auto other = second.network->named_parameters();
+    for (const auto& parameter : first.network->named_parameters())
+      EXPECT_TRUE(torch::equal(parameter.value(), other[parameter.key()])) << parameter.key();
+  }
+
+  TemporaryFolder folder;
+};
+
+TEST_F(PictureTraining, LearnsDiscsAndTheModelIsAllThatPredictionNeeds) {
+  const TrainResult result = train(options("run", 30));
+  EXPECT_GT(result.best_dice, 0.8);
+  const Json split = read_json(folder / "run/split.json");
+  EXPECT_EQ(split["train"].size(), 6u);
+  EXPECT_EQ(split["validation"].size(), 2u);
+  ASSERT_EQ(split["test"].size(), 2u);
+  const PicturePredictor predictor = PicturePredictor::load({result.best_path}, torch::kCPU);
+  const std::string test = split["test"][0];
+  const Picture picture = read_picture(folder / ("data/images/" + test + ".png"));
+  const Picture mask = read_picture(folder / ("data/masks/" + test + ".jpg"));
+  const auto p = predictor.probabilities({picture, picture});
+  ASSERT_EQ(p.size(), 2u);
+  EXPECT_EQ(p[0].sizes(), (std::vector<int64_t>{36, 40}));
+  EXPECT_TRUE(torch::allclose(p[0], p[1], 1e-5, 1e-5));
+  double overlap = 0, sizes = 0;
+  for (int64_t i = 0; i < 36 * 40; ++i) {
+    const bool predicted = p[0].flatten()[i].item<float>() >= 0.5f, labelled = mask.values[static_cast<size_t>(i)] > 127;
+    overlap += predicted && labelled;
+    sizes += predicted + labelled;
+  }
+  EXPECT_GT(2 * overlap / sizes, 0.7);
+  std::ifstream journal(folder / "run/journal.jsonl");
+  bool waited = false;
+  for (std::string line; std::getline(journal, line);)
+    waited = waited || Json::parse(line).value("waited_for_data_s", -1.0) >= 0;
+  EXPECT_TRUE(waited);
+}
+
+TEST_F(PictureTraining, KilledInsideAnEpochGoesOnBitForBit) {
+  train(options("whole", 3));
+  TrainOptions first = options("killed", 3);
+  first.settings.training.save_every_steps = 1;
+  first.on_line = [](const Json& line) {
+    if (line["event"] == "step" && line["epoch"] == 1 && line["step"] == 1) throw Killed{};
+  };
+  EXPECT_THROW(train(first), Killed);
+  TrainOptions rest = options("killed", 3);
+  rest.settings.training.save_every_steps = 1;
+  rest.resume = true;
+  train(rest);
+  expect_same_weights("whole/last.safetensors", "killed/last.safetensors");
+  expect_same_weights("whole/best.safetensors", "killed/best.safetensors");
+}
+
+TEST_F(PictureTraining, RefusesSizesThatTheNetworkCannotTake) {
+  TrainOptions odd = options("run", 1);
+  odd.settings.pictures.size = {32, 40};
+  try {
+    train(odd);
+    ADD_FAILURE();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("plan.size: edges must be multiples of 32"));
+  }
+}
+
+TEST_F(PictureTraining, PredictorRefusesModelsOfVolumes) {
+  train(options("run", 1));
+  const Model model = load_model(folder / "run/best.safetensors");
+  EXPECT_TRUE(is_picture_model(model.info));
+  ModelInfo other;
+  EXPECT_FALSE(is_picture_model(other));
+  PicturePlan grey;
+  grey.channels = 1;
+  EXPECT_THROW(PicturePredictor({model}, grey, torch::kCPU), UsageError);
+}
+
+}  // namespace
+}  // namespace mambaseg
