@@ -13,8 +13,8 @@ class CaseFailures {
   bool guard(const std::string& who, const std::function<void()>& action);
   void add(const std::string& who, const std::string& cause) { lines_.push_back(who + ": " + cause); }
 
-  /// Throws Error when there are failures: with the cause when it was the only case, else after a line on stderr for
-  /// each of them.
+  /// Throws Error when there are failures: with the cause when it was the only case, else after a line on
+  /// stderr for each of them.
   void raise(size_t cases) const;
 
  private:

@@ -112,17 +112,23 @@ void declare_predict(CLI::App& command) {
                   "Image file, DICOM folder, folder of images or FreeSurfer subjects folder; for a model of "
                   "pictures a PNG, JPEG or BMP file or a folder of them")
       ->required();
-  command.add_option("-o,--output", options->output, "Label file for one image (PNG for a picture), else a folder")
+  command
+      .add_option("-o,--output", options->output,
+                  "Label file for one image (PNG for a picture), else a folder")
       ->required();
   command.add_option("--step", options->settings.step, "Voxels between patches; 0: as the model's plan says")
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--batch", options->settings.batch, "Patches or pictures that go through the network together")
+  command
+      .add_option("--batch", options->settings.batch,
+                  "Patches or pictures that go through the network together")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
   command.add_flag("--probability", options->probability, "Pictures: write the probability too, 0..255");
   command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
-  command.add_option("--split", options->split, "Pictures: only the test cases of this split file (RUN/split.json)")
+  command
+      .add_option("--split", options->split,
+                  "Pictures: only the test cases of this split file (RUN/split.json)")
       ->check(CLI::ExistingFile);
   options->machine.declare(command);
   command.callback([options] { run(*options); });

@@ -65,7 +65,8 @@ void predict_pictures(const PredictPicturesOptions& options) {
       progress("predicting pictures", static_cast<int64_t>(end), static_cast<int64_t>(todo.size()));
   }
   const double spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (todo.size() < all.size()) std::printf("%zu of %zu masks were there already\n", all.size() - todo.size(), all.size());
+  if (todo.size() < all.size())
+    std::printf("%zu of %zu masks were there already\n", all.size() - todo.size(), all.size());
   std::printf("%zu masks in %s, %s, %.2f pictures/s\n", written, options.output.c_str(),
               readable_duration(spent_s).c_str(), static_cast<double>(written) / spent_s);
   failures.raise(all.size());

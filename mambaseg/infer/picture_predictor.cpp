@@ -15,8 +15,8 @@ PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, 
     const int64_t classes = model.info.network.value("classes", int64_t{1});
     const int64_t channels = model.info.network.value("in_channels", plan_.channels);
     if (classes != 1 || channels != plan_.channels)
-      throw UsageError(concat("prediction: expected a network of ", plan_.channels, " channels and one map of scores, ",
-                              "got ", channels, " and ", classes));
+      throw UsageError(concat("prediction: expected a network of ", plan_.channels,
+                              " channels and one map of scores, ", "got ", channels, " and ", classes));
     for (const int64_t edge : plan_.size)
       if (edge % model.network->size_multiple() != 0)
         throw UsageError(concat("prediction: edge ", edge, " of the plan is not a multiple of ",

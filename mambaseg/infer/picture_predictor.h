@@ -23,8 +23,8 @@ class PicturePredictor {
 
   const PicturePlan& plan() const { return plan_; }
 
-  /// The probability of the structure at each pixel of each picture, (Y, X) float32 at the picture's own size;
-  /// the pictures go through the network together. Resized from the network's size as probabilities.
+  /// The probability of the structure at each pixel of each picture, (Y, X) float32 at the picture's own
+  /// size; the pictures go through the network together. Resized from the network's size as probabilities.
   std::vector<torch::Tensor> probabilities(const std::vector<Picture>& pictures) const;
 
  private:

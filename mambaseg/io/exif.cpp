@@ -1,5 +1,5 @@
-// Exif 2.32 (CIPA DC-008): a TIFF header and directory in the APP1 segment of a JPEG file. Cameras and telephones
-// leave the rows as the sensor gave them and only note how the picture is to be turned.
+// Exif 2.32 (CIPA DC-008): a TIFF header and directory in the APP1 segment of a JPEG file. Cameras and
+// telephones leave the rows as the sensor gave them and only note how the picture is to be turned.
 
 #include "mambaseg/io/exif.h"
 
@@ -63,8 +63,10 @@ Picture upright(const Picture& stored, int orientation) {
   const bool transposed = orientation >= 5;
   const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
   const bool from_below = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-  Picture out{transposed ? stored.height : stored.width, transposed ? stored.width : stored.height,
-              stored.channels, {}};
+  Picture out{transposed ? stored.height : stored.width,
+              transposed ? stored.width : stored.height,
+              stored.channels,
+              {}};
   out.values.reserve(stored.values.size());
   for (int64_t y = 0; y < out.height; ++y)
     for (int64_t x = 0; x < out.width; ++x) {

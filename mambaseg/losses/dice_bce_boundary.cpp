@@ -19,14 +19,14 @@ class DiceBceBoundary : public Loss {
  public:
   explicit DiceBceBoundary(const DiceBceBoundarySettings& settings) : settings_(settings) {}
 
-  torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes, int64_t) const override {
+  torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
+                           int64_t) const override {
     const auto odds = log_odds(scores);
     std::vector<torch::Tensor> is_class;
     for (int64_t k = 1; k <= odds.size(1); ++k) is_class.push_back(classes == k);
     const auto y = torch::stack(is_class, 1).to(odds.scalar_type());
     const auto bce = torch::nn::functional::binary_cross_entropy_with_logits(
-        odds, y,
-        torch::nn::functional::BinaryCrossEntropyWithLogitsFuncOptions().reduction(torch::kNone));
+        odds, y, torch::nn::functional::BinaryCrossEntropyWithLogitsFuncOptions().reduction(torch::kNone));
     auto loss = settings_.dice_weight * dice(odds, y) + settings_.bce_weight * bce.mean();
     if (settings_.boundary_weight > 0) loss = loss + settings_.boundary_weight * boundary(bce, y);
     return loss;

@@ -37,8 +37,9 @@ const std::vector<LossEntry>& losses() {
 
 void require_softmax(const torch::Tensor& scores) {
   if (scores.size(1) < 2)
-    throw UsageError("loss: this one needs a map of scores for each class; a network with one map learns with "
-                     "dice_bce_boundary");
+    throw UsageError(
+        "loss: this one needs a map of scores for each class; a network with one map learns with "
+        "dice_bce_boundary");
 }
 
 std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data) {

@@ -22,7 +22,8 @@ std::string caption_of(const Evaluation& evaluation, size_t c, const char* which
     if (const auto m = metric_position(evaluation, name)) {
       const std::string value = short_number(case_mean(evaluation, *m, c), 3);
       if (!value.empty())
-        caption += concat(", ", name, " ", value, evaluation.metrics[*m]->unit.empty() ? "" : " ", evaluation.metrics[*m]->unit);
+        caption += concat(", ", name, " ", value, evaluation.metrics[*m]->unit.empty() ? "" : " ",
+                          evaluation.metrics[*m]->unit);
     }
   return caption;
 }

@@ -8,8 +8,9 @@ namespace mambaseg {
 
 Picture draw_contour(const Picture& picture, const Picture& mask, const Colour& colour) {
   const int64_t width = picture.width, height = picture.height;
-  require(mask.width == width && mask.height == height && mask.channels == 1, "contour: expected a grey mask of ", width,
-          "x", height, ", got ", mask.width, "x", mask.height, " with ", mask.channels, " channels");
+  require(mask.width == width && mask.height == height && mask.channels == 1,
+          "contour: expected a grey mask of ", width, "x", height, ", got ", mask.width, "x", mask.height,
+          " with ", mask.channels, " channels");
   const int64_t thickness = std::max<int64_t>(1, std::min(width, height) / 200);
   const auto inside = [&](int64_t x, int64_t y) {
     return x >= 0 && y >= 0 && x < width && y < height && mask.values[size_t(x + width * y)] > 127;

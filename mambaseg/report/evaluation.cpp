@@ -90,7 +90,8 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn) {
-  Volume<int32_t> labels = is_picture_name(path) ? read_label_picture(path, options) : read_labels(path, warn);
+  Volume<int32_t> labels =
+      is_picture_name(path) ? read_label_picture(path, options) : read_labels(path, warn);
   const bool mask =
       std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
   if (options.threshold && !mask)

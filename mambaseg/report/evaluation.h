@@ -16,8 +16,8 @@ struct EvaluationOptions {
   LabelTable labels;                 ///< score these; empty: every label that occurs
   std::vector<std::string> metrics;  ///< names; empty: usual_metrics()
   double tolerance_mm = 1;           ///< of the normalised surface Dice
-  /// Values above become label 1, others 0, in images that hold more than 0 and 1. Without it 127 for pictures
-  /// that are masks: JPEG, and those of 0 and 255 alone.
+  /// Values above become label 1, others 0, in images that hold more than 0 and 1. Without it 127 for
+  /// pictures that are masks: JPEG, and those of 0 and 255 alone.
   std::optional<int32_t> threshold;
   Connectivity connectivity = Connectivity::corners;  ///< of lesions
   bool resample = false;  ///< bring a prediction on another grid to that of the reference (nearest voxel)
@@ -49,8 +49,8 @@ struct Evaluation {
   std::vector<double> values(size_t metric, size_t label) const;
   /// How often a label was missed, spurious, ... over the cases.
   int64_t count(size_t label, Presence presence) const;
-  /// A score of the voxel counts of all cases added up (micro average), where values() gives one for each case,
-  /// whose mean is the macro average. Empty for metrics of other things than counts, and for measures.
+  /// A score of the voxel counts of all cases added up (micro average), where values() gives one for each
+  /// case, whose mean is the macro average. Empty for metrics of other things than counts, and for measures.
   std::optional<double> pooled(size_t metric, size_t label) const;
   /// Mean over the labels of their means over cases (nnU-Net's foreground mean), in the description of the
   /// label means: n is the number of labels that have a value.

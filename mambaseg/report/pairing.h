@@ -19,8 +19,9 @@ struct Pairing {
 };
 
 /// Pairs two files with each other, or the images of two folders by their names without ending (io's
-/// image_stem; masks of pictures also without _segmentation and the like; other files are passed over). Throws Error naming the path for: missing paths, a file and a
-/// folder, a folder without images, two images of one name in a folder, not one name in common.
+/// image_stem; masks of pictures also without _segmentation and the like; other files are passed over).
+/// Throws Error naming the path for: missing paths, a file and a folder, a folder without images, two images
+/// of one name in a folder, not one name in common.
 Pairing pair_cases(const std::string& reference, const std::string& prediction);
 
 /// "a, b, c and 17 more"

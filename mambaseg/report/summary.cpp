@@ -76,7 +76,8 @@ Json summary_json(const Evaluation& evaluation, const Origin& origin) {
     for (size_t m = 0; m < evaluation.metrics.size(); ++m) {
       const Description d = describe(evaluation.values(m, l));
       mean[key][evaluation.metrics[m]->name] = number(d.mean);
-      if (const auto value = evaluation.pooled(m, l)) pooled[key][evaluation.metrics[m]->name] = number(*value);
+      if (const auto value = evaluation.pooled(m, l))
+        pooled[key][evaluation.metrics[m]->name] = number(*value);
       spreads[key][evaluation.metrics[m]->name] = spread(d);
     }
     for (const Presence p : {Presence::both, Presence::missed, Presence::spurious, Presence::absent})

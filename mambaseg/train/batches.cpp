@@ -11,8 +11,8 @@ constexpr uint64_t kOrderStream = 1, kPatchStream = 2;
 
 }  // namespace
 
-std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step,
-                                    uint64_t seed, int64_t epoch) {
+std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step, uint64_t seed,
+                                    int64_t epoch) {
   std::vector<int64_t> order(samplers.size());
   std::iota(order.begin(), order.end(), 0);
   Random random(seed, stream_of(kOrderStream, static_cast<uint64_t>(epoch)));
@@ -32,8 +32,8 @@ std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patch
   return steps;
 }
 
-BatchStream::BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps,
-                         int64_t batch, int64_t first_step, uint64_t seed, int64_t epoch)
+BatchStream::BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps, int64_t batch,
+                         int64_t first_step, uint64_t seed, int64_t epoch)
     : samplers_(samplers),
       steps_(std::move(steps)),
       batch_(static_cast<size_t>(batch)),

@@ -29,8 +29,8 @@ using PlannedStep = std::vector<PlannedPatch>;
 
 /// The patches of an epoch, cut into optimiser steps of `patches_per_step` (0: one case a step). Cases come
 /// in an order drawn from (seed, epoch).
-std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step,
-                                    uint64_t seed, int64_t epoch);
+std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step, uint64_t seed,
+                                    int64_t epoch);
 
 /// Draws the batches of an epoch on a thread of its own, a few ahead of the trainer. What comes out of next()
 /// does not depend on timing: every patch has its own random stream.

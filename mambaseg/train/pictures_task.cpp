@@ -15,7 +15,8 @@ Task pictures_task(const RunSettings& settings) {
   task.sampler = [augment = settings.picture_augment](const PreparedCase& one) {
     return std::make_unique<PictureSampler>(one, augment);
   };
-  task.predict = [threshold = plan.threshold](Network& network, const PreparedCase& one, torch::Device device) {
+  task.predict = [threshold = plan.threshold](Network& network, const PreparedCase& one,
+                                              torch::Device device) {
     const torch::NoGradGuard no_grad;
     const auto x = (one.image_CIJK.to(torch::kFloat32) * one.scale).unsqueeze(0).to(device);
     const auto p = torch::sigmoid(network.forward(x)[0].to(torch::kFloat32));

@@ -22,8 +22,8 @@ RunSettings resolved(RunSettings settings) {
   network.merge_patch(settings.network);
   for (const auto& [key, value] : decided.items())
     if (network[key] != value)
-      throw UsageError(concat("setting network.", key, ": got ", network[key].dump(), ", but [plan] makes it ",
-                              value.dump()));
+      throw UsageError(concat("setting network.", key, ": got ", network[key].dump(),
+                              ", but [plan] makes it ", value.dump()));
   settings.network = network;
   // A picture alone would be a small step; the batch is what its recipe names.
   if (settings.task == "pictures" && settings.training.patches_per_step == 0)

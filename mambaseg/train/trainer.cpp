@@ -131,8 +131,7 @@ class Trainer {
     // A run that was stopped before its first state starts over, which gives the same as going on.
     if (options_.resume && fs::exists(path("last.safetensors"))) {
       Model last = load_last(options_.folder, options_.device, at_);
-      require(last.info.network == settings_.network && last.info.plan == task_.plan,
-              options_.folder,
+      require(last.info.network == settings_.network && last.info.plan == task_.plan, options_.folder,
               ": the network or the plan of the recipe is not that of the run to be resumed");
       network_ = last.network;
       optimizer_ = make_optimizer(settings_.training, *network_);
@@ -300,8 +299,7 @@ class Trainer {
     std::vector<CaseDice> cases;
     for (const PreparedCase& one : validation_) {
       const auto predicted = task_.predict(*network_, one, options_.device);
-      cases.push_back(
-          dice_of(predicted, one.classes_IJK, static_cast<int64_t>(task_.classes.size())));
+      cases.push_back(dice_of(predicted, one.classes_IJK, static_cast<int64_t>(task_.classes.size())));
       if (options_.progress)
         options_.progress("validation", static_cast<int64_t>(cases.size()),
                           static_cast<int64_t>(validation_.size()));

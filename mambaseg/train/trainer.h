@@ -12,7 +12,8 @@ namespace mambaseg {
 
 struct TrainOptions {
   RunSettings settings;
-  std::string folder;   ///< of the run: recipe.toml, journal.jsonl, best.safetensors, last.safetensors, split.json
+  std::string
+      folder;  ///< of the run: recipe.toml, journal.jsonl, best.safetensors, last.safetensors, split.json
   bool resume = false;  ///< go on where the run in `folder` stopped
   torch::Device device = torch::kCPU;
   int threads = 1;      ///< for preparing cases

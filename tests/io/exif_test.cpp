@@ -16,8 +16,8 @@ std::string app1(int orientation, bool little_endian) {
   };
   tiff.replace(0, 2, little_endian ? "II" : "MM");
   put(2, 42, 2);
-  put(4, 8, 4);   // place of the directory
-  put(8, 2, 2);   // entries
+  put(4, 8, 4);  // place of the directory
+  put(8, 2, 2);  // entries
   put(10, 0x0100, 2), put(12, 3, 2), put(14, 1, 4), put(18, 640, 2);
   put(22, 0x0112, 2), put(24, 3, 2), put(26, 1, 4), put(30, static_cast<uint32_t>(orientation), 2);
   const std::string body = std::string("Exif\0\0", 6) + tiff;
@@ -26,7 +26,8 @@ std::string app1(int orientation, bool little_endian) {
 }
 
 std::string jpeg_with(const std::string& segment) {
-  return std::string("\xff\xd8") + std::string("\xff\xe0\x00\x04JF", 6) + segment + std::string("\xff\xda\x00\x02", 4);
+  return std::string("\xff\xd8") + std::string("\xff\xe0\x00\x04JF", 6) + segment +
+         std::string("\xff\xda\x00\x02", 4);
 }
 
 TEST(ExifOrientation, IsFoundInBothByteOrders) {
@@ -49,9 +50,9 @@ TEST(ExifOrientation, IsOneWithoutATagAndInDamagedFiles) {
 const Picture kStored{3, 2, 1, {1, 2, 3, 4, 5, 6}};
 
 TEST(Upright, FollowsTheTable) {
-  const std::vector<std::vector<uint8_t>> expected{
-      {1, 2, 3, 4, 5, 6}, {3, 2, 1, 6, 5, 4}, {6, 5, 4, 3, 2, 1}, {4, 5, 6, 1, 2, 3},
-      {1, 4, 2, 5, 3, 6}, {4, 1, 5, 2, 6, 3}, {6, 3, 5, 2, 4, 1}, {3, 6, 2, 5, 1, 4}};
+  const std::vector<std::vector<uint8_t>> expected{{1, 2, 3, 4, 5, 6}, {3, 2, 1, 6, 5, 4}, {6, 5, 4, 3, 2, 1},
+                                                   {4, 5, 6, 1, 2, 3}, {1, 4, 2, 5, 3, 6}, {4, 1, 5, 2, 6, 3},
+                                                   {6, 3, 5, 2, 4, 1}, {3, 6, 2, 5, 1, 4}};
   for (int o = 1; o <= 8; ++o) {
     const Picture shown = upright(kStored, o);
     EXPECT_EQ(shown.values, expected[static_cast<size_t>(o - 1)]) << o;

@@ -213,7 +213,8 @@ TEST(DiceBceBoundary, FollowsItsFormulasWithOneMap) {
   y.slice(1, 2, 7).slice(2, 0, 6).fill_(1);  // touches an edge of the picture, which is no border of the mask
   for (const bool gradient : {true, false}) {
     const WrittenOut expected = written_out(x[0][0], y[0], 2, gradient);
-    Json config = {{"name", "dice_bce_boundary"}, {"radius", 2}, {"band", gradient ? "gradient" : "dilation"}};
+    Json config = {
+        {"name", "dice_bce_boundary"}, {"radius", 2}, {"band", gradient ? "gradient" : "dilation"}};
     const auto value = [&] { return (*make_loss(config))(x, y, 0).item<double>(); };
     EXPECT_NEAR(value(), expected.dice + expected.bce + expected.masked, 1e-12);
     config["form"] = "weighted";
@@ -235,7 +236,8 @@ TEST(DiceBceBoundary, OneMapIsTwoMapsWithANullScoreOfTheBackground) {
 
 TEST(DiceBceBoundary, StaysFiniteWhereTheSigmoidIsFull) {
   auto x = torch::full({1, 1, 4, 4}, -200.0, torch::kFloat32).requires_grad_();
-  const auto value = (*make_loss({{"name", "dice_bce_boundary"}}))(x, torch::ones({1, 4, 4}, torch::kInt64), 0);
+  const auto value =
+      (*make_loss({{"name", "dice_bce_boundary"}}))(x, torch::ones({1, 4, 4}, torch::kInt64), 0);
   value.backward();
   EXPECT_NEAR(value.item<double>(), 1 - 1.0 / 17 + 200, 1e-4);  // no border in sight, so no band
   EXPECT_TRUE(torch::isfinite(x.grad()).all().item<bool>());

@@ -46,8 +46,11 @@ class PictureTraining : public testing::Test {
     TrainOptions options;
     RunSettings& settings = options.settings;
     settings.task = "pictures";
-    settings.network = {{"name", "hym_unet"}, {"widths", {4, 8, 16, 32}}, {"depths", {1, 1, 1, 1}},
-                        {"states", 2}, {"drop_path", 0.2}};
+    settings.network = {{"name", "hym_unet"},
+                        {"widths", {4, 8, 16, 32}},
+                        {"depths", {1, 1, 1, 1}},
+                        {"states", 2},
+                        {"drop_path", 0.2}};
     settings.pictures.size = {32, 32};
     settings.picture_augment.flip = {0.5, 0.5};
     settings.picture_augment.rotation = 0.5;
@@ -91,7 +94,8 @@ TEST_F(PictureTraining, LearnsDiscsAndTheModelIsAllThatPredictionNeeds) {
   EXPECT_TRUE(torch::allclose(p[0], p[1], 1e-5, 1e-5));
   double overlap = 0, sizes = 0;
   for (int64_t i = 0; i < 36 * 40; ++i) {
-    const bool predicted = p[0].flatten()[i].item<float>() >= 0.5f, labelled = mask.values[static_cast<size_t>(i)] > 127;
+    const bool predicted = p[0].flatten()[i].item<float>() >= 0.5f,
+               labelled = mask.values[static_cast<size_t>(i)] > 127;
     overlap += predicted && labelled;
     sizes += predicted + labelled;
   }

@@ -21,7 +21,8 @@ TEST(Recipes, AllCanBeRun) {
     SCOPED_TRACE(entry.path());
     const RunSettings settings = resolved(from_json<RunSettings>(read_toml(entry.path().string())));
     EXPECT_FALSE(task_of(settings).classes.empty());
-    EXPECT_NO_THROW(make_loss(settings.loss, {std::vector<double>(task_of(settings).classes.size() + 1, 1.0)}));
+    EXPECT_NO_THROW(
+        make_loss(settings.loss, {std::vector<double>(task_of(settings).classes.size() + 1, 1.0)}));
     ++count;
   }
   EXPECT_GE(count, 13);

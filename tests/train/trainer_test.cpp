@@ -94,7 +94,8 @@ class TrainerTest : public testing::Test {
     std::ifstream in(file(run, "journal.jsonl"));
     for (std::string line; std::getline(in, line);) {
       Json json = Json::parse(line);
-      for (const char* time : {"seconds", "patches_per_s", "waited_for_data_s", "peak_memory_mib"}) json.erase(time);
+      for (const char* time : {"seconds", "patches_per_s", "waited_for_data_s", "peak_memory_mib"})
+        json.erase(time);
       if (json.contains("validation")) json["validation"].erase("seconds");
       lines.push_back(json);
     }
