@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "mambaseg/core/error.h"
+
 namespace mambaseg {
 namespace {
 

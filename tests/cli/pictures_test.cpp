@@ -35,7 +35,7 @@ test_fraction = 0.5
 name = "dice_bce_boundary"
 
 [training]
-epochs = 40
+epochs = 80
 batch = 1
 learning_rate = 1e-2
 )";

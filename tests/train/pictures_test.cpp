@@ -78,7 +78,7 @@ class PictureTraining : public testing::Test {
 };
 
 TEST_F(PictureTraining, LearnsDiscsAndTheModelIsAllThatPredictionNeeds) {
-  const TrainResult result = train(options("run", 30));
+  const TrainResult result = train(options("run", 60));
   EXPECT_GT(result.best_dice, 0.8);
   const Json split = read_json(folder / "run/split.json");
   EXPECT_EQ(split["train"].size(), 6u);
