@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <map>
-#include <set>
 
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
@@ -28,7 +27,8 @@ void add_pictures(const fs::path& folder, bool masks, Paths& found, Problems& pr
     if (!fs::is_regular_file(path) || !is_picture_name(path.string())) continue;
     const std::string stem = image_stem(path.string()), name = masks ? picture_of_mask(stem) : stem;
     if (const auto [place, fresh] = found.emplace(name, path.string()); !fresh)
-      problems.add("two ", masks ? "masks" : "pictures", " of one name: ", place->second, " and ", path.string());
+      problems.add("two ", masks ? "masks" : "pictures", " of one name: ", place->second, " and ",
+                   path.string());
   }
 }
 
@@ -62,11 +62,10 @@ std::vector<Case> read_pair(const fs::path& images, const fs::path& masks, const
 std::vector<Case> read_masks(const fs::path& folder, Problems& problems) {
   if (has_pair(folder)) return read_pair(folder / "images", folder / "masks", "", problems);
   std::vector<Case> all;
-  std::set<std::string> seen;
-  for (const char* subset : {"train", "validation", "test"})
-    for (const Case& one : read_pair(folder / subset / "images", folder / subset / "masks", subset, problems)) {
-      if (!seen.insert(one.id).second) problems.add("picture ", one.images[0], ": its name occurs in two subsets");
-      all.push_back(one);
+  for (const std::string subset : {"train", "validation", "test"})
+    for (Case& one : read_pair(folder / subset / "images", folder / subset / "masks", subset, problems)) {
+      one.id = subset + "_" + one.id;  // subsets are often numbered from 0 each
+      all.push_back(std::move(one));
     }
   return all;
 }

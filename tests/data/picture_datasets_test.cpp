@@ -64,19 +64,16 @@ TEST_F(PictureDatasets, MasksMayHaveAnotherFormatAndTheirOwnEnding) {
 
 TEST_F(PictureDatasets, SubsetsOfTheDatasetAreTheSplit) {
   for (const char* place : {"train", "validation", "test"})
-    for (const char* sub : {"/images/", "/masks/"}) touch(std::string(place) + sub + place + "1.png");
+    for (const char* sub : {"/images/", "/masks/"}) touch(std::string(place) + sub + "1.png");
   const auto cases = read_dataset(settings());
   const Split split = split_cases(cases, {});
   ASSERT_EQ(split.train.size(), 1u);
-  EXPECT_EQ(split.train[0].id, "train1");
-  EXPECT_EQ(split.validation.at(0).id, "validation1");
-  EXPECT_EQ(split.test.at(0).id, "test1");
+  EXPECT_EQ(split.train[0].id, "train_1");
+  EXPECT_EQ(split.validation.at(0).id, "validation_1");
+  EXPECT_EQ(split.test.at(0).id, "test_1");
   SplitSettings lists;
-  lists.train = {"test1"};
-  EXPECT_EQ(split_cases(cases, lists).train.at(0).id, "test1");
-  touch("train/images/test1.png");
-  touch("train/masks/test1.png");
-  EXPECT_THAT(refusal(), HasSubstr("its name occurs in two subsets"));
+  lists.train = {"test_1"};
+  EXPECT_EQ(split_cases(cases, lists).train.at(0).id, "test_1");
 }
 
 TEST_F(PictureDatasets, IsicAsItIsDownloaded) {
