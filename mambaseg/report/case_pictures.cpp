@@ -51,7 +51,7 @@ std::string image_of_case(const std::string& folder, const std::string& case_nam
   if (folder.empty()) return "";
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string path = entry.path().string();
-    if (entry.is_directory() || !is_image_name(path)) continue;
+    if (entry.is_directory() || !(is_image_name(path) || is_picture_name(path))) continue;
     const std::string stem = image_stem(path);
     if (stem == case_name || stem == case_name + "_0000") return path;
   }

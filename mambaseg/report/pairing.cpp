@@ -17,10 +17,12 @@ std::map<std::string, std::string> images_by_name(const std::string& folder) {
   std::map<std::string, std::string> found;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string path = entry.path().string();
-    if (entry.is_directory() || !is_image_name(path) || entry.path().filename().string().front() == '.')
+    const bool picture = is_picture_name(path);
+    if (entry.is_directory() || !(picture || is_image_name(path)) ||
+        entry.path().filename().string().front() == '.')
       continue;
     const std::string stem = image_stem(path);
-    const auto [place, fresh] = found.emplace(is_picture_name(path) ? picture_of_mask(stem) : stem, path);
+    const auto [place, fresh] = found.emplace(picture ? picture_of_mask(stem) : stem, path);
     require(fresh, folder, ": two images are called \"", place->first,
             "\": ", fs::path(place->second).filename().string(), " and ", entry.path().filename().string());
   }
