@@ -34,10 +34,23 @@ PatchTransform draw_transform(const AugmentSettings& settings, const Index3& pat
     const bool flip = random.coin(a < settings.flip.size() ? settings.flip[a] : 0);
     out.flip[a] = flip;
   }
-  if (!random.coin(settings.spatial)) return out;
-  out.resample = true;
   const double limit = settings.rotation_degrees * std::numbers::pi / 180;
-  for (int a = 0; a < 3; ++a) out.matrix = product(out.matrix, rotation(a, random.uniform(-limit, limit)));
+  const auto rotate = [&] {
+    for (int a = 0; a < 3; ++a) out.matrix = product(out.matrix, rotation(a, random.uniform(-limit, limit)));
+    out.resample = true;
+  };
+  if (!random.coin(settings.spatial)) {
+    if (settings.rotation > 0 && random.coin(settings.rotation)) rotate();
+    if (settings.scaling > 0 && random.coin(settings.scaling)) {
+      // The patch shows more of the case where things are to look smaller.
+      const double factor = random.uniform(settings.scaling_range.at(0), settings.scaling_range.at(1));
+      for (auto& row : out.matrix)
+        for (double& entry : row) entry /= factor;
+      out.resample = true;
+    }
+    return out;
+  }
+  rotate();
   Matrix scaling{};
   for (int a = 0; a < 3; ++a) scaling[a][a] = std::exp(random.uniform(-settings.scale, settings.scale));
   out.matrix = product(out.matrix, scaling);
@@ -54,6 +67,7 @@ PatchTransform draw_transform(const AugmentSettings& settings, const Index3& pat
 }
 
 void augment_intensity(const AugmentSettings& settings, torch::Tensor& image_CIJK, Random& random) {
+  augment_as_nnunet(settings.nnunet, image_CIJK, random);
   const bool change = random.coin(settings.intensity);
   const double noise = settings.noise > 0 ? random.uniform(0, settings.noise) : 0;
   if (!change && noise == 0) return;

@@ -8,6 +8,7 @@
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/random.h"
+#include "mambaseg/data/nnunet_augment.h"
 #include "mambaseg/data/plan.h"
 
 namespace mambaseg {
@@ -17,6 +18,9 @@ struct AugmentSettings {
   std::vector<double> flip{0, 0, 0};
   std::vector<std::vector<std::string>> swap_classes;
   double spatial = 0;
+  double rotation = 0;
+  double scaling = 0;
+  std::vector<double> scaling_range{0.7, 1.4};
   double rotation_degrees = 15;
   double scale = 0.1;
   double elastic_voxels = 0;
@@ -26,6 +30,7 @@ struct AugmentSettings {
   double contrast = 0.2;
   double gamma = 0.3;
   double noise = 0;
+  NnunetAugmentSettings nnunet;
 
   template <class Visitor>
   void describe(Visitor& visit) {
@@ -34,6 +39,10 @@ struct AugmentSettings {
           "pairs of class names that a flip along the left-right axis exchanges, as [[\"left x\", \"right "
           "x\"]]");
     visit("spatial", spatial, "probability of a rotation, scaling and elastic deformation", between(0, 1));
+    visit("rotation", rotation, "probability of a rotation alone (nnU-Net: 0.2, by up to 30 degrees)",
+          between(0, 1));
+    visit("scaling", scaling, "probability of a scaling alone (nnU-Net: 0.2)", between(0, 1));
+    visit("scaling_range", scaling_range, "smallest and largest factor of `scaling`", at_least(0.1));
     visit("rotation_degrees", rotation_degrees, "largest angle about each array axis", between(0, 180));
     visit("scale", scale, "edges are scaled by exp(u), u uniform in -scale..scale", between(0, 1));
     visit("elastic_voxels", elastic_voxels, "standard deviation of the random displacements, voxels",
@@ -48,6 +57,7 @@ struct AugmentSettings {
           between(0, 2));
     visit("noise", noise, "largest standard deviation of added normal noise, in units of the image",
           at_least(0));
+    visit("nnunet", nnunet, "probabilities of nnU-Net's changes of intensity");
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -58,12 +59,24 @@ StoredTensor stored(const std::string& name, const torch::Tensor& tensor, const 
           {static_cast<const std::byte*>(tensor.data_ptr()), static_cast<size_t>(tensor.nbytes())}};
 }
 
+/// The types that images are stored in.
+struct StoredType {
+  const char* name;
+  torch::ScalarType type;
+  float scale;  ///< value = stored * scale
+};
+constexpr StoredType kImageTypes[] = {
+    {"U8", torch::kUInt8, 1.0f / 255}, {"F16", torch::kFloat16, 1}, {"F32", torch::kFloat32, 1}};
+
 void write_prepared(const std::string& path, const PreparedCase& prepared, const std::string& hash,
                     const std::string& stamp) {
-  const bool bytes = prepared.image_CIJK.scalar_type() == torch::kUInt8;
+  const auto* type = std::find_if(std::begin(kImageTypes), std::end(kImageTypes), [&](const StoredType& t) {
+    return t.type == prepared.image_CIJK.scalar_type();
+  });
+  require(type != std::end(kImageTypes), "case ", prepared.id, ": no type of prepared images");
   TensorFile file;
   file.metadata = {{"plan_hash", hash}, {"source", stamp}, {"case", prepared.id}};
-  file.tensors = {stored("image", prepared.image_CIJK, bytes ? "U8" : "F32"),
+  file.tensors = {stored("image", prepared.image_CIJK, type->name),
                   stored("classes", prepared.classes_IJK, "U8")};
   write_safetensors(path, file);
 }
@@ -131,18 +144,19 @@ PreparedCase load_prepared(const std::string& folder, const std::string& id) {
   const StoredTensor* image = file.find("image");
   const StoredTensor* classes = file.find("classes");
   require(image && classes && image->sizes.size() == classes->sizes.size() + 1 && classes->dtype == "U8" &&
-              (image->dtype == "U8" || image->dtype == "F32") &&
               std::equal(classes->sizes.begin(), classes->sizes.end(), image->sizes.begin() + 1),
           path, ": not a prepared case: expected image (C, spatial) and classes (spatial)");
-  const bool bytes = image->dtype == "U8";
+  const auto* type = std::find_if(std::begin(kImageTypes), std::end(kImageTypes),
+                                  [&](const StoredType& t) { return image->dtype == t.name; });
+  require(type != std::end(kImageTypes), path, ": not a prepared case: image of type ", image->dtype);
   const auto view = [&](const StoredTensor& tensor, torch::ScalarType type) {
     return torch::from_blob(const_cast<std::byte*>(tensor.bytes.data()), tensor.sizes,
                             torch::TensorOptions(type));
   };
   PreparedCase out;
   out.id = id;
-  out.scale = bytes ? 1.0f / 255 : 1.0f;
-  out.image_CIJK = view(*image, bytes ? torch::kUInt8 : torch::kFloat32);
+  out.scale = type->scale;
+  out.image_CIJK = view(*image, type->type);
   out.classes_IJK = view(*classes, torch::kUInt8);
   out.storage = file.storage;
   return out;

@@ -1,6 +1,7 @@
 #include "mambaseg/data/crop.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "mambaseg/core/error.h"
 
@@ -53,6 +54,19 @@ std::optional<Box> nonzero_box(const Volume<float>& image) {
   return box_where(image, [](float value) { return value != 0; });
 }
 
+std::optional<Box> nonzero_box(const Volume<uint8_t>& mask) {
+  return box_where(mask, [](uint8_t value) { return value != 0; });
+}
+
+Box joined(const Box& a, const Box& b) {
+  Box out;
+  for (int axis = 0; axis < 3; ++axis) {
+    out.start[axis] = std::min(a.start[axis], b.start[axis]);
+    out.size[axis] = std::max(a.end(axis), b.end(axis)) - out.start[axis];
+  }
+  return out;
+}
+
 std::optional<Box> label_box(const Volume<int32_t>& labels, const std::vector<int64_t>& wanted) {
   return box_where(labels, [&](int32_t label) {
     return std::find(wanted.begin(), wanted.end(), static_cast<int64_t>(label)) != wanted.end();
@@ -87,9 +101,25 @@ std::vector<int64_t> patch_positions(int64_t size, int64_t patch, int64_t step) 
   return out;
 }
 
+std::vector<int64_t> spread_positions(int64_t size, int64_t patch, double fraction) {
+  require(patch >= 1 && patch <= size && fraction > 0 && fraction <= 1,
+          "patches: expected a patch of at most ", size, " voxels and a step of 0 to 1 patches, got ", patch,
+          " and ", fraction);
+  const auto room = static_cast<double>(size - patch);
+  const auto steps = static_cast<int64_t>(std::ceil(room / (static_cast<double>(patch) * fraction)));
+  std::vector<int64_t> out{0};
+  for (int64_t i = 1; i <= steps; ++i)
+    out.push_back(static_cast<int64_t>(std::nearbyint(room / static_cast<double>(steps) * static_cast<double>(i))));
+  return out;
+}
+
 std::vector<Index3> patch_starts(const Index3& size, const Index3& patch, int64_t step) {
   std::array<std::vector<int64_t>, 3> along;
   for (int axis = 0; axis < 3; ++axis) along[axis] = patch_positions(size[axis], patch[axis], step);
+  return starts_of(along);
+}
+
+std::vector<Index3> starts_of(const std::array<std::vector<int64_t>, 3>& along) {
   std::vector<Index3> out;
   out.reserve(along[0].size() * along[1].size() * along[2].size());
   for (const int64_t k : along[2])
@@ -98,15 +128,18 @@ std::vector<Index3> patch_starts(const Index3& size, const Index3& patch, int64_
   return out;
 }
 
-torch::Tensor cut_box(const torch::Tensor& values_ijk, const Box& box) {
-  auto out = torch::zeros({box.size[0], box.size[1], box.size[2]}, values_ijk.options());
-  const auto part = overlap(box, values_ijk.sizes());
-  torch::Tensor from = values_ijk;
+torch::Tensor cut_box(const torch::Tensor& values, const Box& box) {
+  const int64_t first = values.dim() - 3;
+  auto sizes = values.sizes().slice(0, static_cast<size_t>(first)).vec();
+  sizes.insert(sizes.end(), box.size.begin(), box.size.end());
+  auto out = torch::zeros(sizes, values.options());
+  const auto part = overlap(box, values.sizes().slice(static_cast<size_t>(first)));
+  torch::Tensor from = values;
   torch::Tensor to = out;
   for (int axis = 0; axis < 3; ++axis) {
     if (part[axis][1] == 0) return out;
-    from = from.narrow(axis, part[axis][0], part[axis][1]);
-    to = to.narrow(axis, part[axis][0] - box.start[axis], part[axis][1]);
+    from = from.narrow(first + axis, part[axis][0], part[axis][1]);
+    to = to.narrow(first + axis, part[axis][0] - box.start[axis], part[axis][1]);
   }
   to.copy_(from);
   return out;

@@ -7,6 +7,7 @@
 
 #include "mambaseg/data/picture_datasets.h"
 #include "mambaseg/data/problems.h"
+#include "mambaseg/data/bids.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
@@ -140,6 +141,7 @@ std::vector<Case> read_dataset(const DatasetSettings& settings) {
   if (layout == "decathlon") cases = read_decathlon(folder, problems);
   if (layout == "freesurfer") cases = read_freesurfer(settings, problems);
   if (layout == "folders") cases = pair_up(folder / "images", folder / "labels", 0, problems);
+  if (layout == "bids") cases = read_bids(settings, problems);
   if (layout == "masks" || layout == "isic" || layout == "ph2")
     cases = read_picture_dataset(settings.folder, layout, problems);
   problems.raise(settings.folder);

@@ -22,6 +22,8 @@ struct Case {
 ///               without the channel number _0000)
 ///   freesurfer  a SUBJECTS_DIR: SUBJECT/mri/norm.mgz and SUBJECT/mri/aseg.mgz, or other names below SUBJECT
 ///   folders     images/NAME.nii.gz and labels/NAME.nii.gz
+///   bids        sub-X[_ses-Y]..._CHANNEL.nii.gz and ..._MASK.nii.gz anywhere below the folder (ATLAS v2.0, ISLES
+///               2022)
 /// and of pictures (PNG, JPEG, BMP):
 ///   masks       images/NAME and masks/NAME (Kvasir-SEG), or such a pair in each of train/, validation/, test/
 ///   isic        ISIC 2018 task 1: *Training_Input/NAME.jpg, *Training_GroundTruth/NAME_segmentation.png
@@ -32,6 +34,8 @@ struct DatasetSettings {
   std::string image = "mri/norm.mgz";
   std::string labels = "mri/aseg.mgz";
   std::string region;
+  std::vector<std::string> channels;
+  std::string mask = "mask";
 
   template <class Visitor>
   void describe(Visitor& visit) {
@@ -39,13 +43,15 @@ struct DatasetSettings {
     visit("layout", layout,
           "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
           "folders: "
-          "images/ and labels/ with the same names; of pictures masks: images/ and masks/; isic: ISIC 2018 "
+          "images/ and labels/ with the same names; bids: sub-*/ files by their last word; of pictures masks: images/ and masks/; isic: ISIC 2018 "
           "task 1; ph2: PH2",
-          one_of({"auto", "decathlon", "freesurfer", "folders", "masks", "isic", "ph2"}));
+          one_of({"auto", "decathlon", "freesurfer", "folders", "bids", "masks", "isic", "ph2"}));
     visit("image", image, "freesurfer: image below the subject's folder, for example mri/brainmask.mgz");
     visit("labels", labels, "freesurfer: label volume below the subject's folder");
     visit("region", region,
           "freesurfer: label volume of the earlier stage below the subject's folder (hippocampal stage)");
+    visit("channels", channels, "bids: last words of the image names, one a channel, as T1w, or dwi and adc");
+    visit("mask", mask, "bids: last word of the label names, as mask or msk");
   }
 };
 
@@ -64,6 +70,9 @@ struct SplitSettings {
   double test_fraction = 0;
   std::string group;
   uint64_t seed = 0;
+  int64_t folds = 0;
+  int64_t fold = 0;
+  int64_t repeat = 0;
 
   template <class Visitor>
   void describe(Visitor& visit) {
@@ -72,14 +81,18 @@ struct SplitSettings {
     visit("test", test, "ids of the test cases");
     visit("file", file,
           "JSON file {\"train\": [...], \"validation\": [...], \"test\": [...]} as a run writes it, also "
-          "nnU-Net's list of folds (fold 0)");
+          "nnU-Net's list of folds");
     visit("validation_fraction", validation_fraction, "share of the cases (or groups) that validate",
           between(0, 0.9));
     visit("test_fraction", test_fraction, "share of the cases (or groups) that is kept for the test",
           between(0, 0.9));
     visit("group", group,
           "regular expression; cases whose ids share its first match stay together, as ^(sub-[0-9]+)");
-    visit("seed", seed, "seed of the fraction's shuffle");
+    visit("seed", seed, "seed of the shuffle that fractions and folds begin with");
+    visit("folds", folds, "cross-validation: number of folds, in place of validation_fraction; 0: none",
+          at_least(0));
+    visit("fold", fold, "the fold that validates, from 0; also which entry of nnU-Net's list in `file`", at_least(0));
+    visit("repeat", repeat, "number of the random split: each has a shuffle of its own", at_least(0));
   }
 };
 
@@ -99,6 +112,6 @@ Json split_json(const Split& split);
 struct SplitLists {
   std::vector<std::string> train, validation, test;
 };
-SplitLists read_split_file(const std::string& path);
+SplitLists read_split_file(const std::string& path, int64_t fold = 0);
 
 }  // namespace mambaseg

@@ -8,6 +8,11 @@
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
+namespace {
+
+constexpr double kLeastRange = 1e-8;  // deviations and ranges below count as this, as in nnU-Net
+
+}  // namespace
 
 template <class T>
 IntensityRange robust_range(const std::vector<T>& values) {
@@ -60,6 +65,39 @@ double rescaled(double value, const IntensityRange& range) {
 
 uint8_t rescaled_to_byte(double value, const IntensityRange& range) {
   return static_cast<uint8_t>(std::nearbyint(rescaled(value, range)));
+}
+
+void z_score(std::vector<float>& values, const std::vector<uint8_t>& mask) {
+  const auto inside = [&](size_t v) { return mask.empty() || mask[v] != 0; };
+  double sum = 0;
+  int64_t count = 0;
+  for (size_t v = 0; v < values.size(); ++v)
+    if (inside(v)) sum += values[v], ++count;
+  require(count > 0, "intensity: no voxel is left to normalise");
+  const double mean = sum / static_cast<double>(count);
+  double squares = 0;
+  for (size_t v = 0; v < values.size(); ++v)
+    if (inside(v)) squares += (values[v] - mean) * (values[v] - mean);
+  const double deviation = std::max(std::sqrt(squares / static_cast<double>(count)), kLeastRange);
+  for (size_t v = 0; v < values.size(); ++v)
+    if (inside(v)) values[v] = static_cast<float>((values[v] - mean) / deviation);
+}
+
+void normalise_ct(std::vector<float>& values, const CtIntensities& ct) {
+  for (float& v : values)
+    v = static_cast<float>((std::clamp<double>(v, ct.low, ct.high) - ct.mean) /
+                           std::max(ct.deviation, kLeastRange));
+}
+
+void rescale_to_unit(std::vector<float>& values) {
+  require(!values.empty(), "intensity: the image has no voxels");
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  const double base = *low, range = std::max(double(*high) - base, kLeastRange);
+  for (float& v : values) v = static_cast<float>((v - base) / range);
+}
+
+void bytes_to_unit(std::vector<float>& values) {
+  for (float& v : values) v = static_cast<float>(static_cast<double>(v) / 255);
 }
 
 void z_score_nonzero(std::vector<float>& values) {

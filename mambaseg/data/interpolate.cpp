@@ -13,7 +13,36 @@ namespace {
 
 const double kPole = std::sqrt(3.0) - 2;  // of the cubic B-spline filter
 
-/// Causal and anti-causal recursion along one line with whole-sample mirror symmetry, gain included.
+std::vector<double> volume_coefficients(const Volume<float>& volume) {
+  std::vector<double> c(volume.voxels.begin(), volume.voxels.end());
+  const Index3& n = volume.geometry.size;
+  const Index3 stride{1, n[0], n[0] * n[1]};
+  for (int axis = 0; axis < 3; ++axis) {
+    const int a = axis == 0 ? 1 : 0;
+    const int b = axis == 2 ? 1 : 2;
+    at::parallel_for(0, n[b], 4, [&](int64_t begin, int64_t end) {
+      for (int64_t y = begin; y < end; ++y)
+        for (int64_t x = 0; x < n[a]; ++x)
+          spline_coefficients(c.data() + x * stride[a] + y * stride[b], n[axis], stride[axis]);
+    });
+  }
+  return c;
+}
+
+int64_t mirrored(int64_t i, int64_t n) {
+  if (n == 1) return 0;
+  if (i < 0) i = -i;
+  return i >= n ? 2 * (n - 1) - i : i;
+}
+
+double snapped(double x) {
+  const double whole = std::nearbyint(x);
+  return std::abs(x - whole) < 1e-9 ? whole : x;
+}
+
+}  // namespace
+
+// Causal and anti-causal recursion with whole-sample mirror symmetry, gain included.
 void spline_coefficients(double* line, int64_t n, int64_t stride) {
   if (n == 1) return;
   const auto at = [&](int64_t i) -> double& { return line[i * stride]; };
@@ -32,45 +61,15 @@ void spline_coefficients(double* line, int64_t n, int64_t stride) {
   for (int64_t i = n - 2; i >= 0; --i) at(i) = kPole * (at(i + 1) - at(i));
 }
 
-std::vector<double> spline_coefficients(const Volume<float>& volume) {
-  std::vector<double> c(volume.voxels.begin(), volume.voxels.end());
-  const Index3& n = volume.geometry.size;
-  const Index3 stride{1, n[0], n[0] * n[1]};
-  for (int axis = 0; axis < 3; ++axis) {
-    const int a = axis == 0 ? 1 : 0;
-    const int b = axis == 2 ? 1 : 2;
-    at::parallel_for(0, n[b], 4, [&](int64_t begin, int64_t end) {
-      for (int64_t y = begin; y < end; ++y)
-        for (int64_t x = 0; x < n[a]; ++x)
-          spline_coefficients(c.data() + x * stride[a] + y * stride[b], n[axis], stride[axis]);
-    });
-  }
-  return c;
-}
-
-/// Weights of the four coefficients around a point at fraction t in [0, 1) after the second.
-std::array<double, 4> cubic_weights(double t) {
+std::array<double, 4> cubic_spline_weights(double t) {
   const double u = 1 - t;
   return {u * u * u / 6, (4 - 6 * t * t + 3 * t * t * t) / 6, (4 - 6 * u * u + 3 * u * u * u) / 6,
           t * t * t / 6};
 }
 
-int64_t mirrored(int64_t i, int64_t n) {
-  if (n == 1) return 0;
-  if (i < 0) i = -i;
-  return i >= n ? 2 * (n - 1) - i : i;
-}
-
-double snapped(double x) {
-  const double whole = std::nearbyint(x);
-  return std::abs(x - whole) < 1e-9 ? whole : x;
-}
-
-}  // namespace
-
 Sampler::Sampler(const Volume<float>& values, int order) : values_(values), order_(order) {
   require(order == 0 || order == 1 || order == 3, "interpolation: expected order 0, 1 or 3, got ", order);
-  if (order == 3) coefficients_ = spline_coefficients(values);
+  if (order == 3) coefficients_ = volume_coefficients(values);
 }
 
 double Sampler::operator()(const Vector3& voxel) const {
@@ -110,7 +109,7 @@ double Sampler::cubic(const Vector3& x) const {
   const Index3 stride{1, n[0], n[0] * n[1]};
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t low = static_cast<int64_t>(x[axis]);
-    weight[axis] = cubic_weights(x[axis] - static_cast<double>(low));
+    weight[axis] = cubic_spline_weights(x[axis] - static_cast<double>(low));
     for (int64_t tap = 0; tap < 4; ++tap) offset[axis][tap] = mirrored(low - 1 + tap, n[axis]) * stride[axis];
   }
   double sum = 0;

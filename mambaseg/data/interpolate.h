@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -27,6 +28,13 @@ class Sampler {
   std::vector<double> coefficients_;  // order 3 only
   int order_;
 };
+
+/// Cubic B-spline coefficients of a line of n values that lie `stride` apart, in place; mirrored at both ends
+/// (Unser 1999).
+void spline_coefficients(double* line, int64_t n, int64_t stride);
+
+/// Weights of the four coefficients around a point at fraction t in [0, 1) after the second.
+std::array<double, 4> cubic_spline_weights(double t);
 
 /// The map from voxel indices of `target` to voxel indices of `source`; whole numbers throughout where the
 /// grids are only turned, flipped or shifted by whole voxels (headers keep single precision).

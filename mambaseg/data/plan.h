@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/data/intensity.h"
 
 namespace mambaseg {
 
@@ -25,11 +26,17 @@ struct Plan {
   std::string conform = "freesurfer";
   std::string orientation = "LIA";
   int64_t conform_order = 1;
+  std::vector<double> spacing{1, 1, 1};
   std::string intensity = "robust";
+  CtIntensities ct;
   int64_t rescale_passes = 1;
   bool crop_to_brain = true;
+  int64_t crop_margin = 0;
   std::vector<int64_t> patch{96, 96, 96};
+  std::string window = "fixed";
   int64_t step = 16;
+  double step_fraction = 0.5;
+  std::vector<int64_t> mirror;
   std::vector<LabelClass> classes;
   std::string unknown_labels = "background";
   std::string region = "brain";
@@ -40,24 +47,38 @@ struct Plan {
     visit("conform", conform,
           "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); millimetre: 1 mm voxels "
           "along the "
-          "image's own axes, as many as it takes; none: keep the grid, only turn it",
-          one_of({"freesurfer", "millimetre", "none"}));
+          "image's own axes, as many as it takes; none: keep the grid, only turn it; spacing: voxels of "
+          "`spacing`, cubic for images and linear for each label, slices apart where they are thick (nnU-Net)",
+          one_of({"freesurfer", "millimetre", "none", "spacing"}));
     visit("orientation", orientation,
           "array axes of the network's input, for example LIA (freesurfer is always LIA)");
     visit("conform_order", conform_order, "interpolation of conform: 1 linear, 3 cubic spline",
           between(1, 3));
+    visit("spacing", spacing, "conform spacing: voxel edges in mm along the axes of `orientation`",
+          at_least(1e-3));
     visit("intensity", intensity,
           "robust: FreeSurfer's rescale to 0..255 with the 99.9 % point, then / 255; zscore: mean 0, "
-          "deviation 1 over "
-          "non-zero voxels",
-          one_of({"robust", "zscore"}));
+          "deviation 1 over non-zero voxels, zeros stay; zscore_all: over all voxels; ct: by the data set's "
+          "intensities, setting `ct`; unit: 0 to 1",
+          one_of({"robust", "zscore", "zscore_all", "ct", "unit"}));
+    visit("ct", ct, "intensities of the foreground over a CT data set");
     visit("rescale_passes", rescale_passes,
           "2 repeats the robust rescale after conform freesurfer, as the code of the published weights does",
           between(1, 2));
     visit("crop_to_brain", crop_to_brain, "run only inside the box of non-zero voxels");
+    visit("crop_margin", crop_margin, "voxels that the box keeps around it", at_least(0));
     visit("patch", patch, "patch edges in voxels, in array order", at_least(1));
-    visit("step", step, "voxels between neighbouring patches at prediction, at most the shortest patch edge",
+    visit("window", window,
+          "patches at prediction. fixed: one at every multiple of `step`, all voxels count alike; gaussian: spread "
+          "evenly, at most `step_fraction` of a patch apart, the middle of a patch counts most (nnU-Net)",
+          one_of({"fixed", "gaussian"}));
+    visit("step", step, "window fixed: voxels between neighbouring patches, at most the shortest patch edge",
           at_least(1));
+    visit("step_fraction", step_fraction, "window gaussian: patches between neighbouring patches",
+          between(0.01, 1));
+    visit("mirror", mirror,
+          "array axes along which each patch is also seen mirrored at prediction, the mean of all counts",
+          between(0, 2));
     visit("classes", classes,
           "class 1, 2, ... of the network (0 is background); empty: files hold the class numbers themselves");
     visit("unknown_labels", unknown_labels, "labels in no class: background, or error",

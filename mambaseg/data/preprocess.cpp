@@ -6,13 +6,14 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <optional>
 #include <type_traits>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/conform.h"
-#include "mambaseg/data/crop.h"
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/data/resize.h"
 
 namespace mambaseg {
 namespace {
@@ -94,6 +95,50 @@ void to_conformed_bytes(std::vector<float>& values, const Image& file) {
     rescale_to_bytes(values, std::visit([](const auto& raw) { return robust_range(raw); }, file.voxels));
 }
 
+/// Every kind of Plan::intensity but robust, on one channel.
+void normalise(std::vector<float>& values, const Plan& plan) {
+  if (plan.intensity == "zscore") z_score_nonzero(values);
+  if (plan.intensity == "zscore_all") z_score(values);
+  if (plan.intensity == "ct") normalise_ct(values, plan.ct);
+  if (plan.intensity == "unit") rescale_to_unit(values);
+}
+
+Vector3 spacing_of(const Plan& plan) { return {plan.spacing[0], plan.spacing[1], plan.spacing[2]}; }
+
+/// nnU-Net's way to the network: intensities from the file's own voxels, then cubic resampling. With zscore the
+/// background stays 0, which splines would blur.
+Volume<float> on_spacing(const Volume<float>& source, bool whole_numbers, const Plan& plan) {
+  Volume<float> turned = permuted(source, permutation_between(source.geometry.orientation(), plan.orientation));
+  if (plan.intensity == "robust") {
+    rescale_to_bytes(turned.voxels, range_of(turned.voxels, whole_numbers));
+    bytes_to_unit(turned.voxels);
+  } else {
+    normalise(turned.voxels, plan);
+  }
+  const Vector3 from = turned.geometry.spacing_mm(), to = spacing_of(plan);
+  const Index3 size = resized_size(turned.geometry.size, from, to);
+  const auto separate = separate_axis(from, to);
+  Volume<float> out = resized(turned, size, 3, separate);
+  if (plan.intensity != "zscore" || size == turned.geometry.size) return out;
+  Volume<int32_t> inside(turned.geometry);
+  for (size_t v = 0; v < inside.voxels.size(); ++v) inside.voxels[v] = turned.voxels[v] != 0;
+  inside = resized_labels(inside, size, separate);
+  for (size_t v = 0; v < out.voxels.size(); ++v)
+    if (inside.voxels[v] == 0) out.voxels[v] = 0;
+  return out;
+}
+
+/// Labels of an image on the grid that the image is brought to.
+Volume<int32_t> on_network_grid(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
+  if (plan.conform != "spacing") return resample_labels(labels, grid);
+  const Volume<int32_t> turned =
+      permuted(labels, permutation_between(labels.geometry.orientation(), plan.orientation));
+  Volume<int32_t> out = resized_labels(turned, grid.size, separate_axis(turned.geometry.spacing_mm(), spacing_of(plan)));
+  require(same_grid(out.geometry, grid), "labels: their grid (", describe(labels.geometry),
+          ") is not that of the image");
+  return out;
+}
+
 int order_of(const Plan& plan) { return static_cast<int>(plan.conform_order); }
 
 }  // namespace
@@ -104,12 +149,14 @@ void check_plan(const Plan& plan) {
   };
   need(plan.patch.size() == 3, concat("patch needs 3 edges, got ", plan.patch.size()));
   const int64_t shortest = *std::min_element(plan.patch.begin(), plan.patch.end());
-  need(plan.step <= shortest, concat("step ", plan.step, " would leave voxels between patches of ", shortest,
+  need(plan.window != "fixed" || plan.step <= shortest, concat("step ", plan.step, " would leave voxels between patches of ", shortest,
                                      " voxels; expected at most ", shortest));
   need(plan.conform_order != 2, "conform_order 2 is not known; expected 1 (linear) or 3 (cubic)");
   need(plan.conform != "freesurfer" || plan.orientation == "LIA",
        "conform = \"freesurfer\" always gives LIA, not " + plan.orientation);
   permutation_between(plan.orientation, plan.orientation);
+  need(plan.conform != "spacing" || plan.spacing.size() == 3,
+       concat("spacing needs 3 edges, got ", plan.spacing.size()));
   need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");
   for (const LabelClass& c : plan.classes)
     need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
@@ -118,7 +165,9 @@ void check_plan(const Plan& plan) {
 Geometry network_grid(const Geometry& input, const Plan& plan) {
   if (plan.conform == "freesurfer") return is_conformed(input) ? input : freesurfer_grid(input);
   if (plan.conform == "millimetre") return millimetre_grid(input, plan.orientation);
-  return permuted(input, permutation_between(input.orientation(), plan.orientation));
+  const Geometry turned = permuted(input, permutation_between(input.orientation(), plan.orientation));
+  if (plan.conform == "none") return turned;
+  return resized_grid(turned, resized_size(turned.size, turned.spacing_mm(), spacing_of(plan)));
 }
 
 Volume<float> freesurfer_conform(const Image& image, int order) {
@@ -141,14 +190,18 @@ PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& wa
     warn(concat("non-zero voxels reach ", std::llround(outside), " voxels beyond the grid of the network (",
                 describe(grid), "); they are not segmented"));
   const bool whole_numbers = holds_whole_numbers(image);
+  if (plan.conform == "spacing") {
+    out.image = on_spacing(source, whole_numbers, plan);
+    return out;
+  }
   out.image = on_grid(source, whole_numbers, grid, order_of(plan));
 
   std::vector<float>& values = out.image.voxels;
   require(std::any_of(values.begin(), values.end(), [](float v) { return v != 0; }),
           "image: nothing but zeros on the grid of the network (", describe(grid), "); the file's grid is ",
           describe(image.geometry));
-  if (plan.intensity == "zscore") {
-    z_score_nonzero(values);
+  if (plan.intensity != "robust") {
+    normalise(values, plan);
     return out;
   }
   if (plan.conform == "freesurfer") {
@@ -158,15 +211,46 @@ PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& wa
   } else {
     rescale_to_bytes(values, range_of(values, whole_numbers && order_of(plan) == 3));
   }
-  for (float& v : values) v = static_cast<float>(static_cast<double>(v) / 255);
+  bytes_to_unit(values);
   require(std::any_of(values.begin(), values.end(), [](float v) { return v != 0; }),
           "image: nothing is left above 0 after the robust rescale; is it an intensity image?");
   return out;
 }
 
+PreparedImage prepare_images(const std::vector<Image>& channels, const Plan& plan, const Warn& warn) {
+  require(!channels.empty(), "image: expected at least one channel");
+  PreparedImage out = prepare_image(channels[0], plan, warn);
+  for (size_t c = 1; c < channels.size(); ++c) {
+    require(same_grid(channels[c].geometry, channels[0].geometry), "image: the grid of channel ", c, " (",
+            describe(channels[c].geometry), ") is not that of channel 0 (", describe(channels[0].geometry), ")");
+    out.further.push_back(prepare_image(channels[c], plan, warn).image);
+  }
+  return out;
+}
+
+torch::Tensor image_tensor(const PreparedImage& image) {
+  const torch::Tensor first = tensor_from_volume(image.image).unsqueeze(0);
+  if (image.further.empty()) return first;
+  std::vector<torch::Tensor> channels{first};
+  for (const Volume<float>& channel : image.further) channels.push_back(tensor_from_volume(channel).unsqueeze(0));
+  return torch::cat(channels);
+}
+
+std::optional<Box> head_box(const PreparedImage& image, const Plan& plan) {
+  std::optional<Box> box = nonzero_box(image.image);
+  for (const Volume<float>& channel : image.further)
+    if (const auto other = nonzero_box(channel)) box = box ? joined(*box, *other) : *other;
+  if (!box || plan.crop_margin == 0) return box;
+  for (int axis = 0; axis < 3; ++axis) {
+    const int64_t end = std::min(box->end(axis) + plan.crop_margin, image.image.geometry.size[axis]);
+    box->start[axis] = std::max<int64_t>(0, box->start[axis] - plan.crop_margin);
+    box->size[axis] = end - box->start[axis];
+  }
+  return box;
+}
+
 Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
-  Volume<int32_t> out = resample_labels(labels, grid);
-  if (plan.classes.empty()) return out;
+  if (plan.classes.empty()) return on_network_grid(labels, grid, plan);
   std::map<int32_t, int32_t> class_of{{0, 0}};
   for (size_t c = 0; c < plan.classes.size(); ++c)
     for (const int64_t id : plan.classes[c].ids)
@@ -180,11 +264,12 @@ Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry&
       if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
     require(unknown.empty(), "labels: ", unknown.size(), " numbers belong to no class: ", list);
   }
-  for (int32_t& value : out.voxels) {
+  Volume<int32_t> classes = labels;
+  for (int32_t& value : classes.voxels) {
     const auto found = class_of.find(value);
     value = found == class_of.end() ? 0 : found->second;
   }
-  return out;
+  return on_network_grid(classes, grid, plan);
 }
 
 Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,

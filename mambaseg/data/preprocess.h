@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "mambaseg/core/progress.h"
+#include "mambaseg/data/crop.h"
 #include "mambaseg/data/plan.h"
 #include "mambaseg/data/tensor_volume.h"
 #include "mambaseg/io/image.h"
@@ -12,8 +13,9 @@ namespace mambaseg {
 /// An image as the network sees it: values after Plan::intensity, on a grid of Plan::orientation (256^3 of 1
 /// mm when conformed), not cropped.
 struct PreparedImage {
-  Volume<float> image;
-  Geometry input;  ///< grid of the file
+  Volume<float> image;                 ///< the first channel
+  Geometry input;                      ///< grid of the file
+  std::vector<Volume<float>> further;  ///< the other channels, on the same grid
 };
 
 /// Throws UsageError when settings of the plan do not fit each other (patch of three edges, step within the
@@ -33,6 +35,15 @@ Volume<float> freesurfer_conform(const Image& image, int order);
 /// on an image without any non-zero voxel, with NaN or infinite voxels, or with one value only; warns when
 /// part of it lies outside the conformed grid.
 PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& warn = {});
+
+/// prepare_image of each channel of one case. Throws Error when they do not lie on one grid.
+PreparedImage prepare_images(const std::vector<Image>& channels, const Plan& plan, const Warn& warn = {});
+
+/// All channels, (C, i, j, k).
+torch::Tensor image_tensor(const PreparedImage& image);
+
+/// The box of voxels that are not 0 in every channel, with the plan's margin; nothing when all are 0.
+std::optional<Box> head_box(const PreparedImage& image, const Plan& plan);
 
 /// Label numbers of a file -> class numbers on the grid `network_grid`, nearest neighbour. Throws Error on
 /// labels in no class when the plan says so.

@@ -16,14 +16,37 @@ std::string group_of(const std::string& id, const std::string& pattern) {
   return match.size() > 1 ? match[1].str() : match[0].str();
 }
 
+/// Fold f of n validates the groups whose place in the shuffled order is f modulo n; the test share comes off the end
+/// first and is the same for every fold.
+SplitLists fold_of(const std::vector<std::string>& order, const std::map<std::string, std::vector<std::string>>& groups,
+                   const SplitSettings& settings) {
+  const auto count = static_cast<int64_t>(order.size());
+  const auto tested = static_cast<int64_t>(static_cast<double>(count) * settings.test_fraction + 0.5);
+  if (settings.fold >= settings.folds || settings.folds < 2 || settings.folds > count - tested)
+    throw UsageError(concat("setting split.fold: ", settings.fold, " of ", settings.folds,
+                            " folds; expected 2 folds at least, at most one for each of ", count - tested,
+                            " cases (or groups), and a fold below their number"));
+  SplitLists lists;
+  for (int64_t i = 0; i < count; ++i) {
+    auto& to = i >= count - tested                        ? lists.test
+               : i % settings.folds == settings.fold ? lists.validation
+                                                          : lists.train;
+    const auto& ids = groups.at(order[static_cast<size_t>(i)]);
+    to.insert(to.end(), ids.begin(), ids.end());
+  }
+  return lists;
+}
+
 SplitLists divide(const std::vector<Case>& cases, const SplitSettings& settings) {
   std::map<std::string, std::vector<std::string>> groups;
   for (const Case& one : cases) groups[group_of(one.id, settings.group)].push_back(one.id);
   std::vector<std::string> order;
   for (const auto& [group, ids] : groups) order.push_back(group);
-  Random random(settings.seed, stream_of(0x73706c6974));
+  // Repeat 0 is the split of a recipe without repeats.
+  Random random(settings.seed, stream_of(0x73706c6974, static_cast<uint64_t>(settings.repeat)));
   for (size_t i = order.size(); i > 1; --i)
     std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
+  if (settings.folds > 0) return fold_of(order, groups, settings);
   // Training and validation get their shares, rounded, and the test gets the rest: 0.1 and 0.1 of 2594 are 2075,
   // 259 and 260.
   const auto share = [&](double part) {
@@ -54,7 +77,7 @@ SplitLists subsets_of(const std::vector<Case>& cases) {
 SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings) {
   SplitLists lists{settings.train, settings.validation, settings.test};
   if (lists.train.empty() && lists.validation.empty() && lists.test.empty()) {
-    if (!settings.file.empty()) return read_split_file(settings.file);
+    if (!settings.file.empty()) return read_split_file(settings.file, settings.fold);
     const bool divided = std::any_of(cases.begin(), cases.end(), [](const Case& one) { return !one.subset.empty(); });
     return divided ? subsets_of(cases) : divide(cases, settings);
   }
@@ -69,9 +92,12 @@ SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings)
 
 }  // namespace
 
-SplitLists read_split_file(const std::string& path) {
+SplitLists read_split_file(const std::string& path, int64_t fold) {
   Json json = read_json(path);
-  if (json.is_array() && !json.empty()) json = json[0];
+  if (json.is_array()) {
+    require(fold < static_cast<int64_t>(json.size()), path, ": has ", json.size(), " folds, fold ", fold, " was asked for");
+    json = Json(json[static_cast<size_t>(fold)]);
+  }
   const char* second = json.is_object() && json.contains("val") ? "val" : "validation";
   require(json.is_object() && json.contains("train") && json.contains(second), path,
           ": expected {\"train\": [ids], \"validation\": [ids]} or a list of such folds");

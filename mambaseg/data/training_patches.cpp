@@ -123,6 +123,8 @@ Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& siz
     out.classes = torch::empty({size[0], size[1], size[2]}, torch::kInt64);
     if (one.image_CIJK.scalar_type() == torch::kUInt8)
       resample(one, one.image_CIJK.data_ptr<uint8_t>(), start, size, transform, out);
+    else if (one.image_CIJK.scalar_type() == torch::kFloat16)
+      resample(one, one.image_CIJK.data_ptr<at::Half>(), start, size, transform, out);
     else
       resample(one, one.image_CIJK.data_ptr<float>(), start, size, transform, out);
   } else {

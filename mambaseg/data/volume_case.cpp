@@ -1,7 +1,5 @@
 #include "mambaseg/data/volume_case.h"
 
-#include <optional>
-
 #include "mambaseg/data/crop.h"
 #include "mambaseg/data/preprocess.h"
 
@@ -14,7 +12,8 @@ Index3 patch_of(const Plan& plan) {
 }
 
 /// The box that training looks at, before it is widened to a patch.
-Box training_box(const Case& one, const Plan& plan, const Volume<float>& image, const Warn& warn) {
+Box training_box(const Case& one, const Plan& plan, const PreparedImage& prepared, const Warn& warn) {
+  const Volume<float>& image = prepared.image;
   const Index3& size = image.geometry.size;
   if (plan.region == "labels") {
     const std::string& path = one.region.empty() ? one.labels : one.region;
@@ -30,7 +29,7 @@ Box training_box(const Case& one, const Plan& plan, const Volume<float>& image, 
     return region_box(*box, patch_of(plan), plan.step, size);
   }
   if (!plan.crop_to_brain) return whole_box(size);
-  const auto box = nonzero_box(image);
+  const auto box = head_box(prepared, plan);
   require(box.has_value(), one.images[0], ": all voxels are zero after preparation");
   return *box;
 }
@@ -45,19 +44,23 @@ Box at_least_patch(Box box, const Index3& patch) {
   return box;
 }
 
-/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk.
+/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk; as
+/// half-precision numbers where they are small enough to keep three digits, which need half of it.
 torch::Tensor packed(const torch::Tensor& image, float& scale) {
+  constexpr float kLargestHalf = 1024;
   const auto bytes = (image * 255).round();
   const bool fits = (bytes - image * 255).abs().max().item<float>() < 1e-3f &&
                     bytes.min().item<float>() >= 0 && bytes.max().item<float>() <= 255;
   scale = fits ? 1.0f / 255 : 1.0f;
-  return fits ? bytes.to(torch::kUInt8) : image;
+  if (fits) return bytes.to(torch::kUInt8);
+  return image.abs().max().item<float>() < kLargestHalf ? image.to(torch::kFloat16) : image;
 }
 
 }  // namespace
 
 std::string plan_hash(const Plan& plan) {
   Json json = to_json(plan);
+  for (const char* only_at_prediction : {"window", "step_fraction", "mirror"}) json.erase(only_at_prediction);
   if (plan.region == "brain") json.erase("step");  // moves patches at prediction only
   return settings_hash(json);
 }
@@ -69,24 +72,26 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
     require(plan.classes.size() < 256, "at most 255 classes can be trained");
     PreparedCase out;
     out.id = one.id;
-    std::vector<torch::Tensor> channels;
-    std::optional<Box> box;
-    Geometry grid;
-    for (const std::string& path : one.images) {
-      const PreparedImage prepared =
+    PreparedImage channels;
+    for (size_t c = 0; c < one.images.size(); ++c) {
+      const std::string& path = one.images[c];
+      PreparedImage channel =
           with_context(path, [&] { return prepare_image(read_image(path, warn), plan, warn); });
-      if (!box) {
-        grid = prepared.image.geometry;
-        box = at_least_patch(training_box(one, plan, prepared.image, warn), patch);
+      if (c == 0) {
+        channels = std::move(channel);
+        continue;
       }
-      require(same_grid(grid, prepared.image.geometry), path, ": its grid (",
-              describe(prepared.image.geometry), ") is not that of the first channel (", describe(grid), ")");
-      channels.push_back(cut_box(tensor_from_volume(prepared.image), *box));
+      require(same_grid(channels.image.geometry, channel.image.geometry), path, ": its grid (",
+              describe(channel.image.geometry), ") is not that of the first channel (",
+              describe(channels.image.geometry), ")");
+      channels.further.push_back(std::move(channel.image));
     }
+    const Geometry grid = channels.image.geometry;
+    const Box box = at_least_patch(training_box(one, plan, channels, warn), patch);
     const Volume<int32_t> classes = with_context(
         one.labels, [&] { return labels_to_classes(read_labels(one.labels, warn), grid, plan); });
-    out.image_CIJK = packed(torch::stack(channels), out.scale).contiguous();
-    out.classes_IJK = cut_box(tensor_from_volume(classes).to(torch::kUInt8), *box).contiguous();
+    out.image_CIJK = packed(cut_box(image_tensor(channels), box), out.scale).contiguous();
+    out.classes_IJK = cut_box(tensor_from_volume(classes).to(torch::kUInt8), box).contiguous();
     return out;
   });
 }

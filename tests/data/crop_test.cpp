@@ -133,5 +133,18 @@ TEST(LabelBox, FindsListedLabelsOnly) {
   EXPECT_FALSE(label_box(labels, {99}).has_value());
 }
 
+TEST(SpreadPositions, AreEvenAndNeverFurtherApartThanAsked) {
+  EXPECT_EQ(spread_positions(110, 64, 0.5), (std::vector<int64_t>{0, 23, 46}));
+  EXPECT_EQ(spread_positions(96, 96, 0.5), std::vector<int64_t>{0});
+  for (int64_t size = 32; size < 200; size += 7) {
+    const auto starts = spread_positions(size, 32, 0.5);
+    EXPECT_EQ(starts.front(), 0);
+    EXPECT_EQ(starts.back(), size - 32);
+    for (size_t i = 1; i < starts.size(); ++i) EXPECT_LE(starts[i] - starts[i - 1], 17);  // 16, rounded
+  }
+  EXPECT_THROW(spread_positions(31, 32, 0.5), Error);
+  EXPECT_THROW(spread_positions(64, 32, 0), Error);
+}
+
 }  // namespace
 }  // namespace mambaseg

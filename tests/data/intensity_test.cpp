@@ -65,5 +65,23 @@ TEST(ZScore, MeanZeroDeviationOneOverNonZero) {
   EXPECT_THROW(z_score_nonzero(same), Error);
 }
 
+TEST(ZScore, OverAMaskLeavesTheRestAlone) {
+  std::vector<float> values{1, 2, 3, 50};
+  z_score(values, {1, 1, 1, 0});
+  EXPECT_FLOAT_EQ(values[0], -std::sqrt(1.5F));
+  EXPECT_FLOAT_EQ(values[1], 0);
+  EXPECT_EQ(values[3], 50);
+  std::vector<float> constant(5, 7);
+  z_score(constant);
+  EXPECT_EQ(constant, std::vector<float>(5, 0));
+  EXPECT_THROW(z_score(values, {0, 0, 0, 0}), Error);
+}
+
+TEST(Unit, RunsFromZeroToOne) {
+  std::vector<float> values{-2, 0, 6};
+  rescale_to_unit(values);
+  EXPECT_EQ(values, (std::vector<float>{0, 0.25, 1}));
+}
+
 }  // namespace
 }  // namespace mambaseg

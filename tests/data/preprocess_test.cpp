@@ -212,5 +212,76 @@ TEST(Labels, GoToClassesAndBack) {
   EXPECT_THROW(classes_to_labels(beyond, geometry, plan), Error);
 }
 
+Plan spacing_plan(const std::vector<double>& spacing, const std::string& intensity) {
+  Plan plan;
+  plan.conform = "spacing";
+  plan.spacing = spacing;
+  plan.orientation = "RAS";
+  plan.intensity = intensity;
+  plan.classes = {{"dark", {100}}, {"bright", {180}}};
+  return plan;
+}
+
+TEST(Spacing, ImageAndLabelsLieOnOneGridAndBackgroundStaysZero) {
+  for (const char* orientation : {"RAS", "PIL"}) {
+    const Image image = head_on(grid_of({40, 36, 30}, {1, 1.2, 1.5}, orientation, 0.3), 14);
+    const Plan plan = spacing_plan({1.3, 1.3, 1.3}, "zscore");
+    const PreparedImage prepared = prepare_image(image, plan);
+    const Geometry& grid = prepared.image.geometry;
+    EXPECT_EQ(grid, network_grid(image.geometry, plan));
+    EXPECT_EQ(grid.orientation(), "RAS");
+    for (const double edge : grid.spacing_mm()) EXPECT_NEAR(edge, 1.3, 0.05);  // whole voxels over the same box
+    Volume<int32_t> labels(image.geometry);
+    const auto& values = std::get<std::vector<float>>(image.voxels);
+    labels.voxels.assign(values.begin(), values.end());
+    const auto classes = labels_to_classes(labels, grid, plan);
+    EXPECT_TRUE(same_grid(classes.geometry, grid));
+    int64_t same = 0, head = 0;
+    for (size_t v = 0; v < classes.voxels.size(); ++v) {
+      const float value = prepared.image.voxels[v];
+      EXPECT_EQ(value == 0, classes.voxels[v] == 0) << v;  // mask and labels follow one rule
+      head += classes.voxels[v] != 0;
+      same += classes.voxels[v] != 0 && (value > 0) == (classes.voxels[v] == 2);
+    }
+    EXPECT_GT(head, 3000);
+    EXPECT_GT(double(same) / double(head), 0.93);
+  }
+}
+
+TEST(Spacing, LabelsOnAnotherGridAreRefused) {
+  const Image image = head_on(grid_of({20, 20, 20}, {1, 1, 1}, "RAS"), 8);
+  const Plan plan = spacing_plan({1, 1, 2}, "zscore_all");
+  const Volume<int32_t> labels(grid_of({20, 20, 21}, {1, 1, 1}, "RAS"));
+  EXPECT_THROW(labels_to_classes(labels, network_grid(image.geometry, plan), plan), Error);
+}
+
+TEST(Spacing, IntensitiesFollowThePlan) {
+  const Image image = head_on(grid_of({20, 20, 20}, {1, 1, 1}, "RAS"), 8);
+  Plan plan = spacing_plan({1, 1, 1}, "unit");
+  EXPECT_EQ(at_world(prepare_image(image, plan).image, {0, 0, 0}), 100.0F / 180);
+  plan.intensity = "ct";
+  plan.ct = {50, 10, 0, 150};
+  EXPECT_FLOAT_EQ(at_world(prepare_image(image, plan).image, {0, 0, 0}), 5);
+  EXPECT_FLOAT_EQ(at_world(prepare_image(image, plan).image, {6, 0, 0}), 10);  // 180 is lowered to 150
+  EXPECT_FLOAT_EQ(at_world(prepare_image(image, plan).image, {9, 0, 0}), -5);
+  plan.spacing = {1, 1};
+  EXPECT_THROW(check_plan(plan), UsageError);
+}
+
+TEST(HeadBox, HoldsTheHeadsOfAllChannelsAndAMarginInsideTheGrid) {
+  PreparedImage image;
+  Geometry grid;
+  grid.size = {12, 10, 8};
+  image.image = Volume<float>(grid);
+  image.further = {Volume<float>(grid)};
+  image.image.at(4, 4, 4) = 1;
+  image.further[0].at(6, 1, 4) = -1;
+  Plan plan;
+  EXPECT_EQ(head_box(image, plan), (Box{{4, 1, 4}, {3, 4, 1}}));
+  plan.crop_margin = 2;
+  EXPECT_EQ(head_box(image, plan), (Box{{2, 0, 2}, {7, 7, 5}}));
+  EXPECT_EQ(image_tensor(image).sizes(), (std::vector<int64_t>{2, 12, 10, 8}));
+}
+
 }  // namespace
 }  // namespace mambaseg

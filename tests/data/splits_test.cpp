@@ -33,6 +33,30 @@ std::string refusal(const std::vector<Case>& cases, const SplitSettings& setting
   return "";
 }
 
+TEST(Splits, FoldsCoverEveryCaseOnceAndRepeatsDiffer) {
+  const auto cases = drawn_cases({"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
+  SplitSettings settings;
+  settings.folds = 3;
+  settings.test_fraction = 0.1;
+  std::vector<std::string> validated;
+  const auto test = ids_of(split_cases(cases, settings).test);
+  EXPECT_EQ(test.size(), 1U);
+  for (settings.fold = 0; settings.fold < 3; ++settings.fold) {
+    const Split split = split_cases(cases, settings);
+    EXPECT_EQ(split.train.size() + split.validation.size(), 9U);
+    EXPECT_EQ(ids_of(split.test), test);
+    for (const auto& id : ids_of(split.validation)) validated.push_back(id);
+  }
+  std::sort(validated.begin(), validated.end());
+  EXPECT_EQ(validated.size(), 9U);
+  EXPECT_EQ(std::unique(validated.begin(), validated.end()), validated.end());
+  EXPECT_THAT(refusal(cases, settings), HasSubstr("3 of 3"));
+  settings = {};
+  const auto first = ids_of(split_cases(cases, settings).validation);
+  settings.repeat = 1;
+  EXPECT_NE(ids_of(split_cases(cases, settings).validation), first);
+}
+
 TEST(Splits, FractionIsSeededAndDisjoint) {
   const auto cases = drawn_cases({"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
   SplitSettings settings;

@@ -1,0 +1,216 @@
+#include "mambaseg/data/fingerprint.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <numeric>
+#include <set>
+#include <thread>
+
+#include "mambaseg/core/random.h"
+#include "mambaseg/data/nonzero_mask.h"
+#include "mambaseg/data/crop.h"
+#include "mambaseg/io/image.h"
+
+namespace mambaseg {
+namespace {
+
+constexpr int64_t kSamplesPerCase = 10000;
+
+/// What the thread that reads a case finds.
+struct CaseFindings {
+  CaseFingerprint fingerprint;
+  std::vector<std::vector<float>> samples;  ///< of labelled voxels, for each channel
+  std::vector<double> class_voxels;
+  uint64_t content = 0;  ///< hash of the first channel's voxels
+  std::vector<std::string> problems;
+};
+
+uint64_t hash_of(const std::vector<float>& values) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a over words
+  for (const float value : values) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    hash = (hash ^ bits) * 1099511628211u;
+  }
+  return hash;
+}
+
+/// Class of each label number; -1 for numbers in no class.
+class ClassTable {
+ public:
+  explicit ClassTable(const Plan& plan) : any_(plan.classes.empty()) {
+    class_of_[0] = 0;
+    for (size_t k = 0; k < plan.classes.size(); ++k)
+      for (const int64_t id : plan.classes[k].ids) class_of_.emplace(id, static_cast<int64_t>(k + 1));
+  }
+  int64_t operator()(int32_t label) const {
+    const auto found = class_of_.find(label);
+    return found != class_of_.end() ? found->second : any_ ? label : -1;
+  }
+
+ private:
+  bool any_;
+  std::map<int64_t, int64_t> class_of_;
+};
+
+std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
+  std::vector<Volume<float>> channels;
+  for (const std::string& path : one.images) {
+    channels.push_back(read_volume(path));  // Error on NaN and infinity
+    const Geometry& grid = channels.back().geometry;
+    if (!same_grid(grid, channels[0].geometry))
+      out.problems.push_back(concat("case ", one.id, ": ", path, " has another grid (", describe(grid),
+                                    ") than the first channel (", describe(channels[0].geometry), ")"));
+  }
+  return channels;
+}
+
+void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTable& class_of,
+                  const Plan& plan, CaseFindings& out) {
+  std::set<int32_t> unexpected;
+  for (const int32_t label : labels.voxels) {
+    const int64_t k = class_of(label);
+    if (k < 0) {
+      unexpected.insert(label);
+      continue;
+    }
+    if (static_cast<size_t>(k) >= out.class_voxels.size()) out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
+    ++out.class_voxels[static_cast<size_t>(k)];
+  }
+  if (unexpected.empty() || plan.unknown_labels == "background") return;
+  std::string list;
+  for (const int32_t label : unexpected)
+    if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
+  out.problems.push_back(concat("case ", one.id, ": ", one.labels, " holds labels in no class: ", list));
+}
+
+void sample_foreground(const std::vector<Volume<float>>& channels, const Volume<int32_t>& labels,
+                       const ClassTable& class_of, Random random, CaseFindings& out) {
+  std::vector<size_t> places;
+  for (size_t v = 0; v < labels.voxels.size(); ++v)
+    if (class_of(labels.voxels[v]) > 0) places.push_back(v);
+  const auto wanted = std::min<size_t>(places.size(), kSamplesPerCase);
+  for (size_t i = 0; i < wanted; ++i)  // the first `wanted` of a shuffle
+    std::swap(places[i], places[i + static_cast<size_t>(random.below(static_cast<int64_t>(places.size() - i)))]);
+  for (const Volume<float>& channel : channels) {
+    out.samples.emplace_back();
+    for (size_t i = 0; i < wanted; ++i) out.samples.back().push_back(channel.voxels[places[i]]);
+  }
+}
+
+CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
+  CaseFindings out;
+  out.fingerprint.id = one.id;
+  const auto attempt = [&](auto&& action) {
+    try {
+      action();
+      return true;
+    } catch (const Error& error) {
+      out.problems.push_back(concat("case ", one.id, ": ", error.what()));
+      return false;
+    }
+  };
+  std::vector<Volume<float>> channels;
+  Volume<int32_t> labels;
+  const bool images_read = attempt([&] { channels = read_channels(one, out); });
+  const bool labels_read = attempt([&] { labels = read_labels(one.labels); });
+  const ClassTable class_of(plan);
+  if (labels_read) count_labels(one, labels, class_of, plan, out);
+  if (!images_read) return out;
+  const Geometry grid = channels[0].geometry;
+  out.content = hash_of(channels[0].voxels);
+  const bool one_size = std::all_of(channels.begin(), channels.end(), [&](const auto& channel) {
+    return channel.geometry.size == grid.size;
+  });
+  if (!one_size) return out;
+  const auto box = nonzero_box(nonzero_mask(channels));
+  if (!box) {
+    out.problems.push_back(concat("case ", one.id, ": all voxels are 0"));
+    return out;
+  }
+  const AxisPermutation turn = permutation_between(grid.orientation(), plan.orientation);
+  const Vector3 spacing = permuted(grid, turn).spacing_mm();
+  for (int axis = 0; axis < 3; ++axis) {
+    out.fingerprint.size.push_back(box->size[turn.axis[axis]]);
+    out.fingerprint.spacing_mm.push_back(spacing[axis]);
+  }
+  if (!labels_read) return out;
+  if (same_grid(labels.geometry, grid))
+    sample_foreground(channels, labels, class_of, random, out);
+  else
+    out.problems.push_back(concat("case ", one.id, ": the labels ", one.labels, " (", describe(labels.geometry),
+                                  ") are not on the grid of the image (", describe(grid), ")"));
+  return out;
+}
+
+ChannelFingerprint summary_of(std::vector<float> values) {
+  ChannelFingerprint out;
+  if (values.empty()) return out;
+  std::sort(values.begin(), values.end());
+  const auto count = static_cast<double>(values.size());
+  const auto point = [&](double share) {  // linear between ranks, as NumPy's percentile
+    const double rank = share * (count - 1);
+    const auto low = static_cast<size_t>(rank);
+    const double next = values[std::min(low + 1, values.size() - 1)];
+    return values[low] + (rank - static_cast<double>(low)) * (next - values[low]);
+  };
+  out.mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
+  for (const float v : values) squares += (v - out.mean) * (v - out.mean);
+  out.deviation = std::sqrt(squares / count);
+  out.low = point(0.005);
+  out.median = point(0.5);
+  out.high = point(0.995);
+  return out;
+}
+
+Inspection joined(std::vector<CaseFindings>& all) {
+  Inspection out;
+  std::vector<std::vector<float>> samples;
+  std::map<uint64_t, std::string> first_with;
+  for (CaseFindings& one : all) {
+    out.problems.insert(out.problems.end(), one.problems.begin(), one.problems.end());
+    if (one.content != 0)
+      if (const auto [other, is_new] = first_with.emplace(one.content, one.fingerprint.id); !is_new)
+        out.problems.push_back(concat("cases ", other->second, " and ", one.fingerprint.id,
+                                      " hold the same image"));
+    if (!one.fingerprint.size.empty()) out.fingerprint.cases.push_back(std::move(one.fingerprint));
+    if (samples.size() < one.samples.size()) samples.resize(one.samples.size());
+    for (size_t c = 0; c < one.samples.size(); ++c)
+      samples[c].insert(samples[c].end(), one.samples[c].begin(), one.samples[c].end());
+    auto& voxels = out.fingerprint.class_voxels;
+    if (voxels.size() < one.class_voxels.size()) voxels.resize(one.class_voxels.size(), 0);
+    for (size_t k = 0; k < one.class_voxels.size(); ++k) voxels[k] += one.class_voxels[k];
+  }
+  for (auto& channel : samples) out.fingerprint.channels.push_back(summary_of(std::move(channel)));
+  return out;
+}
+
+}  // namespace
+
+Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int threads,
+                         const Progress& progress) {
+  std::vector<CaseFindings> all(cases.size());
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  int64_t done = 0;
+  const auto work = [&] {
+    for (size_t i = next++; i < cases.size(); i = next++) {
+      all[i] = inspect_case(cases[i], plan, Random(0, stream_of(i)));
+      const std::lock_guard lock(mutex);
+      if (progress) progress("reading cases", ++done, static_cast<int64_t>(cases.size()));
+    }
+  };
+  {
+    std::vector<std::jthread> workers;
+    for (int t = 0; t < std::clamp<int>(threads, 1, std::max<int>(1, static_cast<int>(cases.size()))); ++t)
+      workers.emplace_back(work);
+  }
+  return joined(all);
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,81 @@
+#include "mambaseg/data/bids.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class Bids : public testing::Test {
+ protected:
+  void touch(const std::string& name) {
+    const std::filesystem::path path = folder_ / (name);
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path) << "x";
+  }
+  std::vector<Case> read(std::vector<std::string> channels, const std::string& mask) {
+    DatasetSettings settings;
+    settings.folder = folder_.string();
+    settings.channels = std::move(channels);
+    settings.mask = mask;
+    return read_bids(settings, problems_);
+  }
+  TemporaryFolder folder_;
+  Problems problems_;
+};
+
+TEST_F(Bids, AtlasTree) {
+  for (const std::string subject : {"r002s003", "r001s001"}) {
+    const std::string stem = subject.substr(0, 4) + "/sub-" + subject + "/ses-1/anat/sub-" + subject +
+                             "_ses-1_space-MNI152NLin2009aSym_";
+    touch(stem + "T1w.nii.gz");
+    touch(stem + "T1w.json");
+    touch(stem + "label-L_desc-T1lesion_mask.nii.gz");
+  }
+  const auto cases = read({"T1w"}, "mask");
+  ASSERT_EQ(cases.size(), 2U);
+  EXPECT_EQ(cases[0].id, "sub-r001s001_ses-1");
+  EXPECT_THAT(cases[0].images, ElementsAre(HasSubstr("T1w.nii.gz")));
+  EXPECT_THAT(cases[0].labels, HasSubstr("lesion_mask.nii.gz"));
+  EXPECT_NO_THROW(problems_.raise("tree"));
+}
+
+TEST_F(Bids, IslesTreeWithoutFlair) {
+  const std::string raw = "rawdata/sub-strokecase0001/ses-0001/", stem = "sub-strokecase0001_ses-0001_";
+  touch(raw + "dwi/" + stem + "adc.nii.gz");
+  touch(raw + "dwi/" + stem + "dwi.nii.gz");
+  touch(raw + "anat/" + stem + "FLAIR.nii.gz");
+  touch("derivatives/sub-strokecase0001/ses-0001/" + stem + "msk.nii.gz");
+  const auto cases = read({"dwi", "adc"}, "msk");
+  ASSERT_EQ(cases.size(), 1U);
+  EXPECT_THAT(cases[0].images, ElementsAre(HasSubstr("_dwi.nii.gz"), HasSubstr("_adc.nii.gz")));
+  EXPECT_NO_THROW(problems_.raise("tree"));
+}
+
+TEST_F(Bids, MissingAndAmbiguousFilesAreListed) {
+  touch("sub-1/anat/sub-1_T1w.nii.gz");
+  touch("sub-2/anat/sub-2_T1w.nii.gz");
+  touch("sub-2/anat/sub-2_run-2_T1w.nii.gz");
+  touch("sub-2/anat/sub-2_label-L_mask.nii.gz");
+  read({"T1w"}, "mask");
+  try {
+    problems_.raise("tree");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("2 problems"));
+    EXPECT_THAT(error.what(), HasSubstr("sub-1 has no file *_mask"));
+    EXPECT_THAT(error.what(), HasSubstr("sub-2 has 2 files *_T1w"));
+  }
+  EXPECT_THROW(read({}, "mask"), UsageError);
+}
+
+}  // namespace
+}  // namespace mambaseg
