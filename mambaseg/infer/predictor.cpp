@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/resize.h"
 #include "mambaseg/infer/ensemble.h"
 
 namespace mambaseg {
@@ -14,25 +15,44 @@ int64_t setting(const Model& model, const char* key, int64_t otherwise) {
   return model.info.network.contains(key) ? model.info.network.at(key).get<int64_t>() : otherwise;
 }
 
+/// The channels in `box`, in place of the prepared image.
+torch::Tensor boxed_image(PreparedImage image, const Box& box) {
+  torch::Tensor volume_CIJK = image_tensor(image);
+  const bool whole = box == whole_box(image.image.geometry.size);
+  image = {};
+  return whole ? volume_CIJK : cut_box(volume_CIJK, box);
+}
+
 }  // namespace
 
 std::string describe(const Work& work, const Plan& plan, int64_t step) {
+  const std::string apart = plan.window == "gaussian" ? concat(" at most ", plan.step_fraction, " patches apart")
+                                                      : concat(" at step ", step);
   return concat(describe(work.grid), "; ", work.patches, work.patches == 1 ? " patch of " : " patches of ",
-                plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], " at step ", step, "; at most ",
-                (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes");
+                plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], apart, "; at most ",
+                (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes",
+                work.votes == torch::kFloat16 ? " (votes in half precision)" : "");
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
     : models_(std::move(models)), plan_(std::move(plan)) {
   require(!models_.empty(), "prediction: expected at least one model");
-  if (settings.step > 0) plan_.step = settings.step;
+  if (settings.step > 0) {
+    plan_.step = settings.step;
+    plan_.window = "fixed";
+  }
+  if (!settings.mirror) plan_.mirror.clear();
+  memory_gib_ = settings.memory_gib;
   check_plan(plan_);
-  window_ = {patch_of(plan_), plan_.step, std::max<int64_t>(1, settings.batch), 0, settings.device};
+  window_.patch = patch_of(plan_);
+  window_.step = plan_.step;
+  window_.spread = plan_.window == "gaussian" ? plan_.step_fraction : 0;
+  window_.batch = std::max<int64_t>(1, settings.batch);
+  window_.device = settings.device;
+  channels_ = setting(models_.front(), "in_channels", 1);
   for (const Model& model : models_) {
-    const int64_t channels = setting(model, "in_channels", 1);
-    if (channels != 1)
-      throw UsageError(concat("prediction: the network reads ", channels,
-                              " channels; expected 1, as each case is one image"));
+    require(setting(model, "in_channels", 1) == channels_, "prediction: models of one ensemble read ", channels_,
+            " and ", setting(model, "in_channels", 1), " channels");
     const int64_t multiple = model.network->size_multiple();
     for (const int64_t edge : plan_.patch)
       if (edge % multiple != 0)
@@ -55,44 +75,129 @@ Predictor Predictor::load(const std::vector<std::string>& paths, const Predictor
   return with_context(paths.front(), [&] { return Predictor(std::move(models), plan, settings); });
 }
 
+SlidingWindow Predictor::window_for(const Work& work) const {
+  SlidingWindow window = window_;
+  window.votes = work.votes;
+  return window;
+}
+
+int64_t Predictor::classes_peak(const Work& work) const {
+  constexpr int64_t kVolumes = 4, kFloat = 4;  // image and classes, each as volume and as tensor
+  return peak_bytes(work.box, window_for(work)) +
+         kFloat * work.grid.voxel_count() * (kVolumes + 2 * (channels_ - 1));
+}
+
+int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) const {
+  constexpr int64_t kFloat = 4, kSlices = 6;  // of probabilities, while one is resampled
+  const int64_t box = work.box.size[0] * work.box.size[1] * work.box.size[2], file = input.voxel_count();
+  const int64_t image = kFloat * channels_ * std::max(box, work.grid.voxel_count());
+  const int64_t plane = std::max(file / *std::min_element(input.size.begin(), input.size.end()),
+                                 work.box.size[0] * work.box.size[1]);
+  const int64_t votes = peak_bytes(work.box, window_for(work)) - 2 * kFloat * box;
+  const int64_t voting = votes + image + file + kSlices * kFloat * window_.classes * plane;
+  const int64_t labelling = (1 + 2 * kFloat) * file;  // classes in bytes, labels, labels turned back
+  return std::max({2 * image, voting, labelling});
+}
+
 Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
-  constexpr int64_t kVolumes = 4;  // image and classes, each as volume and as tensor, 4 bytes a voxel
-  Work work{image.image.geometry, box, patch_count(box, window_), peak_bytes(box, window_)};
-  work.peak_bytes += kVolumes * 4 * image.image.geometry.voxel_count();
+  const auto given = static_cast<int64_t>(1 + image.further.size());
+  require(given == channels_, "prediction: the network reads ", channels_,
+          channels_ == 1 ? " channel" : " channels", ", the case has ", given);
+  Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
+  const auto peak = [&](torch::ScalarType votes) {
+    work.votes = votes;
+    return plan_.conform == "spacing" ? resampling_peak(work, image.input) : classes_peak(work);
+  };
+  const double allowed = memory_gib_ * static_cast<double>(int64_t{1} << 30);
+  work.peak_bytes = peak(torch::kFloat32);
+  if (memory_gib_ == 0 || static_cast<double>(work.peak_bytes) <= allowed) return work;
+  work.peak_bytes = peak(torch::kFloat16);
+  require(static_cast<double>(work.peak_bytes) <= allowed, "prediction: votes and volumes take ",
+          (work.peak_bytes + 999999) / 1000000, " MB, more than the ", memory_gib_, " GiB that are allowed");
   return work;
 }
 
 Work Predictor::plan_work(const PreparedImage& image) const {
   Box box = whole_box(image.image.geometry.size);
   if (plan_.crop_to_brain) {
-    const auto brain = nonzero_box(image.image);
-    require(brain.has_value(), "prediction: the prepared image has no non-zero voxel");
-    box = *brain;
+    const auto head = head_box(image, plan_);
+    require(head.has_value(), "prediction: the prepared image has no non-zero voxel");
+    box = *head;
   }
-  return work_in(image, widened_for_patches(box, window_.patch, window_.step));
+  return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step));
 }
 
 Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
-  return work_in(image, region_box(region, window_.patch, window_.step, image.image.geometry.size));
+  return work_in(image, region_box(region, window_.patch, window_.spread > 0 ? 1 : window_.step,
+                                   image.image.geometry.size));
 }
 
 torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
   torch::Tensor sum;
-  for (const Model& model : models_) {
-    const torch::Tensor p = torch::softmax(model.network->forward(x_BCXYZ).front().to(torch::kFloat32), 1);
-    sum = sum.defined() ? sum.add_(p) : p;
+  const size_t views = size_t{1} << plan_.mirror.size();
+  for (size_t view = 0; view < views; ++view) {
+    std::vector<int64_t> flipped;
+    for (size_t m = 0; m < plan_.mirror.size(); ++m)
+      if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
+    const torch::Tensor x = flipped.empty() ? x_BCXYZ : torch::flip(x_BCXYZ, flipped);
+    for (const Model& model : models_) {
+      torch::Tensor p = torch::softmax(model.network->forward(x).front().to(torch::kFloat32), 1);
+      if (!flipped.empty()) p = torch::flip(p, flipped);
+      sum = sum.defined() ? sum.add_(p) : p;
+    }
   }
-  return models_.size() > 1 ? sum.div_(static_cast<double>(models_.size())) : sum;
+  const auto count = static_cast<double>(views * models_.size());
+  return count > 1 ? sum.div_(count) : sum;
 }
 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
-  const torch::Tensor image_ijk = tensor_from_volume(image.image);
   const torch::Tensor in_box = classes_in_box(
-      image_ijk, work.box, window_, [this](const torch::Tensor& x) { return probabilities(x); }, progress);
-  auto whole = torch::zeros(image_ijk.sizes(), torch::kInt32);
+      image_tensor(image), work.box, window_for(work), [this](const torch::Tensor& x) { return probabilities(x); },
+      progress);
+  const Index3& size = image.image.geometry.size;
+  auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
   return labels_from_tensor(whole, image.image.geometry);
+}
+
+Geometry Predictor::score_grid(const Geometry& input) const {
+  return permuted(input, permutation_between(input.orientation(), plan_.orientation));
+}
+
+Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const Progress& progress,
+                                  const ScoreResampler::Slice& slice) const {
+  if (plan_.conform != "spacing") {
+    require(!slice, "prediction: class probabilities are written for plans with conform = \"spacing\" only");
+    return classes_to_labels(classes(image, work, progress), image.input, plan_);
+  }
+  const Geometry grid = image.image.geometry, input = image.input, target = score_grid(input);
+  check_covered(work.box.size, window_);
+  Volume<uint8_t> classes(target);
+  require(window_.classes <= 256, "prediction: at most 256 classes");
+  const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
+    auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z), {target.size[1], target.size[0]},
+                                   torch::kUInt8);
+    out_YX.copy_(p_KXY.argmax(0).t());
+    if (slice) slice(p_KXY, z);
+  };
+  ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
+                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce);
+  vote(
+      boxed_image(std::move(image), work.box), window_for(work), [this](const torch::Tensor& x) { return probabilities(x); },
+      [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
+  resampler.finish();
+  Volume<int32_t> labels(target);
+  for (size_t v = 0; v < labels.voxels.size(); ++v) {
+    const uint8_t k = classes.voxels[v];
+    labels.voxels[v] = k == 0 || plan_.classes.empty()
+                           ? k
+                           : static_cast<int32_t>(plan_.classes[static_cast<size_t>(k - 1)].ids.front());
+  }
+  if (target.orientation() != input.orientation())
+    labels = permuted(labels, permutation_between(plan_.orientation, input.orientation()));
+  labels.geometry = input;
+  return labels;
 }
 
 }  // namespace mambaseg

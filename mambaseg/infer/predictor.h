@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mambaseg/data/preprocess.h"
+#include "mambaseg/infer/score_resampler.h"
 #include "mambaseg/infer/sliding_window.h"
 #include "mambaseg/nets/checkpoint.h"
 
@@ -14,6 +15,9 @@ namespace mambaseg {
 struct PredictorSettings {
   int64_t step = 0;   ///< voxels between patches; 0: the plan's
   int64_t batch = 1;  ///< patches that go through the network together
+  /// What votes and volumes may take; 0: any amount. Sums are kept in half precision where they must be.
+  double memory_gib = 0;
+  bool mirror = true;  ///< average over mirrored patches where the plan asks for it
   torch::Device device = torch::kCPU;
 };
 
@@ -23,6 +27,7 @@ struct Work {
   Box box;        ///< that is covered with patches, in voxels of the grid
   int64_t patches = 0;
   int64_t peak_bytes = 0;  ///< of votes, patches and volumes; the network's activations come on top
+  torch::ScalarType votes = torch::kFloat32;
 };
 
 /// "256x256x256 voxels of ..., 60 patches of 96x96x96 at step 32, at most 512 MB for votes and volumes"
@@ -39,6 +44,7 @@ class Predictor {
 
   const Plan& plan() const { return plan_; }
   int64_t step() const { return window_.step; }
+  int64_t classes() const { return window_.classes; }
 
   /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says.
   Work plan_work(const PreparedImage& image) const;
@@ -48,13 +54,27 @@ class Predictor {
   /// Class numbers on the network's grid; 0 outside the box of patches.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
+  /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every slice.
+  /// With conform "spacing" the class scores are brought to that grid, slice by slice, before the largest is
+  /// taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed on the way.
+  Volume<int32_t> labels(PreparedImage&& image, const Work& work, const Progress& progress = {},
+                         const ScoreResampler::Slice& slice = {}) const;
+
+  /// The grid whose slices `labels` hands out: that of the file with its axes turned to Plan::orientation.
+  Geometry score_grid(const Geometry& input) const;
+
  private:
   Work work_in(const PreparedImage& image, const Box& box) const;
+  SlidingWindow window_for(const Work& work) const;
+  int64_t classes_peak(const Work& work) const;
+  int64_t resampling_peak(const Work& work, const Geometry& input) const;
   torch::Tensor probabilities(const torch::Tensor& x_BCXYZ) const;
 
   std::vector<Model> models_;
   Plan plan_;
   SlidingWindow window_;
+  double memory_gib_ = 0;
+  int64_t channels_ = 1;
 };
 
 }  // namespace mambaseg

@@ -3,58 +3,84 @@
 #include <algorithm>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/importance.h"
 
 namespace mambaseg {
 namespace {
 
 int64_t voxels(const Index3& size) { return size[0] * size[1] * size[2]; }
 
+torch::Tensor importance_of(const SlidingWindow& window) {
+  // Sums in half precision need larger weights, or those at the corners of a patch fall below its range.
+  constexpr double kFraction = 0.125, kPeak = 10, kHalfPeak = 1000;
+  return gaussian_importance({window.patch[0], window.patch[1], window.patch[2]}, kFraction,
+                             window.votes == torch::kFloat16 ? kHalfPeak : kPeak)
+      .to(window.device);
+}
+
 }  // namespace
 
-void vote(const torch::Tensor& volume_ijk, const SlidingWindow& window, const Probabilities& probabilities,
+std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& window) {
+  if (window.spread == 0) return patch_starts(size, window.patch, window.step);
+  std::array<std::vector<int64_t>, 3> along;
+  for (int axis = 0; axis < 3; ++axis)
+    along[axis] = spread_positions(size[axis], window.patch[axis], window.spread);
+  return starts_of(along);
+}
+
+void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probabilities& probabilities,
           const SlabVotes::Release& release, const Progress& progress) {
   const torch::NoGradGuard no_grad;
-  const Index3 size{volume_ijk.size(0), volume_ijk.size(1), volume_ijk.size(2)};
-  const auto starts = patch_starts(size, window.patch, window.step);
+  const torch::Tensor volume_CIJK = volume.dim() == 4 ? volume : volume.unsqueeze(0);
+  const Index3 size{volume_CIJK.size(1), volume_CIJK.size(2), volume_CIJK.size(3)};
+  const auto starts = window_starts(size, window);
   const int64_t count = static_cast<int64_t>(starts.size());
-  SlabVotes votes(window.classes, size, window.patch[2], window.device, release);
+  const torch::Tensor weights = window.spread == 0 ? torch::Tensor() : importance_of(window);
+  SlabVotes votes(window.classes, size, window.patch[2], window.device, release, window.votes);
   for (int64_t first = 0; first < count; first += window.batch) {
     const int64_t last = std::min(count, first + window.batch);
     std::vector<torch::Tensor> patches;
     for (int64_t p = first; p < last; ++p) {
-      torch::Tensor patch = volume_ijk;
-      for (int axis = 0; axis < 3; ++axis) patch = patch.narrow(axis, starts[p][axis], window.patch[axis]);
-      patches.push_back(patch.unsqueeze(0));
+      torch::Tensor patch = volume_CIJK;
+      for (int axis = 0; axis < 3; ++axis)
+        patch = patch.narrow(axis + 1, starts[p][axis], window.patch[axis]);
+      patches.push_back(patch);
     }
-    const torch::Tensor result = probabilities(torch::stack(patches).to(window.device));
+    torch::Tensor result = probabilities(torch::stack(patches).to(window.device));
     require(result.dim() == 5 && result.size(0) == last - first && result.size(1) == window.classes &&
                 result.size(2) == window.patch[0] && result.size(3) == window.patch[1] &&
                 result.size(4) == window.patch[2],
             "prediction: expected ", window.classes,
             " class scores for each voxel of the patch, the network gave sizes ", result.sizes());
+    if (weights.defined()) result = result * weights;
     for (int64_t p = first; p < last; ++p) votes.add(result[p - first], starts[p]);
     if (progress) progress("patches", last, count);
   }
   votes.finish();
 }
 
-torch::Tensor classes_in_box(const torch::Tensor& image_ijk, const Box& box, const SlidingWindow& window,
-                             const Probabilities& probabilities, const Progress& progress) {
+void check_covered(const Index3& size, const SlidingWindow& window) {
   for (int axis = 0; axis < 3; ++axis)
-    require(window.step <= window.patch[axis] && box.size[axis] >= window.patch[axis] &&
-                (box.size[axis] - window.patch[axis]) % window.step == 0,
+    require(size[axis] >= window.patch[axis] &&
+                (window.spread > 0 ||
+                 (window.step <= window.patch[axis] && (size[axis] - window.patch[axis]) % window.step == 0)),
             "prediction: patches of ", window.patch[axis], " at every ", window.step, " voxels do not cover ",
-            box.size[axis], " voxels");
+            size[axis], " voxels");
+}
+
+torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
+                             const Probabilities& probabilities, const Progress& progress) {
+  check_covered(box.size, window);
   auto out = torch::empty({box.size[0], box.size[1], box.size[2]}, torch::kInt32);
   const auto take_largest = [&](const torch::Tensor& votes_KXYZ, int64_t first) {
     out.narrow(2, first, votes_KXYZ.size(3)).copy_(votes_KXYZ.argmax(0));
   };
-  vote(cut_box(image_ijk, box), window, probabilities, take_largest, progress);
+  vote(cut_box(image, box), window, probabilities, take_largest, progress);
   return out;
 }
 
 int64_t patch_count(const Box& box, const SlidingWindow& window) {
-  return static_cast<int64_t>(patch_starts(box.size, window.patch, window.step).size());
+  return static_cast<int64_t>(window_starts(box.size, window).size());
 }
 
 int64_t peak_bytes(const Box& box, const SlidingWindow& window) {
@@ -65,7 +91,7 @@ int64_t peak_bytes(const Box& box, const SlidingWindow& window) {
   const int64_t patches =
       batch * voxels(window.patch) * kFloat * (2 + 2 * window.classes);  // x twice, scores twice
   const int64_t largest = box.size[0] * box.size[1] * slices * kLong;
-  return SlabVotes::bytes(window.classes, box.size, window.patch[2]) + image_and_classes +
+  return SlabVotes::bytes(window.classes, box.size, window.patch[2], window.votes) + image_and_classes +
          std::max(patches, largest);
 }
 

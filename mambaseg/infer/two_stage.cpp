@@ -23,21 +23,26 @@ TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
     throw UsageError("prediction: the second model does not work around labels of the first");
 }
 
-CaseLabels TwoStage::run(const Image& image, const Progress& progress, const Warn& warn,
-                         const Warn& note) const {
+CaseLabels TwoStage::run(const std::vector<Image>& channels, const Progress& progress, const Warn& warn,
+                         const Warn& note, const ScoreResampler::Slice& slice) const {
   const auto tell = [](const Warn& where, const std::string& line) {
     if (where) where(line);
   };
-  const auto prepared = prepare_image(image, first_.plan(), warn);
+  auto prepared = prepare_images(channels, first_.plan(), warn);
   const Work work = first_.plan_work(prepared);
   tell(note, describe(work, first_.plan(), first_.step()));
-  const Volume<int32_t> classes = first_.classes(prepared, work, progress);
   CaseLabels out;
-  out.first = classes_to_labels(classes, prepared.input, first_.plan());
-  if (!second_) return out;
-
+  if (!second_) {
+    out.first = first_.labels(std::move(prepared), work, progress, slice);
+    return out;
+  }
+  require(!slice, "prediction: class probabilities are written for one stage only");
+  // The second stage looks for its region on the grid of the first.
+  const Geometry input = prepared.input;
+  const Volume<int32_t> classes = first_.classes(prepared, work, progress);
+  out.first = classes_to_labels(classes, input, first_.plan());
   const Volume<int32_t> labels = classes_to_labels(classes, classes.geometry, first_.plan());
-  const auto second_image = prepare_image(image, second_->plan());
+  auto second_image = prepare_images(channels, second_->plan());
   const auto region =
       label_box(resample_labels(labels, second_image.image.geometry), second_->plan().region_labels);
   if (!region) {
@@ -47,8 +52,7 @@ CaseLabels TwoStage::run(const Image& image, const Progress& progress, const War
   }
   const Work second_work = second_->plan_work(second_image, *region);
   tell(note, "second stage: " + describe(second_work, second_->plan(), second_->step()));
-  out.second = classes_to_labels(second_->classes(second_image, second_work, progress), prepared.input,
-                                 second_->plan());
+  out.second = second_->labels(std::move(second_image), second_work, progress);
   return out;
 }
 

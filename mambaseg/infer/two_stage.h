@@ -20,9 +20,12 @@ class TwoStage {
   /// Throws UsageError when the first plan works in a region or the second does not.
   TwoStage(Predictor first, std::optional<Predictor> second);
 
-  /// `note` gets one line of planned work before each stage runs.
-  CaseLabels run(const Image& image, const Progress& progress = {}, const Warn& warn = {},
-                 const Warn& note = {}) const;
+  /// `channels` of one case, on one grid. `note` gets one line of planned work before each stage runs.
+  /// `slice` gets the first stage's class probabilities (Predictor::labels).
+  CaseLabels run(const std::vector<Image>& channels, const Progress& progress = {}, const Warn& warn = {},
+                 const Warn& note = {}, const ScoreResampler::Slice& slice = {}) const;
+
+  const Predictor& first() const { return first_; }
 
   bool has_second() const { return second_.has_value(); }
 

@@ -7,11 +7,12 @@
 namespace mambaseg {
 
 SlabVotes::SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device,
-                     Release release)
+                     Release release, torch::ScalarType type)
     : size_(size),
       depth_(std::min(depth, size[2])),
       release_(std::move(release)),
-      ring_KXYR_(torch::zeros({classes, size[0], size[1], depth_}, torch::TensorOptions().device(device))) {}
+      ring_KXYR_(torch::zeros({classes, size[0], size[1], depth_},
+                              torch::TensorOptions().device(device).dtype(type))) {}
 
 void SlabVotes::add(const torch::Tensor& probabilities_KXYZ, const Index3& start) {
   const int64_t slices = probabilities_KXYZ.size(3);
@@ -44,8 +45,9 @@ void SlabVotes::release_until(int64_t slice) {
 
 void SlabVotes::finish() { release_until(size_[2]); }
 
-int64_t SlabVotes::bytes(int64_t classes, const Index3& size, int64_t depth) {
-  return classes * size[0] * size[1] * std::min(depth, size[2]) * static_cast<int64_t>(sizeof(float));
+int64_t SlabVotes::bytes(int64_t classes, const Index3& size, int64_t depth, torch::ScalarType type) {
+  return classes * size[0] * size[1] * std::min(depth, size[2]) *
+         static_cast<int64_t>(torch::elementSize(type));
 }
 
 }  // namespace mambaseg

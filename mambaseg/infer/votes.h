@@ -18,7 +18,8 @@ class SlabVotes {
   using Release = std::function<void(const torch::Tensor& votes_KXYZ, int64_t first)>;
 
   /// `size` of the volume, `depth` of a patch along the last axis.
-  SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device, Release release);
+  SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device, Release release,
+            torch::ScalarType type = torch::kFloat32);
 
   /// Adds probabilities (K, patch...) of the patch at `start`. Patches come with rising start[2]; none
   /// reaches beyond the volume (Error).
@@ -28,7 +29,8 @@ class SlabVotes {
   void finish();
 
   /// Bytes of the votes held at any time.
-  static int64_t bytes(int64_t classes, const Index3& size, int64_t depth);
+  static int64_t bytes(int64_t classes, const Index3& size, int64_t depth,
+                       torch::ScalarType type = torch::kFloat32);
 
  private:
   void release_until(int64_t slice);

@@ -49,6 +49,15 @@ TEST_F(Cases, FolderInOrderOfNames) {
   EXPECT_EQ(cases[2].second_output, "out/stage2/z.nii.gz");
 }
 
+TEST_F(Cases, NumberedFilesAreChannels) {
+  const std::string second = touch("a_0001.nii.gz"), first = touch("a_0000.nii.gz");
+  touch("b.nii.gz");
+  const auto cases = find_cases(folder_.string(), "out");
+  ASSERT_EQ(cases.size(), 2U);
+  EXPECT_EQ(cases[0].name, "a");
+  EXPECT_EQ(cases[0].inputs, (std::vector<std::string>{first, second}));
+}
+
 TEST_F(Cases, FreeSurferSubjects) {
   touch("sub-02/mri/norm.mgz");
   touch("sub-01/mri/norm.mgz");
@@ -56,7 +65,7 @@ TEST_F(Cases, FreeSurferSubjects) {
   const auto all = find_cases(folder_.string(), "out");
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0].name, "sub-01");
-  EXPECT_EQ(all[0].input, brain);
+  EXPECT_EQ(all[0].inputs, std::vector<std::string>{brain});
   const auto one = find_cases((folder_ / "sub-02").string(), "labels.mgz");
   ASSERT_EQ(one.size(), 1U);
   EXPECT_EQ(one[0].output, "labels.mgz");
@@ -70,8 +79,8 @@ TEST_F(Cases, ClearErrors) {
   touch("a_0000.nii.gz");
   EXPECT_THROW(find_cases(folder_.string(), "out"), Error);  // twice the case "a"
   fs::remove(folder_ / "a.nii.gz");
-  touch("a_0001.nii.gz");
-  EXPECT_THROW(find_cases(folder_.string(), "out"), Error);  // two channels
+  touch("a_0002.nii.gz");
+  EXPECT_THROW(find_cases(folder_.string(), "out"), Error);  // channel 1 is missing
 }
 
 }  // namespace

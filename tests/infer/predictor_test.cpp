@@ -70,7 +70,7 @@ Drawn drawn_on(const Geometry& geometry, const Box& brain) {
 }
 
 CaseLabels run(const Plan& plan, const Image& image, const Warn& warn = {}) {
-  return TwoStage(Predictor({threshold_model()}, plan, {}), std::nullopt).run(image, {}, warn);
+  return TwoStage(Predictor({threshold_model()}, plan, {}), std::nullopt).run({image}, {}, warn);
 }
 
 // Labels come back voxel for voxel, wherever the brain lies: small (20 voxels, spec 1.9 pitfall d), off
@@ -178,7 +178,7 @@ TEST(TwoStage, PitfallHRegionAnywhere) {
   for (const Box& brain :
        {Box{{0, 0, 0}, {9, 6, 6}}, Box{{30, 20, 30}, {10, 16, 14}}, Box{{2, 3, 4}, {34, 30, 38}}}) {
     const Drawn drawn = drawn_on(geometry, brain);
-    const CaseLabels out = stages.run(drawn.image);
+    const CaseLabels out = stages.run({drawn.image});
     EXPECT_EQ(out.first.voxels, drawn.labels.voxels);
     ASSERT_TRUE(out.second.has_value());
     for (size_t v = 0; v < drawn.labels.voxels.size(); ++v)
@@ -195,7 +195,7 @@ TEST(TwoStage, PitfallHRegionAnywhere) {
   const TwoStage skipping(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
                           Predictor({threshold_model()}, elsewhere, {}));
   EXPECT_FALSE(
-      skipping.run(none.image, {}, [&](const std::string& line) { warned = line; }).second.has_value());
+      skipping.run({none.image}, {}, [&](const std::string& line) { warned = line; }).second.has_value());
   EXPECT_NE(warned.find("99"), std::string::npos);
 }
 
@@ -212,7 +212,9 @@ TEST(TwoStage, PitfallJModelsInTheWrongPlacesAreRefused) {
 
 TEST(Predictor, RefusesNetworksThatDoNotFitThePlan) {
   const Plan plan = plan_of("none", 16, 16);
-  EXPECT_THROW(Predictor({threshold_model({{"in_channels", 4}, {"classes", 3}})}, plan, {}), UsageError);
+  const Predictor four({threshold_model({{"in_channels", 4}, {"classes", 3}})}, plan, {});
+  const Drawn one_channel = drawn_on(ras_grid({20, 20, 20}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});
+  EXPECT_THROW(four.plan_work(prepare_image(one_channel.image, plan)), Error);
   EXPECT_THROW(Predictor({threshold_model({{"in_channels", 1}, {"classes", 5}})}, plan, {}), UsageError);
   EXPECT_THROW(Predictor({threshold_model()}, plan_of("none", 18, 16), {}), UsageError);
 }
@@ -220,7 +222,100 @@ TEST(Predictor, RefusesNetworksThatDoNotFitThePlan) {
 TEST(Predictor, EnsembleOfEqualModelsIsTheModel) {
   const Drawn drawn = drawn_on(ras_grid({20, 20, 20}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});
   const Predictor predictor({threshold_model(), threshold_model()}, plan_of("none", 16, 8), {});
-  EXPECT_EQ(TwoStage(predictor, std::nullopt).run(drawn.image).first.voxels, drawn.labels.voxels);
+  EXPECT_EQ(TwoStage(predictor, std::nullopt).run({drawn.image}).first.voxels, drawn.labels.voxels);
+}
+
+Plan spacing_plan(double spacing) {
+  Plan plan = plan_of("spacing", 16, 16);
+  plan.orientation = "RAS";
+  plan.spacing = {spacing, spacing, spacing};
+  plan.window = "gaussian";
+  return plan;
+}
+
+TEST(Predictor, ScoresComeBackToTheGridOfTheFile) {
+  for (const std::string orientation : {"RAS", "LPI", "SAR"}) {
+    const Geometry ras = ras_grid({40, 30, 36}, {1, 1, 1.5}, 0.2);
+    const Geometry geometry = permuted(ras, permutation_between("RAS", orientation));
+    const Drawn drawn = drawn_on(geometry, {{6, 5, 4}, {22, 20, 21}});
+    const CaseLabels same = run(spacing_plan(1), drawn.image);
+    EXPECT_EQ(same.first.geometry, geometry);
+    expect_interior_kept(drawn.labels, same.first, orientation.c_str());
+    for (const double spacing : {0.8, 1.3})
+      expect_interior_kept(drawn.labels, run(spacing_plan(spacing), drawn.image).first, orientation.c_str());
+  }
+}
+
+TEST(Predictor, HalfPrecisionVotesFitASmallerBudget) {
+  const Drawn drawn = drawn_on(ras_grid({64, 64, 40}, {1, 1, 1}), {{0, 0, 0}, {64, 64, 40}});
+  const auto labels_within = [&](double gib) {
+    PredictorSettings settings;
+    settings.memory_gib = gib;
+    return TwoStage(Predictor({threshold_model()}, spacing_plan(1), settings), std::nullopt)
+        .run({drawn.image})
+        .first.voxels;
+  };
+  const Predictor free({threshold_model()}, spacing_plan(1), {});
+  const auto image = prepare_image(drawn.image, free.plan());
+  const double float_gib = double(free.plan_work(image).peak_bytes) / double(1 << 30);
+  PredictorSettings tight;
+  tight.memory_gib = 0.95 * float_gib;
+  const Work work = Predictor({threshold_model()}, spacing_plan(1), tight).plan_work(image);
+  EXPECT_EQ(work.votes, torch::kFloat16);
+  EXPECT_LT(double(work.peak_bytes), 0.95 * float_gib * double(1 << 30));
+  EXPECT_EQ(labels_within(0.95 * float_gib), labels_within(0));
+  EXPECT_THROW(labels_within(0.1 * float_gib), Error);
+}
+
+/// Scores that depend on where the voxel lies in the patch along the first axis.
+class Slope : public Threshold {
+ public:
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+    const auto ramp = torch::linspace(-1, 1, x.size(2)).view({-1, 1, 1}).expand_as(x);
+    return {torch::cat({torch::zeros_like(x), x + ramp, torch::full_like(x, -50)}, 1)};
+  }
+};
+
+TEST(Predictor, MirroredViewsAverageOutTheSideOfThePatch) {
+  Drawn drawn = drawn_on(ras_grid({16, 16, 16}, {1, 1, 1}), {{0, 0, 0}, {16, 16, 16}});
+  Model model = threshold_model();
+  model.network = std::make_shared<Slope>();
+  Plan plan = spacing_plan(1);
+  plan.intensity = "ct";
+  plan.ct = {99.5, 1, -1000, 1000};  // values are 10.5 and more: class 1 wins by far, or with the sign turned loses
+  plan.mirror = {0};
+  std::vector<float> p_first, p_last;
+  const Predictor predictor({model}, plan, {});
+  auto image = prepare_image(drawn.image, plan);
+  const Work work = predictor.plan_work(image);
+  std::fill(image.image.voxels.begin(), image.image.voxels.end(), 0.0F);
+  predictor.labels(std::move(image), work, {}, [&](const torch::Tensor& p_KXY, int64_t) {
+    p_first.push_back(p_KXY[1][0][0].item<float>());
+    p_last.push_back(p_KXY[1][15][0].item<float>());
+  });
+  ASSERT_EQ(p_first.size(), 16U);
+  for (size_t z = 0; z < 16; ++z) {
+    EXPECT_NEAR(p_first[z], 0.5, 1e-6);
+    EXPECT_NEAR(p_last[z], 0.5, 1e-6);
+  }
+}
+
+/// The second channel decides.
+class SecondChannel : public Threshold {
+ public:
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) override { return Threshold::forward(x.narrow(1, 1, 1)); }
+};
+
+TEST(Predictor, ChannelsOfOneCaseGoTogether) {
+  const Geometry geometry = ras_grid({20, 20, 20}, {1, 1, 1});
+  const Drawn other = drawn_on(geometry, {{0, 0, 0}, {20, 20, 20}}), drawn = drawn_on(geometry, {{2, 2, 2}, {15, 15, 15}});
+  Model model = threshold_model({{"in_channels", 2}, {"classes", 3}});
+  model.network = std::make_shared<SecondChannel>();
+  const TwoStage stages(Predictor({model}, plan_of("none", 16, 8), {}), std::nullopt);
+  EXPECT_EQ(stages.run({other.image, drawn.image}).first.voxels, drawn.labels.voxels);
+  EXPECT_THROW(stages.run({other.image}), Error);
+  const Drawn elsewhere = drawn_on(ras_grid({20, 20, 21}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});
+  EXPECT_THROW(stages.run({other.image, elsewhere.image}), Error);
 }
 
 }  // namespace

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include "mambaseg/core/geometry.h"
+
+namespace mambaseg {
+
+/// Writes the probability of each class as an image of its own, 0..255, from slices that come one after the other:
+/// never more than one class of one volume is in memory. Slices wait in files beside the output until write().
+class ProbabilityFiles {
+ public:
+  /// OUTPUT "x.nii.gz" becomes x_class0.nii.gz, x_class1.nii.gz, ... on `grid`. Throws Error when nothing can be
+  /// written there.
+  ProbabilityFiles(const std::string& output, int64_t classes, const Geometry& grid);
+
+  /// Probabilities (K, X, Y) of the next slice of the grid's last axis.
+  void add(const torch::Tensor& p_KXY);
+  /// Writes the images once all slices are there.
+  void write();
+
+  static std::string path_of(const std::string& output, int64_t k);
+
+ private:
+  struct Remove {
+    std::string path;
+    void operator()(std::FILE* file) const;
+  };
+  using Waiting = std::unique_ptr<std::FILE, Remove>;
+
+  std::string output_;
+  Geometry grid_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace mambaseg
