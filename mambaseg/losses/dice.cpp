@@ -17,14 +17,26 @@ class Dice : public Loss {
 
 }  // namespace
 
-torch::Tensor dice_loss(const torch::Tensor& scores, const torch::Tensor& classes,
-                        const DiceSettings& settings) {
-  require_softmax(scores);
-  const auto p_BKV = torch::softmax(scores, 1).flatten(2);
-  const auto y_BKV = torch::zeros_like(p_BKV).scatter_(1, classes.flatten(1).unsqueeze(1), 1);
-  auto overlap_BK = (p_BKV * y_BKV).sum(-1);
-  auto predicted_BK = p_BKV.sum(-1);
-  auto labelled_BK = y_BKV.sum(-1);
+torch::Tensor counted_voxels(const torch::Tensor& classes) {
+  const auto counted_BV = classes.flatten(1) != kIgnoredClass;
+  return counted_BV.all().item<bool>() ? torch::Tensor() : counted_BV;
+}
+
+torch::Tensor one_hot_targets(const torch::Tensor& classes, int64_t class_count, torch::ScalarType type) {
+  const auto y_B1V = classes.flatten(1).unsqueeze(1);
+  auto targets_BKV =
+      torch::zeros({y_B1V.size(0), class_count, y_B1V.size(2)}, classes.options().dtype(type));
+  return targets_BKV.scatter_(1, y_B1V.clamp_min(0), (y_B1V != kIgnoredClass).to(type));
+}
+
+torch::Tensor dice_loss_of(const torch::Tensor& p_BKV, const torch::Tensor& y_BKV,
+                           const torch::Tensor& counted_BV, const DiceSettings& settings) {
+  const auto sum = [&](const torch::Tensor& values_BKV) {
+    return (counted_BV.defined() ? values_BKV * counted_BV.unsqueeze(1) : values_BKV).sum(-1);
+  };
+  auto overlap_BK = sum(p_BKV * y_BKV);
+  auto predicted_BK = sum(p_BKV);
+  auto labelled_BK = sum(y_BKV);
   if (settings.pool_batch) {
     overlap_BK = overlap_BK.sum(0, true);
     predicted_BK = predicted_BK.sum(0, true);
@@ -36,6 +48,14 @@ torch::Tensor dice_loss(const torch::Tensor& scores, const torch::Tensor& classe
   if (!settings.background) counted_BK.select(1, 0).zero_();
   // No class counts when the labels are empty and the background is left out: the loss is then 0, not 0 / 0.
   return (loss_BK * counted_BK).sum() / counted_BK.sum().clamp_min(1);
+}
+
+torch::Tensor dice_loss(const torch::Tensor& scores, const torch::Tensor& classes,
+                        const DiceSettings& settings) {
+  require_softmax(scores);
+  const auto p_BKV = torch::softmax(scores, 1).flatten(2);
+  return dice_loss_of(p_BKV, one_hot_targets(classes, scores.size(1), p_BKV.scalar_type()),
+                      counted_voxels(classes), settings);
 }
 
 const LossEntry dice_entry{"dice", "soft Dice, mean over classes",

@@ -22,6 +22,18 @@ struct DiceSettings {
   }
 };
 
+/// Targets y (B, K, V) of classes (B, spatial...): 1 where the voxel is of class k, 0 elsewhere and for ignored
+/// voxels.
+torch::Tensor one_hot_targets(const torch::Tensor& classes, int64_t class_count, torch::ScalarType type);
+
+/// The loss of probabilities p against targets y, both (B, K, V). `counted_BV`, which may be undefined, is
+/// false for voxels that do not count.
+torch::Tensor dice_loss_of(const torch::Tensor& p_BKV, const torch::Tensor& y_BKV,
+                           const torch::Tensor& counted_BV, const DiceSettings& settings);
+
+/// True for each voxel (B, V) that counts, or undefined when all do.
+torch::Tensor counted_voxels(const torch::Tensor& classes);
+
 torch::Tensor dice_loss(const torch::Tensor& scores, const torch::Tensor& classes,
                         const DiceSettings& settings);
 

@@ -10,14 +10,18 @@
 
 namespace mambaseg {
 
+/// The class of voxels that count nowhere (nnU-Net's ignore label): neither in a loss nor in a mean.
+constexpr int64_t kIgnoredClass = -1;
+
 /// How well class scores fit the labels; the smaller the better.
 class Loss {
  public:
   virtual ~Loss() = default;
 
-  /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1, or with one map of
-  /// scores, K = 1, before a sigmoid and classes 0 and 1 (losses that can; UsageError from others) -> scalar,
-  /// differentiable in scores. `epoch` counts from 0: some losses change their parts while training goes on.
+  /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1 or, except for
+  /// dice_bce_boundary, kIgnoredClass; or with one map of scores, K = 1, before a sigmoid and classes 0 and 1
+  /// (losses that can; UsageError from others) -> scalar, differentiable in scores. `epoch` counts from 0: some
+  /// losses change their parts while training goes on.
   virtual torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
                                    int64_t epoch) const = 0;
 };

@@ -3,6 +3,7 @@
 #include "mambaseg/losses/cross_entropy.h"
 #include "mambaseg/losses/dice.h"
 #include "mambaseg/losses/dice_bce_boundary.h"
+#include "mambaseg/losses/dice_binary_cross_entropy.h"
 #include "mambaseg/losses/dice_cross_entropy.h"
 
 namespace mambaseg {
@@ -31,7 +32,7 @@ Json without_name(Json config) {
 
 const std::vector<LossEntry>& losses() {
   static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry,
-                                           dice_bce_boundary_entry};
+                                           dice_binary_cross_entropy_entry, dice_bce_boundary_entry};
   return list;
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/losses/cross_entropy.h"
+#include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/losses/dice.h"
 #include "mambaseg/losses/dice_bce_boundary.h"
 
@@ -33,7 +34,7 @@ torch::Tensor drawn_scores() {
 }
 
 torch::Tensor scores_of(const torch::Tensor& labels, double certainty) {
-  return torch::one_hot(labels, kClasses).permute({0, 4, 1, 2, 3}).to(torch::kFloat64) * certainty;
+  return (2 * torch::one_hot(labels, kClasses).permute({0, 4, 1, 2, 3}).to(torch::kFloat64) - 1) * certainty;
 }
 
 /// Variants of every loss in the list: its defaults, and settings that take the other branches.
@@ -47,6 +48,7 @@ std::vector<Json> variants() {
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"band", "dilation"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"form", "weighted"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"boundary_weight", 0.0}, {"bce_weight", 0.5}});
+  all.push_back({{"name", "dice_binary_cross_entropy"}, {"regions", {{0}, {1}, {2}, {3}}}});
   return all;
 }
 
@@ -95,6 +97,25 @@ TEST(LossSweep, EmptyLabelsGiveFiniteLossAndGradient) {
     EXPECT_TRUE(std::isfinite(value.item<double>())) << config;
     EXPECT_GE(value.item<double>(), 0) << config;
     EXPECT_TRUE(torch::isfinite(scores.grad()).all().item<bool>()) << config;
+  }
+}
+
+TEST(LossSweep, IgnoredVoxelsCountNowhere) {
+  for (const Json& config : variants()) {
+    if (config["name"] == "dice_bce_boundary") continue;  // its bands need every neighbour
+    const auto loss = make_loss(config, kData);
+    const auto labels = drawn_labels().narrow(0, 0, 1), scores = drawn_scores().narrow(0, 0, 1);
+    const auto kept_labels = labels.narrow(1, 0, 2), kept_scores = scores.narrow(2, 0, 2);
+    auto marked = labels.clone();
+    marked.select(1, 2).fill_(kIgnoredClass);
+    auto changed = scores.clone();
+    changed.select(2, 2).fill_(17);
+    EXPECT_NEAR((*loss)(changed, marked, 0).item<double>(),
+                (*loss)(kept_scores, kept_labels, 0).item<double>(), 1e-12)
+        << config;
+    auto all_ignored = scores.clone().requires_grad_();
+    (*loss)(all_ignored, torch::full_like(labels, kIgnoredClass), 0).backward();
+    EXPECT_TRUE(torch::isfinite(all_ignored.grad()).all().item<bool>()) << config;
   }
 }
 
@@ -248,6 +269,39 @@ TEST(DiceBceBoundary, OtherLossesRefuseOneMap) {
   const auto y = torch::ones({1, 4, 4}, torch::kInt64);
   for (const char* name : {"dice", "cross_entropy", "dice_cross_entropy"})
     EXPECT_THROW((*make_loss({{"name", name}}))(x, y, 0), UsageError) << name;
+}
+
+TEST(DiceBinaryCrossEntropy, RegionsMayOverlap) {
+  // Channel 0 asks for classes 1 and 2, channel 1 for class 2: with all scores 0 every cost is ln 2.
+  const auto loss = make_loss({{"name", "dice_binary_cross_entropy"},
+                               {"regions", {{1, 2}, {2}}},
+                               {"dice_weight", 0.0}});
+  const auto labels = torch::tensor({0, 1, 2}, torch::kInt64).view({1, 3});
+  EXPECT_NEAR((*loss)(torch::zeros({1, 2, 3}, torch::kFloat64), labels, 0).item<double>(), std::log(2.0), 1e-12);
+  auto right = torch::tensor({-60.0, 60.0, 60.0, -60.0, -60.0, 60.0}, torch::kFloat64).view({1, 2, 3});
+  EXPECT_NEAR((*loss)(right, labels, 0).item<double>(), 0, 1e-12);
+  EXPECT_THROW((*loss)(torch::zeros({1, 3, 3}, torch::kFloat64), labels, 0), UsageError);
+}
+
+TEST(DeepSupervision, WeightsAreHalvedAndTheCoarsestIsLeftOut) {
+  EXPECT_EQ(deep_supervision_weights(1), std::vector<double>{1});
+  EXPECT_EQ(deep_supervision_weights(2), (std::vector<double>{1, 0}));
+  EXPECT_EQ(deep_supervision_weights(3), (std::vector<double>{2.0 / 3, 1.0 / 3, 0}));
+}
+
+TEST(DeepSupervision, SumsTheScalesWithTheClassesOfTheirSize) {
+  const auto loss = make_loss({{"name", "cross_entropy"}});
+  torch::manual_seed(5);
+  const auto fine = torch::randn({1, 2, 4, 4}, torch::kFloat64);
+  const auto coarse = torch::randn({1, 2, 2, 2}, torch::kFloat64);
+  const auto labels = torch::tensor({0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0}, torch::kInt64).view({1, 4, 4});
+  const auto small = torch::tensor({0, 1, 1, 0}, torch::kInt64).view({1, 2, 2});
+  const double expected =
+      (0.75 * (*loss)(fine, labels, 0) + 0.25 * (*loss)(coarse, small, 0)).item<double>();
+  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels}, {0.75, 0.25}, 0).item<double>(), expected, 1e-12);
+  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels, small}, {0.75, 0.25}, 0).item<double>(), expected,
+              1e-12);
+  EXPECT_THROW(deeply_supervised(*loss, {fine, coarse}, {labels}, {1}, 0), UsageError);
 }
 
 }  // namespace

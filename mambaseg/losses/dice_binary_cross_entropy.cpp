@@ -1,0 +1,62 @@
+#include "mambaseg/losses/dice_binary_cross_entropy.h"
+
+namespace mambaseg {
+namespace {
+
+using Settings = DiceBinaryCrossEntropySettings;
+
+/// 1 where the voxel's class belongs to the region of channel k.
+torch::Tensor region_targets(const std::vector<std::vector<int64_t>>& regions, const torch::Tensor& classes,
+                             torch::ScalarType type) {
+  const auto y_BV = classes.flatten(1);
+  std::vector<torch::Tensor> targets;
+  for (const auto& region : regions) {
+    auto inside_BV = torch::zeros_like(y_BV, torch::kBool);
+    for (const int64_t member : region) inside_BV.logical_or_(y_BV == member);
+    targets.push_back(inside_BV.to(type));
+  }
+  return torch::stack(targets, 1);
+}
+
+class DiceBinaryCrossEntropy : public Loss {
+ public:
+  explicit DiceBinaryCrossEntropy(const Settings& settings) : settings_(settings) {}
+  torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
+                           int64_t) const override {
+    const auto channels = static_cast<size_t>(scores.size(1));
+    if (!settings_.regions.empty() && settings_.regions.size() != channels)
+      throw UsageError(concat("loss: ", settings_.regions.size(), " regions, but the network has ", channels,
+                              " score channels"));
+    const auto type = scores.scalar_type();
+    const auto targets_BKV = settings_.regions.empty()
+                                 ? one_hot_targets(classes, scores.size(1), type)
+                                 : region_targets(settings_.regions, classes, type);
+    return dice_binary_cross_entropy(scores.flatten(2), targets_BKV, counted_voxels(classes), settings_);
+  }
+
+ private:
+  Settings settings_;
+};
+
+}  // namespace
+
+torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const torch::Tensor& targets_BKV,
+                                        const torch::Tensor& counted_BV, const Settings& settings) {
+  const auto dice = dice_loss_of(torch::sigmoid(scores_BKV), targets_BKV, counted_BV, settings.dice);
+  const auto cost_BKV = torch::binary_cross_entropy_with_logits(scores_BKV, targets_BKV, {}, {},
+                                                                at::Reduction::None);
+  const auto entropy =
+      counted_BV.defined()
+          ? (cost_BKV.mean(1) * counted_BV).sum() / counted_BV.sum().clamp_min(1)
+          : cost_BKV.mean();
+  return settings.dice_weight * dice + settings.cross_entropy_weight * entropy;
+}
+
+const LossEntry dice_binary_cross_entropy_entry{
+    "dice_binary_cross_entropy", "Dice plus binary cross-entropy of each score channel, for regions that overlap",
+    [](const Json& settings, const LossData&) -> std::unique_ptr<Loss> {
+      return std::make_unique<DiceBinaryCrossEntropy>(from_json<Settings>(settings, "loss"));
+    },
+    [] { return to_json(Settings{}); }, [] { return documentation<Settings>("loss"); }};
+
+}  // namespace mambaseg
