@@ -9,6 +9,8 @@ void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
 void declare_predict(CLI::App& command);
 void declare_compare(CLI::App& command);
+void declare_plan(CLI::App& command);
+void declare_ablate(CLI::App& command);
 void declare_prepare(CLI::App& command);
 void declare_train(CLI::App& command);
 
@@ -18,8 +20,10 @@ const std::vector<Command>& commands() {
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"convert", "Turn weights of PyTorch into a model", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
+      {"plan", "Check a dataset and plan spacing, patch and stages for it", declare_plan},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
       {"train", "Train a network by a recipe", declare_train},
+      {"ablate", "Train and score a table of variants of a recipe", declare_ablate},
       {"predict", "Segment images with a trained model", declare_predict},
       {"evaluate", "Score predictions against references", declare_evaluate},
       {"compare", "Test sets of predictions against each other", declare_compare},

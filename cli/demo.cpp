@@ -119,7 +119,7 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
   const TwoStage stages(Predictor::load({model}, settings), std::nullopt);
   Volume<int32_t> labels =
       stages
-          .run(read_image(image_path), progress_bar(), warnings_to_stderr(),
+          .run({read_image(image_path)}, progress_bar(), warnings_to_stderr(),
                [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); })
           .first;
   rename_to_right_side(labels);

@@ -11,6 +11,8 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/infer/cases.h"
 #include "mambaseg/infer/picture_predictor.h"
+#include "mambaseg/infer/probability_files.h"
+#include "mambaseg/infer/small_components.h"
 #include "mambaseg/infer/two_stage.h"
 
 namespace mambaseg {
@@ -20,8 +22,10 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::vector<std::string> models;
-  std::string input, output;
+  std::vector<std::string> inputs;
+  std::string output;
   PredictorSettings settings;
+  double least_mm3 = 0;
   bool resume = false;
   std::string split;
   bool probability = false, overlay = false;
@@ -50,7 +54,7 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
-void predict_case(const TwoStage& stages, const PredictionCase& one) {
+void predict_case(const TwoStage& stages, const PredictionCase& one, const Options& options) {
   prepare_output(one.output);
   if (stages.has_second()) prepare_output(one.second_output);
   const Warn warn = warnings_to_stderr();
@@ -59,7 +63,21 @@ void predict_case(const TwoStage& stages, const PredictionCase& one) {
     std::printf("%s: %s\n", one.name.c_str(), line.c_str());
     std::fflush(stdout);
   };
-  const CaseLabels labels = stages.run(read_image(one.input, warn_case), progress_bar(), warn_case, note);
+  std::vector<Image> channels;
+  for (const std::string& path : one.inputs) channels.push_back(read_image(path, warn_case));
+  std::optional<ProbabilityFiles> probabilities;
+  ScoreResampler::Slice slice;
+  if (options.probability) {
+    const Predictor& predictor = stages.first();
+    probabilities.emplace(one.output, predictor.classes(), predictor.score_grid(channels.at(0).geometry));
+    slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
+  }
+  CaseLabels labels = stages.run(channels, progress_bar(), warn_case, note, slice);
+  if (probabilities) probabilities->write();
+  if (options.least_mm3 > 0) {
+    const int64_t removed = remove_small_components(labels.first, options.least_mm3);
+    note(concat(removed, " components below ", options.least_mm3, " mm3 removed"));
+  }
   if (stages.has_second()) {
     Volume<int32_t> nothing(labels.first.geometry);
     write_labels(one.second_output, labels.second ? *labels.second : nothing);
@@ -71,13 +89,19 @@ void run(const Options& given) {
   Options options = given;
   options.settings.device = options.machine.start();
   if (is_picture_model(load_model(options.models.front()).info)) {
-    predict_pictures({options.models, options.input, options.output, options.split, options.settings.batch,
+    if (options.inputs.size() > 1) throw UsageError("-i: a model of pictures takes one picture or folder");
+    predict_pictures({options.models, options.inputs.front(), options.output, options.split, options.settings.batch,
                       options.probability, options.overlay, options.resume, options.settings.device});
     return;
   }
-  if (options.probability || options.overlay || !options.split.empty())
-    throw UsageError("--probability, --overlay and --split belong to models of pictures");
-  const auto cases = find_cases(options.input, options.output);
+  if (options.overlay || !options.split.empty())
+    throw UsageError("--overlay and --split belong to models of pictures");
+  auto cases = find_cases(options.inputs.front(), options.output);
+  if (options.inputs.size() > 1) {
+    if (cases.size() != 1 || fs::is_directory(options.inputs.front()))
+      throw UsageError("-i: several inputs are the channels of one case and must be image files");
+    cases[0].inputs = options.inputs;
+  }
   const TwoStage stages = load_stages(options);
   CaseFailures failures;
   size_t kept = 0;
@@ -87,7 +111,9 @@ void run(const Options& given) {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    if (!failures.guard(one.name + " (" + one.input + ")", [&] { predict_case(stages, one); })) continue;
+    if (!failures.guard(one.name + " (" + one.inputs[0] + ")",
+                        [&] { predict_case(stages, one, options); }))
+      continue;
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %s, %s\n", one.name.c_str(), one.output.c_str(), readable_duration(spent).c_str());
     std::fflush(stdout);
@@ -108,9 +134,10 @@ void declare_predict(CLI::App& command) {
       ->required()
       ->check(CLI::ExistingFile);
   command
-      .add_option("-i,--input", options->input,
-                  "Image file, DICOM folder, folder of images or FreeSurfer subjects folder; for a model of "
-                  "pictures a PNG, JPEG or BMP file or a folder of them")
+      .add_option("-i,--input", options->inputs,
+                  "Image file (several: the channels of one case), DICOM folder, folder of images (CASE_0000, "
+                  "CASE_0001, ... are channels) or FreeSurfer subjects folder; for a model of pictures a PNG, JPEG "
+                  "or BMP file or a folder of them")
       ->required();
   command
       .add_option("-o,--output", options->output,
@@ -123,8 +150,20 @@ void declare_predict(CLI::App& command) {
                   "Patches or pictures that go through the network together")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command
+      .add_option("--memory", options->settings.memory_gib,
+                  "GiB that votes and volumes may take; 0: any amount. What a case takes is printed before it runs")
+      ->check(CLI::NonNegativeNumber);
+  command.add_flag_callback(
+      "--no-mirror", [options] { options->settings.mirror = false; },
+      "Look at each patch once, although the model's plan averages over mirrored ones");
+  command
+      .add_option("--remove-below", options->least_mm3,
+                  "Remove connected components smaller than this many mm3 from the labels; 0: keep all")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
-  command.add_flag("--probability", options->probability, "Pictures: write the probability too, 0..255");
+  command.add_flag("--probability", options->probability, "Write the probability too, 0..255; of volumes one image a class, "
+                   "on the file's grid with its axes as the model's plan turns them");
   command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
   command
       .add_option("--split", options->split,

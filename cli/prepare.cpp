@@ -10,13 +10,14 @@ namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string recipe, cache;
+  std::string recipe, plan, cache;
   std::vector<std::string> assignments;
   Machine machine;
 };
 
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
+  if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
   const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
   options.machine.start();
@@ -35,6 +36,8 @@ void declare_prepare(CLI::App& command) {
   command
       .add_option("-o,--output", options->cache, "Folder of prepared cases; the recipe's data.cache names it")
       ->required();
+  command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
+      ->check(CLI::ExistingFile);
   command.add_option("--set", options->assignments,
                      "Change a setting of the recipe, as data.dataset.folder=DIR");
   options->machine.declare(command);

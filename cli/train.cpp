@@ -10,10 +10,10 @@ namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string recipe, run;
+  std::string recipe, plan, run;
   std::vector<std::string> assignments;
   bool resume = false;
-  int64_t seed = -1;
+  int64_t seed = -1, fold = -1, repeat = -1;
   Machine machine;
 };
 
@@ -34,9 +34,14 @@ std::string words_of(const Json& line, int64_t epochs, const char* samples) {
 
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
+  if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
   TrainOptions train_options;
   train_options.settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  SplitSettings& split = train_options.settings.data.split;
+  if (options.fold >= 0) split.fold = options.fold;
+  if (options.repeat >= 0) split.repeat = options.repeat;
+  if (options.fold >= 0 && split.folds == 0 && split.file.empty()) split.folds = 5;
   if (options.seed >= 0) train_options.settings.training.seed = static_cast<uint64_t>(options.seed);
   train_options.folder = options.run;
   train_options.resume = options.resume;
@@ -66,6 +71,12 @@ void declare_train(CLI::App& command) {
   command.add_option("recipe", options->recipe, "Recipe, a TOML file (see recipes/)")->required();
   command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
   command.add_option("--set", options->assignments, "Change a setting of the recipe, as training.epochs=3");
+  command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
+      ->check(CLI::ExistingFile);
+  command.add_option("--fold", options->fold, "Validate this fold, from 0 (of data.split.folds, else of 5)")
+      ->check(CLI::NonNegativeNumber);
+  command.add_option("--repeat", options->repeat, "Random split of this number, in place of split 0")
+      ->check(CLI::NonNegativeNumber);
   command.add_flag("--resume", options->resume, "Continue the run in the output folder");
   command.add_option("--seed", options->seed, "Seed, in place of the recipe's")
       ->check(CLI::NonNegativeNumber);

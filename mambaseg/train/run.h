@@ -18,13 +18,17 @@ struct TrainingSettings {
   int64_t epochs = 15;
   int64_t batch = 1;
   int64_t patches_per_step = 0;
+  std::string optimizer = "adamw";
+  double momentum = 0.99;
   double learning_rate = 1e-3;
   double weight_decay = 1e-2;
   std::string decay = "all";
   std::vector<double> betas{0.9, 0.999};
   double clip_norm = 0;
+  std::string precision = "fp32";
   std::vector<double> deep_supervision{1, 0.5, 0.25, 0.125};
   int64_t validate_every = 1;
+  double validation_average = 0;
   int64_t save_every_steps = 0;
   uint64_t seed = 0;
 
@@ -36,15 +40,25 @@ struct TrainingSettings {
           "patches whose gradients are averaged before the weights change; 0: all of a case (one scan = one "
           "batch), of pictures as many as `batch`",
           at_least(0));
-    visit("learning_rate", learning_rate, "AdamW: rate at the start of a period", at_least(0));
-    visit("weight_decay", weight_decay, "AdamW: weight decay", at_least(0));
+    visit("optimizer", optimizer, "adamw; sgd: with Nesterov momentum, as nnU-Net", one_of({"adamw", "sgd"}));
+    visit("momentum", momentum, "sgd: momentum", between(0, 0.9999999));
+    visit("learning_rate", learning_rate, "rate at the start of a period", at_least(0));
+    visit("weight_decay", weight_decay, "weight decay", at_least(0));
     visit("decay", decay, "all: every parameter decays; weights: not biases, norms and the scan's A and D",
           one_of({"all", "weights"}));
     visit("betas", betas, "AdamW: decay rates of the two moments", between(0, 0.9999999));
     visit("clip_norm", clip_norm, "largest norm of the gradient; 0: not clipped", at_least(0));
     visit("deep_supervision", deep_supervision,
-          "weights of the outputs of a network with deep supervision, finest first; scaled to sum 1",
+          "weights of the outputs of a network with deep supervision, finest first; scaled to sum 1; empty: "
+          "halved from one to the next, 0 for the coarsest (nnU-Net)",
           at_least(0));
+    visit("precision", precision,
+          "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32",
+          one_of({"fp32", "bf16"}));
+    visit("validation_average", validation_average,
+          "share of the old in the moving average of the validation Dice that picks the best epoch (nnU-Net: "
+          "0.9); 0: the Dice itself",
+          between(0, 0.999));
     visit("validate_every", validate_every, "epochs between validations (the last epoch always is)",
           at_least(1));
     visit("save_every_steps", save_every_steps,

@@ -9,11 +9,14 @@
 
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/atomic_file.h"
-#include "mambaseg/losses/loss.h"
+#include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/train/autocast.h"
 #include "mambaseg/train/batches.h"
+#include "mambaseg/train/curves.h"
 #include "mambaseg/train/journal.h"
 #include "mambaseg/train/nan_guard.h"
+#include "mambaseg/train/optimizer.h"
 #include "mambaseg/train/task.h"
 #include "mambaseg/train/training_state.h"
 #include "mambaseg/train/validation.h"
@@ -34,36 +37,6 @@ double peak_memory_mib() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-
-/// The class map at the size of a coarser output, nearest neighbour.
-torch::Tensor shrunk(const torch::Tensor& classes, const torch::Tensor& like) {
-  if (classes.sizes().slice(1) == like.sizes().slice(2)) return classes;
-  const auto size = like.sizes().slice(2).vec();
-  return torch::nn::functional::interpolate(
-             classes.unsqueeze(1).to(torch::kFloat32),
-             torch::nn::functional::InterpolateFuncOptions().size(size).mode(torch::kNearest))
-      .squeeze(1)
-      .to(torch::kInt64);
-}
-
-std::unique_ptr<torch::optim::AdamW> make_optimizer(const TrainingSettings& settings, Network& network) {
-  if (settings.betas.size() != 2) throw UsageError("setting training.betas: expected two numbers");
-  torch::optim::AdamWOptions options(settings.learning_rate);
-  options.betas({settings.betas[0], settings.betas[1]}).weight_decay(settings.weight_decay);
-  std::vector<torch::Tensor> decayed, kept;
-  for (const auto& parameter : network.named_parameters()) {
-    const std::string& name = parameter.key();
-    const bool scan_state = name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds");
-    const bool decays = settings.decay == "all" || (parameter.value().dim() > 1 && !scan_state);
-    (decays ? decayed : kept).push_back(parameter.value());
-  }
-  torch::optim::AdamWOptions without = options;
-  without.weight_decay(0);
-  std::vector<torch::optim::OptimizerParamGroup> groups;
-  groups.emplace_back(decayed, std::make_unique<torch::optim::AdamWOptions>(options));
-  if (!kept.empty()) groups.emplace_back(kept, std::make_unique<torch::optim::AdamWOptions>(without));
-  return std::make_unique<torch::optim::AdamW>(groups, options);
 }
 
 class Trainer {
@@ -166,24 +139,27 @@ class Trainer {
   double set_rate(double epoch) {
     const double rate =
         learning_rate(settings_.schedule, settings_.training.learning_rate, epoch, settings_.training.epochs);
-    for (auto& group : optimizer_->param_groups())
-      static_cast<torch::optim::AdamWOptions&>(group.options()).lr(rate);
+    set_learning_rate(*optimizer_, rate);
     return rate;
   }
 
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const {
-    const auto& weights = settings_.training.deep_supervision;
-    const size_t used = std::min(outputs.size(), std::max<size_t>(1, weights.size()));
-    if (used == 1) return (*loss_)(outputs[0], classes, at_.epoch);
+    std::vector<double> weights = settings_.training.deep_supervision;
+    if (weights.empty() || outputs.size() == 1)
+      weights = deep_supervision_weights(static_cast<int64_t>(outputs.size()));
+    const size_t used = std::min(outputs.size(), weights.size());
+    weights.resize(used);
     double sum = 0;
-    for (size_t i = 0; i < used; ++i) sum += weights[i];
-    torch::Tensor loss;
-    for (size_t i = 0; i < used; ++i) {
-      if (weights[i] == 0) continue;
-      const auto part = (*loss_)(outputs[i], shrunk(classes, outputs[i]), at_.epoch) * (weights[i] / sum);
-      loss = loss.defined() ? loss + part : part;
-    }
-    return loss;
+    for (const double weight : weights) sum += weight;
+    for (double& weight : weights) weight /= sum;
+    std::vector<torch::Tensor> scores;  // the loss is computed in full precision
+    for (size_t i = 0; i < used; ++i) scores.push_back(outputs[i].to(torch::kFloat32));
+    return deeply_supervised(*loss_, scores, {classes}, weights, at_.epoch);
+  }
+
+  std::vector<torch::Tensor> forward(const torch::Tensor& images) {
+    const Autocast autocast(settings_.training.precision, options_.device);
+    return network_->forward(images);
   }
 
   /// One optimiser step: gradients of all its patches, averaged. Returns the sum of the patches' losses.
@@ -199,7 +175,7 @@ class Trainer {
       waited_s_ += seconds_since(asked);
       const auto images = batch.images.to(options_.device);
       const auto classes = batch.classes.to(options_.device);
-      const auto loss = loss_of(network_->forward(images), classes);
+      const auto loss = loss_of(forward(images), classes);
       const auto count = static_cast<double>(batch.patches.size());
       const double value = loss.item<double>();
       if (!std::isfinite(value)) stop_not_finite("loss", value, batch, images);
@@ -222,7 +198,7 @@ class Trainer {
   /// Ends the run; the weights are still those before the step, so they are kept with the position.
   [[noreturn]] void stop_not_finite(const char* what, double value, const Batch& batch,
                                     const torch::Tensor& images) {
-    std::string place = find_non_finite(*network_, [&] { network_->forward(images); });
+    std::string place = find_non_finite(*network_, [&] { forward(images); });
     if (place.empty()) place = "not found again when the step was repeated";
     std::string patches;
     for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;
@@ -277,13 +253,17 @@ class Trainer {
     bool best = validation_.empty();
     if (!validation_.empty() && (last || (epoch + 1) % settings_.training.validate_every == 0)) {
       const double dice = validate(line);
-      best = dice > at_.best_dice;
-      if (best) at_.best_dice = dice;
+      const double kept = at_.average_dice < 0 ? 0 : settings_.training.validation_average;
+      at_.average_dice = kept * at_.average_dice + (1 - kept) * dice;
+      line["validation"]["average_dice"] = at_.average_dice;
+      best = at_.average_dice > at_.best_dice;
+      if (best) at_.best_dice = at_.average_dice;
     }
     if (best) at_.best_epoch = epoch;
     line["best_epoch"] = at_.best_epoch;
     line["peak_memory_mib"] = peak_memory_mib();
     write_line(line);
+    write_file_atomically(path("curves.svg"), training_curves(read_epoch_lines(path("journal.jsonl"))));
     at_.epoch = epoch + 1;
     at_.step = at_.patches = 0;
     at_.loss_sum = 0;
@@ -321,7 +301,7 @@ class Trainer {
   std::vector<double> class_voxels_;
   std::unique_ptr<Loss> loss_;
   std::shared_ptr<Network> network_;
-  std::unique_ptr<torch::optim::AdamW> optimizer_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
   RunPosition at_;
   double waited_s_ = 0;  ///< of this epoch, for batches
   Journal* journal_ = nullptr;

@@ -18,6 +18,7 @@ struct RunPosition {
   int64_t patches = 0;      ///< of this epoch so far
   double best_dice = -1;
   int64_t best_epoch = -1;
+  double average_dice = -1;  ///< moving average of the validation Dice, -1 before the first
   int64_t journal_bytes = 0;
 
   template <class Visitor>
@@ -29,6 +30,7 @@ struct RunPosition {
     visit("patches", patches, "patches of this epoch so far");
     visit("best_dice", best_dice, "best validation Dice");
     visit("best_epoch", best_epoch, "its epoch");
+    visit("average_dice", average_dice, "moving average of the validation Dice");
     visit("journal_bytes", journal_bytes, "length of the journal");
   }
 };

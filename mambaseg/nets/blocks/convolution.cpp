@@ -39,7 +39,9 @@ Convolution::Convolution(const ConvolutionSettings& s)
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
   if (settings_.depthwise) return depthwise_conv(x, weight, bias, {padding_});
-  return torch::convolution(x, weight, bias, settings_.stride, padding_, ones_, false, zeros_, 1);
+  // By these names, unlike by torch::convolution, autocast knows them.
+  return padding_.size() == 2 ? torch::conv2d(x, weight, bias, settings_.stride, padding_, ones_)
+                              : torch::conv3d(x, weight, bias, settings_.stride, padding_, ones_);
 }
 
 std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in, int64_t out, bool bias) {
@@ -61,7 +63,8 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Exte
 }
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
-  return torch::convolution(x, weight, bias, stride_, zeros_, ones_, true, zeros_, 1);
+  // Not an operation that autocast lowers on the CPU: back to the type of the weights.
+  return torch::convolution(x.to(weight.scalar_type()), weight, bias, stride_, zeros_, ones_, true, zeros_, 1);
 }
 
 InstanceNorm::InstanceNorm(int64_t channels)

@@ -1,0 +1,39 @@
+#include "mambaseg/train/autocast.h"
+
+#include <ATen/autocast_mode.h>
+#include <torch/version.h>
+
+namespace mambaseg {
+namespace {
+
+void set_autocast(torch::DeviceType device, bool enabled) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  at::autocast::set_autocast_dtype(device, torch::kBFloat16);
+  at::autocast::set_autocast_enabled(device, enabled);
+#else
+  if (device == torch::kCPU) {
+    at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
+    at::autocast::set_cpu_enabled(enabled);
+  } else {
+    at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);
+    at::autocast::set_enabled(enabled);
+  }
+#endif
+}
+
+}  // namespace
+
+Autocast::Autocast(const std::string& precision, torch::Device device)
+    : active_(precision == "bf16"), device_(device.type()) {
+  if (!active_) return;
+  at::autocast::increment_nesting();
+  set_autocast(device_, true);
+}
+
+Autocast::~Autocast() {
+  if (!active_) return;
+  set_autocast(device_, false);
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,52 @@
+#include "mambaseg/train/optimizer.h"
+
+namespace mambaseg {
+namespace {
+
+struct Parameters {
+  std::vector<torch::Tensor> decayed, kept;
+};
+
+Parameters divided(const TrainingSettings& settings, const torch::nn::Module& network) {
+  Parameters out;
+  for (const auto& parameter : network.named_parameters()) {
+    const std::string& name = parameter.key();
+    const bool scan_state = name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds") ||
+                            name.ends_with(".D");
+    const bool decays = settings.decay == "all" || (parameter.value().dim() > 1 && !scan_state);
+    (decays ? out.decayed : out.kept).push_back(parameter.value());
+  }
+  return out;
+}
+
+template <class Optimizer, class Options>
+std::unique_ptr<torch::optim::Optimizer> over(const Parameters& parameters, const Options& options) {
+  Options without = options;
+  without.weight_decay(0);
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  groups.emplace_back(parameters.decayed, std::make_unique<Options>(options));
+  if (!parameters.kept.empty()) groups.emplace_back(parameters.kept, std::make_unique<Options>(without));
+  return std::make_unique<Optimizer>(groups, options);
+}
+
+}  // namespace
+
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingSettings& settings,
+                                                        const torch::nn::Module& network) {
+  const Parameters parameters = divided(settings, network);
+  if (settings.optimizer == "sgd") {
+    torch::optim::SGDOptions options(settings.learning_rate);
+    options.momentum(settings.momentum).nesterov(settings.momentum > 0).weight_decay(settings.weight_decay);
+    return over<torch::optim::SGD>(parameters, options);
+  }
+  if (settings.betas.size() != 2) throw UsageError("setting training.betas: expected two numbers");
+  torch::optim::AdamWOptions options(settings.learning_rate);
+  options.betas({settings.betas[0], settings.betas[1]}).weight_decay(settings.weight_decay);
+  return over<torch::optim::AdamW>(parameters, options);
+}
+
+void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {
+  for (auto& group : optimizer.param_groups()) group.options().set_lr(rate);
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <memory>
+
+#include <torch/torch.h>
+
+#include "mambaseg/train/run.h"
+
+namespace mambaseg {
+
+/// The optimiser that the recipe names, over all parameters of the network. With decay "weights" those of one
+/// axis (biases, norms) and the scan's A and D do not decay. UsageError on settings that make no sense.
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingSettings& settings,
+                                                        const torch::nn::Module& network);
+
+/// Sets the learning rate of every group.
+void set_learning_rate(torch::optim::Optimizer& optimizer, double rate);
+
+}  // namespace mambaseg

@@ -1,0 +1,36 @@
+#include "mambaseg/train/planned_recipe.h"
+
+#include <algorithm>
+
+#include "mambaseg/nets/network.h"
+
+namespace mambaseg {
+
+Json planned_recipe(const RunSettings& recipe, const PlannedExperiment& planned, const Fingerprint& fingerprint) {
+  Json plan = {{"conform", "spacing"}, {"spacing", planned.spacing_mm}};
+  if (recipe.plan.intensity == "ct" && !fingerprint.channels.empty()) {
+    const ChannelFingerprint& channel = fingerprint.channels[0];
+    plan["ct"] = {{"mean", channel.mean}, {"deviation", channel.deviation}, {"low", channel.low}, {"high", channel.high}};
+  }
+  Json network = recipe.network;
+  network["in_channels"] = std::max<size_t>(1, fingerprint.channels.size());
+  const Json known = find_network(network.at("name").get<std::string>()).settings();
+  Json out = {{"network", network}};
+  if (known.contains("features") && known.contains("strides")) {
+    out["network"]["features"] = planned.stages.features;
+    out["network"]["kernels"] = planned.stages.kernels;
+    out["network"]["strides"] = planned.stages.strides;
+    plan["patch"] = planned.patch;
+    out["training"] = {{"batch", planned.batch}, {"patches_per_step", planned.batch}};
+  } else {
+    const int64_t multiple = make_network(network)->size_multiple();
+    std::vector<int64_t> patch = recipe.plan.patch;
+    for (size_t a = 0; a < patch.size(); ++a)
+      patch[a] = std::min(patch[a], (planned.median_size[a] + multiple - 1) / multiple * multiple);
+    plan["patch"] = patch;
+  }
+  out["plan"] = plan;
+  return out;
+}
+
+}  // namespace mambaseg

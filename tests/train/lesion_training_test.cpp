@@ -1,0 +1,225 @@
+// The lesion pipeline on a tiny drawn BIDS tree: two channels, spacing of its own, SGD, nnU-Net's augmentation,
+// cross-validation, and a table of variants.
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mambaseg/io/image.h"
+#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/train/ablation.h"
+#include "mambaseg/train/curves.h"
+#include "mambaseg/train/planned_recipe.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class LesionTraining : public testing::Test {
+ protected:
+  LesionTraining() {
+    torch::set_num_threads(1);
+    for (int i = 0; i < 4; ++i) draw_case(i);
+  }
+
+  /// A block of brain in two channels, and in it a lesion that is bright in the first and dark in the second.
+  void draw_case(int number) const {
+    Geometry geometry;
+    geometry.size = {18, 20, 12};
+    geometry.voxel_to_ras_mm.matrix = {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1.5}}};
+    Volume<float> dwi(geometry), adc(geometry);
+    Volume<int32_t> lesion(geometry);
+    for (int64_t k = 1; k < 11; ++k)
+      for (int64_t j = 2; j < 18; ++j)
+        for (int64_t i = 2; i < 16; ++i) {
+          const bool inside = i >= 4 + number && i < 9 + number && j >= 6 && j < 12 && k >= 3 && k < 8;
+          const auto texture = static_cast<float>((i * 7 + j * 3 + k) % 5);
+          dwi.at(i, j, k) = (inside ? 160.0F : 80.0F) + texture;
+          adc.at(i, j, k) = (inside ? 40.0F : 90.0F) + texture;
+          lesion.at(i, j, k) = inside;
+        }
+    const std::string stem = concat("sub-", number, "_ses-1_");
+    const auto write_to = [&](const std::string& folder) {
+      const fs::path path = fs::path(folder_.string()) / "tree" / folder;
+      fs::create_directories(path);
+      return (path / stem).string();
+    };
+    write_volume(write_to(concat("rawdata/sub-", number, "/dwi")) + "dwi.nii.gz", dwi);
+    write_volume(write_to(concat("rawdata/sub-", number, "/dwi")) + "adc.nii.gz", adc);
+    write_labels(write_to(concat("derivatives/sub-", number)) + "msk.nii.gz", lesion);
+  }
+
+  Json recipe() const {
+    return parse_toml(R"(
+      [network]
+      name = "plain_unet"
+      in_channels = 2
+      features = [4, 8]
+      [plan]
+      conform = "spacing"
+      spacing = [1.2, 1.2, 1.5]
+      orientation = "RAS"
+      intensity = "zscore"
+      crop_margin = 1
+      patch = [12, 12, 8]
+      window = "gaussian"
+      mirror = [0]
+      classes = [{ name = "lesion", ids = [1] }]
+      [data.dataset]
+      layout = "bids"
+      channels = ["dwi", "adc"]
+      mask = "msk"
+      [data.split]
+      folds = 4
+      [sampling]
+      kind = "random"
+      patches_per_case = 4
+      foreground = 0.6
+      [augment]
+      flip = [0.5, 0.5, 0.5]
+      rotation = 0.2
+      scaling = 0.2
+      [augment.nnunet]
+      noise = 0.1
+      blur = 0.2
+      brightness = 0.15
+      contrast = 0.15
+      low_resolution = 0.25
+      inverted_gamma = 0.1
+      gamma = 0.3
+      [loss]
+      name = "dice_cross_entropy"
+      dice = { background = false, present_only = false }
+      [training]
+      optimizer = "sgd"
+      momentum = 0.9
+      learning_rate = 0.03
+      weight_decay = 3e-5
+      batch = 2
+      patches_per_step = 2
+      clip_norm = 12
+      deep_supervision = []
+      validation_average = 0.5
+      seed = 3
+      [schedule]
+      kind = "constant"
+    )", "test");
+  }
+
+  TrainOptions options(const std::string& run, int64_t epochs, const std::vector<std::string>& set = {}) const {
+    Json json = recipe();
+    for (const std::string& assignment : set) set_by_path(json, assignment);
+    TrainOptions options;
+    options.settings = from_json<RunSettings>(json);
+    options.settings.data.dataset.folder = folder_ / "tree";
+    options.settings.data.cache = folder_ / "cache";
+    options.settings.training.epochs = epochs;
+    options.folder = folder_ / run;
+    return options;
+  }
+
+  void expect_same_weights(const std::string& a, const std::string& b) const {
+    const Model first = load_model(folder_ / a), second = load_model(folder_ / b);
+    const auto other = second.network->named_parameters();
+    for (const auto& parameter : first.network->named_parameters())
+      EXPECT_TRUE(torch::equal(parameter.value(), other[parameter.key()])) << parameter.key();
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LesionTraining, LearnsTheLesionAndDrawsCurves) {
+  const TrainResult result = train(options("run", 12));
+  const auto lines = read_epoch_lines(folder_ / "run/journal.jsonl");
+  ASSERT_EQ(lines.size(), 12U);
+  EXPECT_GT(lines.back()["validation"]["dice"].get<double>(), 0.6);
+  double average = lines[0]["validation"]["dice"];
+  for (const Json& line : lines) {
+    average = 0.5 * average + 0.5 * line["validation"]["dice"].get<double>();
+    EXPECT_NEAR(line["validation"]["average_dice"].get<double>(), average, 1e-12);
+  }
+  EXPECT_LE(result.best_dice, 1);
+  EXPECT_THAT(read_bytes(folder_ / "run/curves.svg"), HasSubstr("moving average"));
+}
+
+TEST_F(LesionTraining, ResumesBitForBitWithMomentum) {
+  train(options("whole", 4));
+  train(options("parts", 2));
+  TrainOptions rest = options("parts", 4);
+  rest.resume = true;
+  train(rest);
+  expect_same_weights("whole/last.safetensors", "parts/last.safetensors");
+}
+
+TEST_F(LesionTraining, TrainsInHalfThePrecision) {
+  train(options("half", 4, {"training.precision=bf16"}));
+  train(options("full", 4));
+  const auto loss = [&](const char* run) {
+    return read_epoch_lines(folder_ / (std::string(run) + "/journal.jsonl")).back()["loss"].get<double>();
+  };
+  EXPECT_NE(loss("half"), loss("full"));
+  EXPECT_NEAR(loss("half"), loss("full"), 0.1);
+}
+
+TEST_F(LesionTraining, EachFoldValidatesOtherCases) {
+  std::set<std::string> validated;
+  for (int fold = 0; fold < 4; ++fold) {
+    const auto name = concat("fold", fold);
+    train(options(name, 1, {concat("data.split.fold=", fold)}));
+    const Json split = read_json(folder_ / (name + "/split.json"));
+    for (const auto& id : split["validation"]) validated.insert(id);
+  }
+  EXPECT_EQ(validated.size(), 4U);
+}
+
+TEST_F(LesionTraining, ATableOfVariantsIsMadeAndContinued) {
+  AblationOptions ablation;
+  ablation.recipe = recipe();
+  ablation.recipe["data"]["dataset"]["folder"] = folder_ / "tree";
+  ablation.recipe["data"]["split"] = {{"validation_fraction", 0.25}, {"test_fraction", 0.25}};
+  ablation.recipe["training"]["epochs"] = 3;
+  ablation.settings.repeats = 2;
+  ablation.settings.metrics = {"Dice", "HD95"};
+  ablation.settings.variants = {{"small", {}}, {"wide", {"network.features=[6, 12]"}}};
+  ablation.folder = folder_ / "ablation";
+  const auto rows = run_ablation(ablation);
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_GT(rows[1].parameters, rows[0].parameters);
+  const Json table = ablation_json(rows, ablation.settings.metrics);
+  EXPECT_EQ(table[1]["variant"], "wide");
+  EXPECT_EQ(table[1]["Dice"]["values"].size(), 2U);
+  EXPECT_THAT(ablation_table(rows, ablation.settings.metrics), HasSubstr(" ± "));
+  // Predictions lie on the grid of their references.
+  for (const CaseScores& one : rows[0].repeats[0].evaluation.cases)
+    EXPECT_TRUE(same_grid(read_geometry(one.files.reference), read_geometry(one.files.prediction)));
+  const auto written = fs::last_write_time(folder_ / "ablation/wide/repeat_1/best.safetensors");
+  EXPECT_EQ(ablation_json(run_ablation(ablation), ablation.settings.metrics), table);
+  EXPECT_EQ(fs::last_write_time(folder_ / "ablation/wide/repeat_1/best.safetensors"), written);
+  ablation.settings.variants[1].name = "small";
+  EXPECT_THROW(run_ablation(ablation), UsageError);
+}
+
+TEST_F(LesionTraining, APlanIsAPieceOfTheRecipe) {
+  RunSettings settings = options("none", 1).settings;
+  const auto found = inspect_cases(read_dataset(settings.data.dataset), settings.plan, 1);
+  EXPECT_TRUE(found.problems.empty());
+  PlannerSettings planner;
+  planner.first_features = 4;
+  const auto planned = plan_experiment(found.fingerprint, 2, planner);
+  Json planned_json = planned_recipe(settings, planned, found.fingerprint);
+  Json whole = recipe();
+  whole.merge_patch(planned_json);
+  const RunSettings merged = resolved(from_json<RunSettings>(whole));
+  EXPECT_EQ(merged.network["in_channels"], 2);
+  EXPECT_EQ(merged.plan.spacing, (std::vector<double>{1, 1, 1.5}));
+  EXPECT_EQ(merged.network["strides"].size(), planned.stages.strides.size());
+}
+
+}  // namespace
+}  // namespace mambaseg
