@@ -71,6 +71,8 @@ std::span<const GoldenCheck> scan_checks();
 std::span<const GoldenCheck> mamba_checks();
 std::span<const GoldenCheck> medsegmamba_checks();
 std::span<const GoldenCheck> nnunet_checks();
+std::span<const GoldenCheck> nnunet_loss_checks();
+std::span<const GoldenCheck> nnunet_pipeline_checks();
 std::span<const GoldenCheck> pipeline_checks();
 std::span<const GoldenCheck> vmunet_checks();
 std::span<const GoldenCheck> metric_checks();
