@@ -94,7 +94,7 @@ VmUnet::VmUnet(const VmUnetSettings& s) : settings_(s) {
 
   final_up_ = body->register_module("final_up", std::make_shared<PatchExpand2d>(w[0], kPatch));
   final_conv_ =
-      body->register_module("final_conv", nn::Conv2d(nn::Conv2dOptions(w[0] / kPatch, s.classes, 1)));
+      body->register_module("final_conv", Conv2d(nn::Conv2dOptions(w[0] / kPatch, s.classes, 1)));
   initialise(*this);
 }
 
