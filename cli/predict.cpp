@@ -20,6 +20,7 @@ struct Options {
   std::vector<std::string> models;
   std::string input, output;
   PredictorSettings settings;
+  std::string precision = "fp32";
   bool resume = false;
   Machine machine;
 };
@@ -56,7 +57,7 @@ void prepare_output(const std::string& path) {
   check_writable(path);
 }
 
-void predict_case(const TwoStage& stages, const PredictionCase& one) {
+void predict_case(TwoStage& stages, const PredictionCase& one) {
   prepare_output(one.output);
   if (stages.has_second()) prepare_output(one.second_output);
   const Warn warn = warnings_to_stderr();
@@ -76,8 +77,9 @@ void predict_case(const TwoStage& stages, const PredictionCase& one) {
 void run(const Options& given) {
   Options options = given;
   options.settings.device = options.machine.start();
+  options.settings.precision = precision_named(options.precision);
   const auto cases = find_cases(options.input, options.output);
-  const TwoStage stages = load_stages(options);
+  TwoStage stages = load_stages(options);
   std::vector<std::string> failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
@@ -127,6 +129,12 @@ void declare_predict(CLI::App& command) {
       ->check(CLI::NonNegativeNumber);
   command.add_option("--batch", options->settings.batch, "Patches that go through the network together")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--precision", options->precision,
+                  "fp32; bf16; auto: bf16 where the processor has it and the first image's middle patch keeps "
+                  "its labels")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
   options->machine.declare(command);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/dense.h"
 
 namespace mambaseg {
 namespace {
@@ -22,7 +23,7 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
-    : models_(std::move(models)), plan_(std::move(plan)) {
+    : models_(std::move(models)), plan_(std::move(plan)), precision_(settings.precision) {
   require(!models_.empty(), "prediction: expected at least one model");
   if (settings.step > 0) plan_.step = settings.step;
   check_plan(plan_);
@@ -84,20 +85,38 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
   return work_in(image, region_box(region, window_.patch, window_.step, image.image.geometry.size));
 }
 
-torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
+torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ, torch::ScalarType type) const {
+  const torch::Tensor x = x_BCXYZ.to(type);
   torch::Tensor sum;
   for (const Model& model : models_) {
-    const torch::Tensor p = torch::softmax(model.network->forward(x_BCXYZ).front().to(torch::kFloat32), 1);
+    // Networks leave the classes of a voxel side by side, where the softmax is fast.
+    const torch::Tensor scores = model.network->forward(x).front().to(torch::kFloat32).movedim(1, -1);
+    const torch::Tensor p = torch::softmax(scores, -1).movedim(-1, 1);
     sum = sum.defined() ? sum.add_(p) : p;
   }
   return models_.size() > 1 ? sum.div_(static_cast<double>(models_.size())) : sum;
 }
 
+std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
+  if (precision_ != Precision::automatic) return {};
+  const torch::NoGradGuard no_grad;
+  Box middle{work.box.start, window_.patch};
+  for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
+  const torch::Tensor patch =
+      cut_box(tensor_from_volume(image.image), middle).unsqueeze(0).unsqueeze(0).to(window_.device);
+  const PrecisionChoice choice = choose_precision(
+      [&](torch::ScalarType type) { return probabilities(patch, type).argmax(1); }, has_bf16_arithmetic(),
+      dense_target());
+  precision_ = choice.precision;
+  return "precision " + choice.reason;
+}
+
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const torch::Tensor image_ijk = tensor_from_volume(image.image);
+  const auto type = precision_ == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
   const torch::Tensor in_box = classes_in_box(
-      image_ijk, work.box, window_, [this](const torch::Tensor& x) { return probabilities(x); }, progress);
+      image_ijk, work.box, window_, [&](const torch::Tensor& x) { return probabilities(x, type); }, progress);
   auto whole = torch::zeros(image_ijk.sizes(), torch::kInt32);
   paste_box(whole, in_box, work.box);
   return labels_from_tensor(whole, image.image.geometry);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mambaseg/data/preprocess.h"
+#include "mambaseg/infer/precision.h"
 #include "mambaseg/infer/sliding_window.h"
 #include "mambaseg/nets/checkpoint.h"
 
@@ -15,6 +16,7 @@ struct PredictorSettings {
   int64_t step = 0;   ///< voxels between patches; 0: the plan's
   int64_t batch = 1;  ///< patches that go through the network together
   torch::Device device = torch::kCPU;
+  Precision precision = Precision::fp32;
 };
 
 /// What a case will take, known before the network runs.
@@ -45,16 +47,21 @@ class Predictor {
   /// The box of patches around `region`.
   Work plan_work(const PreparedImage& image, const Box& region) const;
 
-  /// Class numbers on the network's grid; 0 outside the box of patches.
+  /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
+  /// people; empty when the precision stands already.
+  std::string settle_precision(const PreparedImage& image, const Work& work);
+
+  /// Class numbers on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is settled.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
  private:
   Work work_in(const PreparedImage& image, const Box& box) const;
-  torch::Tensor probabilities(const torch::Tensor& x_BCXYZ) const;
+  torch::Tensor probabilities(const torch::Tensor& x_BCXYZ, torch::ScalarType type) const;
 
   std::vector<Model> models_;
   Plan plan_;
   SlidingWindow window_;
+  Precision precision_;
 };
 
 }  // namespace mambaseg

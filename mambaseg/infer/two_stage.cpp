@@ -23,14 +23,14 @@ TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
     throw UsageError("prediction: the second model does not work around labels of the first");
 }
 
-CaseLabels TwoStage::run(const Image& image, const Progress& progress, const Warn& warn,
-                         const Warn& note) const {
+CaseLabels TwoStage::run(const Image& image, const Progress& progress, const Warn& warn, const Warn& note) {
   const auto tell = [](const Warn& where, const std::string& line) {
-    if (where) where(line);
+    if (where && !line.empty()) where(line);
   };
   const auto prepared = prepare_image(image, first_.plan(), warn);
   const Work work = first_.plan_work(prepared);
   tell(note, describe(work, first_.plan(), first_.step()));
+  tell(note, first_.settle_precision(prepared, work));
   const Volume<int32_t> classes = first_.classes(prepared, work, progress);
   CaseLabels out;
   out.first = classes_to_labels(classes, prepared.input, first_.plan());
@@ -47,6 +47,7 @@ CaseLabels TwoStage::run(const Image& image, const Progress& progress, const War
   }
   const Work second_work = second_->plan_work(second_image, *region);
   tell(note, "second stage: " + describe(second_work, second_->plan(), second_->step()));
+  tell(note, second_->settle_precision(second_image, second_work));
   out.second = classes_to_labels(second_->classes(second_image, second_work, progress), prepared.input,
                                  second_->plan());
   return out;

@@ -20,9 +20,10 @@ class TwoStage {
   /// Throws UsageError when the first plan works in a region or the second does not.
   TwoStage(Predictor first, std::optional<Predictor> second);
 
-  /// `note` gets one line of planned work before each stage runs.
+  /// `note` gets one line of planned work before each stage runs, and one when its precision is chosen, which
+  /// happens at the first image.
   CaseLabels run(const Image& image, const Progress& progress = {}, const Warn& warn = {},
-                 const Warn& note = {}) const;
+                 const Warn& note = {});
 
   bool has_second() const { return second_.has_value(); }
 
