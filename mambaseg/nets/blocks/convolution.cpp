@@ -23,8 +23,7 @@ std::vector<int64_t> weight_sizes(int64_t first, int64_t second, const Extent& k
 
 }  // namespace
 
-Convolution::Convolution(const ConvolutionSettings& s)
-    : settings_(s), ones_(s.kernel.size(), 1), zeros_(s.kernel.size(), 0) {
+Convolution::Convolution(const ConvolutionSettings& s) : settings_(s), ones_(s.kernel.size(), 1) {
   for (const int64_t edge : s.kernel) {
     if (edge % 2 == 0) throw UsageError(concat("network: kernel edges must be odd, not ", edge));
     padding_.push_back(edge / 2);
@@ -64,7 +63,8 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Exte
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
   // Not an operation that autocast lowers on the CPU: back to the type of the weights.
-  return torch::convolution(x.to(weight.scalar_type()), weight, bias, stride_, zeros_, ones_, true, zeros_, 1);
+  return torch::convolution(x.to(weight.scalar_type()), weight, bias, stride_, zeros_, ones_, true, zeros_,
+                            1);
 }
 
 InstanceNorm::InstanceNorm(int64_t channels)

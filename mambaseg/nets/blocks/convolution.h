@@ -30,7 +30,7 @@ class Convolution : public torch::nn::Module {
 
  private:
   ConvolutionSettings settings_;
-  Extent padding_, ones_, zeros_;
+  Extent padding_, ones_;
 };
 
 /// 1x1 convolution in `dimension` dimensions.
