@@ -38,6 +38,15 @@ add_library(nifti INTERFACE)
 target_include_directories(nifti SYSTEM INTERFACE "${NIFTI2_INCLUDE_DIR}")
 target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB::ZLIB)
 
+# Debian's dnnl-config.cmake asks for OpenCL, which the library's CPU part does not need.
+if(MAMBASEG_ONEDNN)
+  find_library(DNNL_LIBRARY dnnl REQUIRED)
+  find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
+  add_library(onednn INTERFACE)
+  target_include_directories(onednn SYSTEM INTERFACE "${DNNL_INCLUDE_DIR}")
+  target_link_libraries(onednn INTERFACE "${DNNL_LIBRARY}")
+endif()
+
 find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
 

@@ -1,0 +1,263 @@
+#include "mambaseg/ops/norm.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "mambaseg/kernels/channels_last.h"
+#include "mambaseg/ops/channels_last.h"
+
+namespace mambaseg {
+namespace {
+
+using torch::Tensor;
+
+constexpr int64_t kRowsInOneCall = 512;
+
+/// Sums over all rows of each channel of one batch item, minus `middle`, and of their squares.
+struct Moments {
+  std::vector<double> sum, square;
+};
+
+/// Two sums of every channel over all rows: add(first, count, sum, square) computes those of a block of rows.
+template <class Add>
+Moments summed(int64_t rows, size_t channels, Add add) {
+  // As many pieces as threads, added in their order.
+  const int64_t blocks = (rows + kMomentRows - 1) / kMomentRows;
+  const int64_t pieces = std::min<int64_t>(blocks, at::get_num_threads());
+  std::vector<Moments> parts(static_cast<size_t>(pieces),
+                             {std::vector<double>(channels), std::vector<double>(channels)});
+  at::parallel_for(0, pieces, 1, [&](int64_t first, int64_t last) {
+    std::vector<float> sum(channels), square(channels);
+    for (int64_t p = first; p < last; ++p) {
+      Moments& part = parts[static_cast<size_t>(p)];
+      for (int64_t b = blocks * p / pieces; b < blocks * (p + 1) / pieces; ++b) {
+        add(b * kMomentRows, std::min(rows - b * kMomentRows, kMomentRows), sum.data(), square.data());
+        for (size_t c = 0; c < channels; ++c) part.sum[c] += sum[c], part.square[c] += square[c];
+      }
+    }
+  });
+  for (size_t p = 1; p < parts.size(); ++p)
+    for (size_t c = 0; c < channels; ++c)
+      parts[0].sum[c] += parts[p].sum[c], parts[0].square[c] += parts[p].square[c];
+  return std::move(parts[0]);
+}
+
+template <class T>
+Moments moments_of(const T* x, int64_t rows, int64_t channels, const std::vector<float>& middle) {
+  return summed(rows, middle.size(), [&](int64_t first, int64_t count, float* sum, float* square) {
+    channel_moments(x + first * channels, count, channels, middle.data(), sum, square);
+  });
+}
+
+/// Of one group of channels of one batch item.
+struct GroupStatistics {
+  double mean, factor;  ///< factor: 1 / sqrt(variance + eps)
+};
+
+std::vector<GroupStatistics> statistics_of(const Moments& m, const std::vector<float>& middle, int64_t rows,
+                                           int64_t groups, double eps) {
+  const size_t channels = middle.size(), width = channels / static_cast<size_t>(groups);
+  const auto n = static_cast<double>(rows), count = n * static_cast<double>(width);
+  std::vector<GroupStatistics> out;
+  for (size_t first = 0; first < channels; first += width) {
+    double mean = 0, square = 0;
+    for (size_t c = first; c < first + width; ++c) mean += (m.sum[c] + n * middle[c]) / count;
+    for (size_t c = first; c < first + width; ++c) {
+      const double off = mean - middle[c];
+      square += m.square[c] - off * (2 * m.sum[c] - n * off);
+    }
+    out.push_back({mean, 1 / std::sqrt(std::max(0.0, square / count) + eps)});
+  }
+  return out;
+}
+
+/// What the norm multiplies and adds in each channel of one batch item.
+struct ChannelScales {
+  std::vector<float> scale, shift;
+};
+
+ChannelScales scales_of(const std::vector<GroupStatistics>& groups, const Tensor& weight, const Tensor& bias) {
+  const auto channels = static_cast<size_t>(weight.numel());
+  const float *w = weight.data_ptr<float>(), *b = bias.data_ptr<float>();
+  ChannelScales out{std::vector<float>(channels), std::vector<float>(channels)};
+  for (size_t c = 0; c < channels; ++c) {
+    const auto [mean, factor] = groups[c * groups.size() / channels];
+    out.scale[c] = static_cast<float>(w[c] * factor);
+    out.shift[c] = static_cast<float>(b[c] - mean * factor * w[c]);
+  }
+  return out;
+}
+
+torch::optional<float> slope_of(Activation activation) {
+  switch (activation) {
+    case Activation::none:
+      return 1.0f;
+    case Activation::relu:
+      return 0.0f;
+    case Activation::leaky_relu:
+      return static_cast<float>(kLeakySlope);
+    default:
+      return {};
+  }
+}
+
+/// A copy of the first voxel, near enough to the means for the sums to keep their digits.
+template <class T>
+std::vector<float> first_row(const T* x, int64_t channels) {
+  std::vector<float> row(static_cast<size_t>(channels));
+  for (size_t c = 0; c < row.size(); ++c) row[c] = to_float(x[c]);
+  return row;
+}
+
+/// Means and 1 / deviations (B, groups) go to `statistics` where it is given.
+Tensor fast_group_norm(const Tensor& given, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                       float slope, const Tensor& residual, std::vector<GroupStatistics>* statistics = nullptr) {
+  const Tensor x = channels_last(given);
+  const Tensor y = empty_channels_last(x.sizes(), x);
+  const Tensor added = residual.defined() ? channels_last(residual.to(x.scalar_type())) : residual;
+  const int64_t batch = x.size(0), channels = x.size(1), rows = x.numel() / (batch * channels);
+  with_numbers(x, [&]<class T>(T* all) {
+    for (int64_t b = 0; b < batch; ++b) {
+      const T* from = all + b * rows * channels;
+      T* to = static_cast<T*>(y.data_ptr()) + b * rows * channels;
+      const T* plus = added.defined() ? static_cast<T*>(added.data_ptr()) + b * rows * channels : nullptr;
+      const std::vector<float> middle = first_row(from, channels);
+      const std::vector<GroupStatistics> found =
+          statistics_of(moments_of(from, rows, channels, middle), middle, rows, groups, eps);
+      if (statistics) statistics->insert(statistics->end(), found.begin(), found.end());
+      const ChannelScales s = scales_of(found, weight, bias);
+      at::parallel_for(0, rows, kRowsInOneCall, [&](int64_t first, int64_t last) {
+        const int64_t at = first * channels;
+        scale_shift(from + at, plus ? plus + at : nullptr, last - first, channels, s.scale.data(), s.shift.data(),
+                    slope, to + at);
+      });
+    }
+  });
+  return y;
+}
+
+/// Gradients of one batch item, fp32; those of weight and bias are added to what is there.
+void group_norm_gradient(const float* x, const float* y, const float* dy, int64_t rows, float slope,
+                         const std::vector<GroupStatistics>& groups, const float* weight, float* dx,
+                         std::vector<double>& dweight, std::vector<double>& dbias) {
+  const size_t C = dweight.size(), width = C / groups.size();
+  const auto channels = static_cast<int64_t>(C);
+  std::vector<float> middle(C);
+  for (size_t c = 0; c < C; ++c) middle[c] = static_cast<float>(groups[c / width].mean);
+  const Moments m = summed(rows, C, [&](int64_t first, int64_t count, float* sum, float* product) {
+    const int64_t at = first * channels;
+    scale_shift_sums(x + at, y + at, dy + at, count, channels, middle.data(), slope, sum, product);
+  });
+  // dx = factor (w g - mean(w g) - z mean(w g z)), z = (x - mean) factor, means over the group.
+  std::vector<float> by_g(C), by_x(C), offset(C);
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const auto [mean, factor] = groups[g];
+    const double count = static_cast<double>(rows) * static_cast<double>(width);
+    double plain = 0, weighted = 0;
+    for (size_t c = g * width; c < (g + 1) * width; ++c) {
+      const double with_z = factor * (m.square[c] - (mean - middle[c]) * m.sum[c]);
+      plain += weight[c] * m.sum[c] / count;
+      weighted += weight[c] * with_z / count;
+      dweight[c] += with_z;
+      dbias[c] += m.sum[c];
+    }
+    for (size_t c = g * width; c < (g + 1) * width; ++c) {
+      by_g[c] = static_cast<float>(factor * weight[c]);
+      by_x[c] = static_cast<float>(-factor * factor * weighted);
+      offset[c] = static_cast<float>(factor * (factor * mean * weighted - plain));
+    }
+  }
+  at::parallel_for(0, rows, kRowsInOneCall, [&](int64_t first, int64_t last) {
+    const int64_t at = first * channels;
+    scale_shift_gradient(x + at, y + at, dy + at, last - first, channels, slope, by_g.data(), by_x.data(),
+                         offset.data(), dx + at);
+  });
+}
+
+/// Group norm and an activation of the given slope, fp32.
+class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given, const Tensor& weight,
+                        const Tensor& bias, int64_t groups, double eps, double slope) {
+    const Tensor x = channels_last(given);
+    std::vector<GroupStatistics> statistics;
+    const Tensor y = fast_group_norm(x, groups, weight, bias, eps, static_cast<float>(slope), {}, &statistics);
+    ctx->save_for_backward({x, weight, y});
+    std::vector<double> numbers;
+    for (const auto& [mean, factor] : statistics) numbers.insert(numbers.end(), {mean, factor});
+    ctx->saved_data["statistics"] = numbers;
+    ctx->saved_data["groups"] = groups;
+    ctx->saved_data["slope"] = slope;
+    return y;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &y = saved[2];
+    const Tensor dy = channels_last(gradients[0]), dx = empty_channels_last(x.sizes(), x);
+    const auto numbers = ctx->saved_data["statistics"].toDoubleVector();
+    const auto groups = static_cast<size_t>(ctx->saved_data["groups"].toInt());
+    const int64_t item = x.numel() / x.size(0), rows = item / x.size(1);
+    const auto C = static_cast<size_t>(x.size(1));
+    std::vector<double> dweight(C), dbias(C);
+    for (int64_t b = 0; b < x.size(0); ++b) {
+      std::vector<GroupStatistics> statistics;
+      for (size_t g = 0; g < groups; ++g) {
+        const size_t at = 2 * (static_cast<size_t>(b) * groups + g);
+        statistics.push_back({numbers[at], numbers[at + 1]});
+      }
+      const auto of_item = [&](const Tensor& t) { return t.data_ptr<float>() + b * item; };
+      group_norm_gradient(of_item(x), of_item(y), of_item(dy), rows,
+                          static_cast<float>(ctx->saved_data["slope"].toDouble()), statistics,
+                          weight.data_ptr<float>(), of_item(dx), dweight, dbias);
+    }
+    return {dx, torch::tensor(dweight, torch::kDouble).to(torch::kFloat),
+            torch::tensor(dbias, torch::kDouble).to(torch::kFloat), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
+                  const Epilogue& epilogue) {
+  TORCH_CHECK(x.dim() >= 3 && groups > 0 && x.size(1) % groups == 0 && weight.numel() == x.size(1),
+              "group_norm: expected (B, ", weight.numel(), ", spatial...) and groups that divide it, got ",
+              x.sizes(), " and ", groups, " groups");
+  const bool recorded = needs_gradient({x, weight, bias, epilogue.residual});
+  const bool fast = fits_kernels(x) && x.dim() >= 4 && weight.scalar_type() == torch::kFloat &&
+                    !(recorded && x.scalar_type() != torch::kFloat);
+  if (!fast)
+    return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps), epilogue);
+  const auto slope = slope_of(epilogue.activation);
+  if (recorded) {
+    if (slope && !epilogue.residual.defined()) return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope);
+    return finish(GroupNormFunction::apply(x, weight, bias, groups, eps, 1.0), epilogue);
+  }
+  if (slope)
+    return fast_group_norm(x, groups, weight, bias, eps, *slope, epilogue.residual);
+  return finish(fast_group_norm(x, groups, weight, bias, eps, 1, {}), epilogue);
+}
+
+Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias, double eps) {
+  const int64_t channels = given.size(-1);
+  if (!fits_kernels(given) || !weight.defined() || !bias.defined() || weight.scalar_type() != torch::kFloat ||
+      needs_gradient({given, weight, bias})) {
+    const auto type = given.scalar_type();
+    return torch::layer_norm(given, {channels}, weight.defined() ? weight.to(type) : weight,
+                             bias.defined() ? bias.to(type) : bias, eps);
+  }
+  const Tensor x = given.contiguous(), y = torch::empty_like(x);
+  with_numbers(x, [&]<class T>(T* from) {
+    T* to = static_cast<T*>(y.data_ptr());
+    at::parallel_for(0, x.numel() / channels, 16, [&](int64_t first, int64_t last) {
+      norm_rows(from + first * channels, last - first, channels, weight.data_ptr<float>(), bias.data_ptr<float>(),
+                static_cast<float>(eps), to + first * channels);
+    });
+  });
+  return y;
+}
+
+}  // namespace mambaseg

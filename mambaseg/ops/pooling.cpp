@@ -1,0 +1,86 @@
+#include "mambaseg/ops/pooling.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+
+#include "mambaseg/kernels/channels_last.h"
+#include "mambaseg/ops/channels_last.h"
+
+namespace mambaseg {
+namespace {
+
+using torch::Tensor;
+
+/// Calls action(row, starts, count) for every row of voxels of the result: the starts are those of the `count`
+/// rows of the input that it is made of, in numbers from the beginning.
+template <class Action>
+void for_rows(const Tensor& x, const Tensor& y, Action action) {
+  const bool deep = x.dim() == 5;
+  const int64_t C = x.size(1), width = x.size(-1), height = x.size(-2), depth = deep ? x.size(2) : 1;
+  const int64_t rows = y.numel() / std::max<int64_t>(1, y.size(-1) * C);
+  at::parallel_for(0, rows, 4, [&](int64_t first, int64_t last) {
+    for (int64_t row = first; row < last; ++row) {
+      const int64_t j = row % (height / 2), above = row / (height / 2);
+      const int64_t plane = deep ? above / (depth / 2) * depth + 2 * (above % (depth / 2)) : above;
+      const int64_t start = (plane * height + 2 * j) * width * C, next = height * width * C;
+      const std::array<int64_t, 4> starts{start, start + width * C, start + next, start + next + width * C};
+      action(row, starts, deep ? 4 : 2);
+    }
+  });
+}
+
+Tensor forward_halved(const Tensor& x) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  for (size_t axis = 2; axis < sizes.size(); ++axis) sizes[axis] /= 2;
+  const Tensor y = empty_channels_last(sizes, x);
+  const int64_t C = x.size(1), outputs = y.size(-1);
+  with_numbers(x, [&]<class T>(T* from) {
+    T* to = static_cast<T*>(y.data_ptr());
+    for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
+      const std::array<const T*, 4> rows{from + starts[0], from + starts[1], from + starts[2], from + starts[3]};
+      halve_rows(rows.data(), count, outputs, C, to + row * outputs * C);
+    });
+  });
+  return y;
+}
+
+class HalvedByMaxFunction : public torch::autograd::Function<HalvedByMaxFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given) {
+    const Tensor x = channels_last(given), y = forward_halved(x);
+    ctx->save_for_backward({x, y});
+    return y;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &y = saved[1], dy = channels_last(gradients[0]);
+    const bool odd = std::any_of(x.sizes().begin() + 2, x.sizes().end(), [](int64_t size) { return size % 2; });
+    const Tensor dx = empty_channels_last(x.sizes(), x);
+    if (odd) dx.zero_();
+    const int64_t C = x.size(1), outputs = y.size(-1);
+    const float *from = x.data_ptr<float>(), *largest = y.data_ptr<float>(), *given = dy.data_ptr<float>();
+    float* to = dx.data_ptr<float>();
+    for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
+      const std::array<const float*, 4> rows{from + starts[0], from + starts[1], from + starts[2], from + starts[3]};
+      const std::array<float*, 4> written{to + starts[0], to + starts[1], to + starts[2], to + starts[3]};
+      const int64_t at = row * outputs * C;
+      halve_rows_gradient(rows.data(), count, outputs, C, largest + at, given + at, written.data());
+    });
+    return {dx};
+  }
+};
+
+}  // namespace
+
+Tensor halved_by_max(const Tensor& x) {
+  TORCH_CHECK(x.dim() == 4 || x.dim() == 5, "halved_by_max: expected two or three spatial axes, got ", x.sizes());
+  const bool recorded = needs_gradient({x});
+  if (!fits_kernels(x) || (recorded && x.scalar_type() != torch::kFloat))
+    return x.dim() == 4 ? torch::max_pool2d(x, 2) : torch::max_pool3d(x, 2);
+  return recorded ? HalvedByMaxFunction::apply(x) : forward_halved(channels_last(x));
+}
+
+}  // namespace mambaseg

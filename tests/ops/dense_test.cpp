@@ -1,0 +1,215 @@
+#include "mambaseg/ops/dense.h"
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/ops/plain_libtorch.h"
+
+namespace mambaseg {
+namespace {
+
+using torch::Tensor;
+
+constexpr double kSingle = 0x1p-24, kBrain = 0x1p-9;  // relative error of one rounding
+constexpr double kSteepest = 1.2;                     // slope of the activations, at most
+
+struct Case {
+  std::vector<int64_t> spatial, kernel;
+  int64_t in, out;
+  std::vector<int64_t> stride, padding, dilation;
+  int64_t groups = 1;
+  bool bias = true;
+};
+
+const std::vector<Case> kCases = {
+    {{9, 7}, {3, 3}, 5, 7, {1, 1}, {1, 1}, {1, 1}},
+    {{16, 12}, {2, 2}, 8, 24, {2, 2}, {0, 0}, {1, 1}, 1, false},
+    {{11, 13}, {3, 3}, 16, 32, {1, 1}, {3, 3}, {3, 3}},
+    {{15, 9}, {7, 7}, 3, 16, {2, 2}, {3, 3}, {1, 1}},
+    {{6, 6}, {3, 3}, 8, 12, {1, 1}, {1, 1}, {1, 1}, 4},
+    {{5, 7, 6}, {3, 3, 3}, 1, 16, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+    {{6, 5, 8}, {3, 3, 3}, 32, 16, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
+    {{6, 6, 6}, {1, 1, 1}, 24, 9, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {{7, 9, 6}, {3, 3, 3}, 6, 10, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},
+    {{4, 8, 8}, {1, 3, 3}, 16, 16, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}, 1, false},
+    {{5, 6, 7}, {3, 3, 3}, 20, 20, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, 20},
+};
+
+std::vector<int64_t> joined(std::vector<int64_t> front, const std::vector<int64_t>& back) {
+  front.insert(front.end(), back.begin(), back.end());
+  return front;
+}
+
+struct Operands {
+  Tensor x, weight, bias, residual;
+  ConvolutionOptions options;
+};
+
+Tensor exact(const Operands& o, bool absolute = false) {
+  const auto wide = [&](const Tensor& t) {
+    return !t.defined() ? t : absolute ? t.detach().to(torch::kDouble).abs() : t.to(torch::kDouble);
+  };
+  const std::vector<int64_t> zeros(o.options.stride.size(), 0);
+  return torch::convolution(wide(o.x), wide(o.weight), wide(o.bias), o.options.stride, o.options.padding,
+                            o.options.dilation, false, zeros, o.options.groups);
+}
+
+Operands operands(const Case& c, torch::ScalarType type) {
+  torch::manual_seed(5);
+  Operands o{torch::randn(joined({2, c.in}, c.spatial)).to(type),
+             torch::randn(joined({c.out, c.in / c.groups}, c.kernel)),
+             c.bias ? torch::randn({c.out}) : Tensor(),
+             {},
+             {c.stride, c.padding, c.dilation, c.groups}};
+  o.residual = torch::randn(exact(o).sizes()).to(type);
+  return o;
+}
+
+/// What roundings may change: of weights and result (bf16), of sums and inside the activation (fp32).
+Tensor tolerance(const Tensor& sum_of_absolutes, const Tensor& y, int64_t terms, torch::ScalarType type) {
+  const double term = static_cast<double>(terms + 8) * kSingle + (type == torch::kBFloat16 ? kBrain : 0);
+  return kSteepest * (sum_of_absolutes * term) + (y.abs() + 1e-30) * (type == torch::kBFloat16 ? kBrain : 4 * kSingle);
+}
+
+void expect_within(const Tensor& got, const Tensor& expected, const Tensor& bound, const std::string& what) {
+  ASSERT_EQ(got.sizes(), expected.sizes()) << what;
+  const Tensor excess = (got.to(torch::kDouble) - expected).abs() - bound;
+  EXPECT_LE(excess.max().item<double>(), 0) << what;
+}
+
+TEST(Dense, ConvolutionEqualsLibTorchsInBothTypes) {
+  const torch::NoGradGuard no_grad;
+  for (size_t i = 0; i < kCases.size(); ++i)
+    for (const auto type : {torch::kFloat, torch::kBFloat16})
+      for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::gelu,
+                                    Activation::silu, Activation::sigmoid}) {
+        const Operands o = operands(kCases[i], type);
+        const bool with_residual = activation != Activation::gelu;
+        Tensor expected = exact(o), magnitude = exact(o, true);
+        if (with_residual) expected = expected + o.residual.to(torch::kDouble), magnitude = magnitude + o.residual.abs();
+        expected = activate(expected, activation);
+        const Tensor y = convolution(o.x, {o.weight, o.bias}, o.options,
+                                     {activation, with_residual ? o.residual : Tensor()});
+        EXPECT_EQ(y.scalar_type(), type);
+        const int64_t terms = o.weight[0].numel();
+        // The depthwise kernels round before the residual and the activation.
+        const double roundings = o.options.groups == o.x.size(1) ? 3 : 1;
+        expect_within(y, expected, roundings * tolerance(magnitude, expected, terms, type),
+                      "case " + std::to_string(i) + ", activation " + std::to_string(static_cast<int>(activation)));
+      }
+}
+
+TEST(Dense, ConvolutionTakesAnyStrides) {
+  const torch::NoGradGuard no_grad;
+  const Operands o = operands(kCases[6], torch::kFloat);
+  const Tensor plain = convolution(o.x, {o.weight, o.bias}, o.options);
+  const Tensor turned = o.x.permute({0, 4, 3, 2, 1}).contiguous().permute({0, 4, 3, 2, 1});
+  EXPECT_TRUE(torch::equal(convolution(turned, {o.weight, o.bias}, o.options), plain));
+  EXPECT_TRUE(plain.is_contiguous(at::MemoryFormat::ChannelsLast3d));
+}
+
+TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {
+  for (size_t i = 0; i < kCases.size(); ++i) {
+    Operands ours = operands(kCases[i], torch::kFloat);
+    Operands wide = ours;
+    std::vector<std::pair<Tensor*, Tensor*>> pairs{{&ours.x, &wide.x}, {&ours.weight, &wide.weight}, {&ours.residual, &wide.residual}};
+    if (ours.bias.defined()) pairs.push_back({&ours.bias, &wide.bias});
+    for (auto& [a, b] : pairs) {
+      *b = a->to(torch::kDouble).requires_grad_();
+      *a = a->clone().requires_grad_();
+    }
+    const Tensor y = torch::relu(exact(wide) + wide.residual);
+    const Tensor dy = torch::randn_like(y);
+    y.backward(dy);
+    const Tensor z = convolution(ours.x, {ours.weight, ours.bias}, ours.options, {Activation::relu, ours.residual});
+    z.backward(dy.to(torch::kFloat));
+    for (const auto& [a, b] : pairs) {
+      // Sums of at most some thousand products of numbers near 1.
+      const double scale = b->grad().abs().max().item<double>();
+      EXPECT_LE((a->grad().to(torch::kDouble) - b->grad()).abs().max().item<double>(), 1e-5 * scale) << i;
+    }
+  }
+}
+
+TEST(Dense, FixedNormIsFoldedIn) {
+  const torch::NoGradGuard no_grad;
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{6}, size_t{10}}) {
+    const Operands o = operands(kCases[i], torch::kFloat);
+    const int64_t C = o.weight.size(0);
+    const FixedNorm norm{torch::rand({C}) + 0.5, torch::randn({C}), torch::randn({C}), torch::rand({C}) + 0.5};
+    const auto normed = [&](const Tensor& y) {
+      const auto as_double = [](const Tensor& t) { return t.to(torch::kDouble); };
+      return torch::batch_norm(y, as_double(norm.weight), as_double(norm.bias), as_double(norm.mean),
+                               as_double(norm.var), false, 0, norm.eps, false);
+    };
+    const Tensor expected = torch::relu(normed(exact(o)));
+    const Tensor y = convolution(o.x, {o.weight, o.bias, {}, &norm}, o.options, {Activation::relu, {}});
+    const double bound = 1e-5 * (1 + expected.abs().max().item<double>());
+    EXPECT_LE((y.to(torch::kDouble) - expected).abs().max().item<double>(), bound) << i;
+  }
+}
+
+TEST(Dense, PackedWeightsFollowTheirParameters) {
+  const torch::NoGradGuard no_grad;
+  Operands o = operands(kCases[6], torch::kFloat);
+  const PackedWeights packed;
+  const auto run = [&] { return convolution(o.x, {o.weight, o.bias, packed}, o.options); };
+  const auto fresh = [&] { return convolution(o.x, {o.weight, o.bias}, o.options); };
+  const Tensor before = run();
+  EXPECT_TRUE(torch::equal(run(), before));
+  o.weight.mul_(2);  // in place, as an optimiser does
+  EXPECT_TRUE(torch::equal(run(), fresh()));
+  o.bias.add_(1);
+  EXPECT_TRUE(torch::equal(run(), fresh()));
+  o.weight = torch::randn_like(o.weight);  // another tensor
+  EXPECT_TRUE(torch::equal(run(), fresh()));
+  o.x = torch::randn({1, 32, 4, 4, 4});  // another size
+  EXPECT_TRUE(torch::equal(run(), fresh()));
+  o.x = o.x.to(torch::kBFloat16);  // another type
+  EXPECT_TRUE(torch::equal(run(), fresh()));
+}
+
+TEST(Dense, LinearEqualsLibTorchsInBothTypes) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(7);
+  for (const auto& [in, out] : {std::pair{5, 3}, std::pair{64, 48}, std::pair{33, 130}})
+    for (const auto type : {torch::kFloat, torch::kBFloat16})
+      for (const auto activation : {Activation::none, Activation::gelu, Activation::silu}) {
+        const Tensor wide = torch::randn({2, 3, 4, in + 6}).to(type), x = wide.narrow(3, 2, in);  // rows apart
+        const Tensor weight = torch::randn({out, in}), bias = torch::randn({out});
+        const Tensor residual = torch::randn({2, 3, 4, out}).to(type);
+        const auto as_double = [](const Tensor& t) { return t.to(torch::kDouble); };
+        const Tensor expected = activate(
+            torch::linear(as_double(x), as_double(weight), as_double(bias)) + as_double(residual), activation);
+        const Tensor magnitude =
+            torch::linear(as_double(x).abs(), as_double(weight).abs(), as_double(bias).abs()) + residual.abs();
+        const Tensor y = linear(x, {weight, bias}, {activation, residual});
+        EXPECT_EQ(y.scalar_type(), type);
+        expect_within(y, expected, tolerance(magnitude, expected, in, type), std::to_string(in));
+        const Tensor single = linear(x, {weight, bias}, {activation, residual}, torch::kFloat);
+        EXPECT_EQ(single.scalar_type(), torch::kFloat);
+        expect_within(single, expected, tolerance(magnitude, expected, in, type), std::to_string(in));
+      }
+}
+
+TEST(Dense, DoubleAndPlainLibTorchAreLibTorchs) {
+  const torch::NoGradGuard no_grad;
+  const Operands o = operands(kCases[6], torch::kFloat);
+  const Tensor wide = convolution(o.x.to(torch::kDouble), {o.weight, o.bias}, o.options);
+  EXPECT_TRUE(torch::allclose(wide, exact(o), 1e-12, 1e-12));
+  const PlainLibTorchGuard plain;
+  const Tensor y = convolution(o.x, {o.weight, o.bias}, o.options);
+  EXPECT_TRUE(torch::equal(y, torch::convolution(o.x, o.weight, o.bias, o.options.stride, o.options.padding,
+                                                 o.options.dilation, false, {0, 0, 0}, 1)));
+}
+
+TEST(Dense, RefusesWhatDoesNotFit) {
+  const Operands o = operands(kCases[6], torch::kFloat);
+  EXPECT_THROW(convolution(o.x.narrow(1, 0, 3), {o.weight, o.bias}, o.options), c10::Error);
+  EXPECT_THROW(convolution(o.x[0], {o.weight, o.bias}, o.options), c10::Error);
+  ConvolutionOptions wide = o.options;
+  wide.dilation = {9, 9, 9};
+  EXPECT_THROW(convolution(o.x, {o.weight, o.bias}, wide), c10::Error);
+}
+
+}  // namespace
+}  // namespace mambaseg

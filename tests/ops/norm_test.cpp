@@ -1,0 +1,87 @@
+#include "mambaseg/ops/norm.h"
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/ops/pooling.h"
+
+namespace mambaseg {
+namespace {
+
+using torch::Tensor;
+
+struct Case {
+  std::vector<int64_t> sizes;
+  int64_t groups;
+};
+
+const std::vector<Case> kCases = {{{2, 16, 5, 7}, 4},        {{1, 6, 3, 4, 5}, 6},    {{2, 40, 9, 11, 13}, 8},
+                                  {{3, 64, 6, 6, 6}, 8},     {{1, 33, 20, 21}, 3},    {{1, 5, 1, 1, 1}, 1},
+                                  {{1, 32, 31, 33, 17}, 32}};
+
+double bound_of(torch::ScalarType type) { return type == torch::kBFloat16 ? 0x1p-8 : 4e-6; }
+
+TEST(Norm, GroupNormEqualsLibTorchsInDouble) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(3);
+  for (const Case& c : kCases)
+    for (const auto type : {torch::kFloat, torch::kBFloat16})
+      for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu}) {
+        // Far from zero, so that a naive variance would lose its digits.
+        const Tensor x = (torch::randn(c.sizes) * 0.5 + 20).to(type), residual = torch::randn(c.sizes).to(type);
+        const Tensor weight = torch::randn({c.sizes[1]}), bias = torch::randn({c.sizes[1]});
+        const auto wide = [](const Tensor& t) { return t.to(torch::kDouble); };
+        const Tensor expected =
+            activate(torch::group_norm(wide(x), c.groups, wide(weight), wide(bias), 1e-5) + wide(residual), activation);
+        const Tensor y = group_norm(x, c.groups, weight, bias, 1e-5, {activation, residual});
+        EXPECT_EQ(y.scalar_type(), type);
+        // x / deviation is as large as 40 and was rounded.
+        const double bound = bound_of(type) * (type == torch::kBFloat16 ? 4 : 10) * (1 + expected.abs().max().item<double>());
+        EXPECT_LE((wide(y) - expected).abs().max().item<double>(), bound) << x.sizes() << type;
+      }
+}
+
+TEST(Norm, LayerNormEqualsLibTorchsInDouble) {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  for (const int64_t channels : {3, 16, 37, 1024})
+    for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+      const Tensor x = (torch::randn({2, 5, channels}) + 3).to(type);
+      const Tensor weight = torch::randn({channels}), bias = torch::randn({channels});
+      const auto wide = [](const Tensor& t) { return t.to(torch::kDouble); };
+      const Tensor expected = torch::layer_norm(wide(x), {channels}, wide(weight), wide(bias), 1e-5);
+      const Tensor y = layer_norm(x, weight, bias, 1e-5);
+      EXPECT_EQ(y.scalar_type(), type);
+      EXPECT_LE((wide(y) - expected).abs().max().item<double>(),
+                bound_of(type) * (1 + expected.abs().max().item<double>()))
+          << channels << type;
+    }
+}
+
+TEST(Norm, GradientsAreLibTorchs) {
+  torch::manual_seed(5);
+  const Tensor weight = torch::randn({12}).requires_grad_(), bias = torch::randn({12}).requires_grad_();
+  const Tensor x = torch::randn({2, 12, 3, 5, 4}).requires_grad_(), dy = torch::randn({2, 12, 3, 5, 4});
+  const auto ours = torch::autograd::grad({group_norm(x, 3, weight, bias, 1e-5, {Activation::relu, {}})},
+                                          {x, weight, bias}, {dy});
+  const auto theirs =
+      torch::autograd::grad({torch::relu(torch::group_norm(x, 3, weight, bias, 1e-5))}, {x, weight, bias}, {dy});
+  for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(torch::allclose(ours[i], theirs[i], 1e-4, 1e-5)) << i;
+}
+
+TEST(Pooling, HalvedByMaxEqualsLibTorchs) {
+  torch::manual_seed(6);
+  for (const std::vector<int64_t>& sizes :
+       {std::vector<int64_t>{2, 3, 7, 10}, {1, 16, 8, 8}, {2, 20, 6, 5, 9}, {1, 64, 4, 4, 4}}) {
+    const Tensor x = torch::randn(sizes);
+    const Tensor expected = sizes.size() == 4 ? torch::max_pool2d(x, 2) : torch::max_pool3d(x, 2);
+    const torch::NoGradGuard no_grad;
+    EXPECT_TRUE(torch::equal(halved_by_max(x), expected));
+    EXPECT_TRUE(torch::equal(halved_by_max(x.to(torch::kBFloat16)), expected.to(torch::kBFloat16)));
+  }
+  const Tensor x = torch::randn({1, 4, 4, 6, 4}).requires_grad_(), dy = torch::randn({1, 4, 2, 3, 2});
+  EXPECT_TRUE(torch::equal(torch::autograd::grad({halved_by_max(x)}, {x}, {dy})[0],
+                           torch::autograd::grad({torch::max_pool3d(x, 2)}, {x}, {dy})[0]));
+}
+
+}  // namespace
+}  // namespace mambaseg
