@@ -5,26 +5,27 @@
 #include "mambaseg/nets/attention_unet.h"
 
 #include "mambaseg/nets/blocks/unet2d.h"
+#include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
 namespace {
 
 namespace nn = torch::nn;
 
-nn::Conv2d conv3(int64_t in, int64_t out) { return nn::Conv2d(nn::Conv2dOptions(in, out, 3).padding(1)); }
-nn::Conv2d conv1(int64_t in, int64_t out) { return nn::Conv2d(nn::Conv2dOptions(in, out, 1)); }
+Conv2d conv3(int64_t in, int64_t out) { return Conv2d(nn::Conv2dOptions(in, out, 3).padding(1)); }
+Conv2d conv1(int64_t in, int64_t out) { return Conv2d(nn::Conv2dOptions(in, out, 1)); }
 nn::ReLU relu() { return nn::ReLU(nn::ReLUOptions(true)); }
 
 /// [convolution 3x3, batch norm, ReLU] twice; prefix "conv".
 class ConvBlock : public nn::Module {
  public:
   ConvBlock(int64_t in, int64_t out)
-      : conv_(register_module("conv", nn::Sequential(conv3(in, out), nn::BatchNorm2d(out), relu(),
-                                                     conv3(out, out), nn::BatchNorm2d(out), relu()))) {}
+      : conv_(register_module("conv", Sequential(conv3(in, out), BatchNorm2d(out), relu(), conv3(out, out),
+                                                 BatchNorm2d(out), relu()))) {}
   torch::Tensor forward(const torch::Tensor& x) { return conv_->forward(x); }
 
  private:
-  nn::Sequential conv_;
+  Sequential conv_;
 };
 
 /// Doubles the grid; prefix "up".
@@ -32,28 +33,28 @@ class UpConv : public nn::Module {
  public:
   UpConv(int64_t in, int64_t out)
       : up_(register_module(
-            "up", nn::Sequential(nn::Upsample(nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2})),
-                                 conv3(in, out), nn::BatchNorm2d(out), relu()))) {}
+            "up", Sequential(nn::Upsample(nn::UpsampleOptions().scale_factor(std::vector<double>{2, 2})),
+                             conv3(in, out), BatchNorm2d(out), relu()))) {}
   torch::Tensor forward(const torch::Tensor& x) { return up_->forward(x); }
 
  private:
-  nn::Sequential up_;
+  Sequential up_;
 };
 
 /// x times a map in 0..1 that the coarser features g decide; prefixes "W_g", "W_x", "psi".
 class AttentionGate : public nn::Module {
  public:
   AttentionGate(int64_t channels, int64_t inner) {
-    w_g_ = register_module("W_g", nn::Sequential(conv1(channels, inner), nn::BatchNorm2d(inner)));
-    w_x_ = register_module("W_x", nn::Sequential(conv1(channels, inner), nn::BatchNorm2d(inner)));
-    psi_ = register_module("psi", nn::Sequential(conv1(inner, 1), nn::BatchNorm2d(1), nn::Sigmoid()));
+    w_g_ = register_module("W_g", Sequential(conv1(channels, inner), BatchNorm2d(inner)));
+    w_x_ = register_module("W_x", Sequential(conv1(channels, inner), BatchNorm2d(inner)));
+    psi_ = register_module("psi", Sequential(conv1(inner, 1), BatchNorm2d(1), nn::Sigmoid()));
   }
   torch::Tensor forward(const torch::Tensor& g, const torch::Tensor& x) {
     return x * psi_->forward(torch::relu(w_g_->forward(g) + w_x_->forward(x)));
   }
 
  private:
-  nn::Sequential w_g_{nullptr}, w_x_{nullptr}, psi_{nullptr};
+  Sequential w_g_{nullptr}, w_x_{nullptr}, psi_{nullptr};
 };
 
 class AttentionUnet : public Network {
@@ -83,7 +84,7 @@ class AttentionUnet : public Network {
     torch::Tensor x = down_[0]->forward(input);
     for (size_t i = 1; i < down_.size(); ++i) {
       skips.push_back(x);
-      x = down_[i]->forward(torch::max_pool2d(x, 2));
+      x = down_[i]->forward(halved_by_max(x));
     }
     for (const UpStage& stage : up_) {
       const torch::Tensor grown = stage.grow->forward(x);
@@ -101,7 +102,7 @@ class AttentionUnet : public Network {
   };
   std::vector<std::shared_ptr<ConvBlock>> down_;  ///< finest first, bottleneck last
   std::vector<UpStage> up_;                       ///< coarsest first
-  nn::Conv2d head_{nullptr};
+  Conv2d head_{nullptr};
 };
 
 }  // namespace

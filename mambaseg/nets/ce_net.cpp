@@ -6,6 +6,8 @@
 
 #include "mambaseg/nets/ce_net.h"
 
+#include "mambaseg/nets/blocks/layers.h"
+
 namespace mambaseg {
 namespace {
 
@@ -31,13 +33,13 @@ struct CeNetSettings {
   }
 };
 
-nn::Conv2d conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, bool bias = true,
-                int64_t dilation = 1) {
-  return nn::Conv2d(nn::Conv2dOptions(in, out, kernel)
-                        .stride(stride)
-                        .padding(dilation * (kernel / 2))
-                        .dilation(dilation)
-                        .bias(bias));
+Conv2d conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, bool bias = true,
+            int64_t dilation = 1) {
+  return Conv2d(nn::Conv2dOptions(in, out, kernel)
+                    .stride(stride)
+                    .padding(dilation * (kernel / 2))
+                    .dilation(dilation)
+                    .bias(bias));
 }
 
 /// The basic block of ResNet (He et al. 2016).
@@ -45,22 +47,22 @@ class BasicBlock : public nn::Module {
  public:
   BasicBlock(int64_t in, int64_t out, int64_t stride) {
     conv1_ = register_module("conv1", conv(in, out, 3, stride, false));
-    bn1_ = register_module("bn1", nn::BatchNorm2d(out));
+    bn1_ = register_module("bn1", BatchNorm2d(out));
     conv2_ = register_module("conv2", conv(out, out, 3, 1, false));
-    bn2_ = register_module("bn2", nn::BatchNorm2d(out));
+    bn2_ = register_module("bn2", BatchNorm2d(out));
     if (stride != 1 || in != out)
-      downsample_ = register_module("downsample",
-                                    nn::Sequential(conv(in, out, 1, stride, false), nn::BatchNorm2d(out)));
+      downsample_ =
+          register_module("downsample", Sequential(conv(in, out, 1, stride, false), BatchNorm2d(out)));
   }
   torch::Tensor forward(const torch::Tensor& x) {
-    const torch::Tensor y = bn2_->forward(conv2_->forward(torch::relu(bn1_->forward(conv1_->forward(x)))));
-    return torch::relu(y + (downsample_.is_empty() ? x : downsample_->forward(x)));
+    const torch::Tensor y = normed(conv1_, bn1_, x, {Activation::relu, {}});
+    return normed(conv2_, bn2_, y, {Activation::relu, downsample_.is_empty() ? x : downsample_->forward(x)});
   }
 
  private:
-  nn::Conv2d conv1_{nullptr}, conv2_{nullptr};
-  nn::BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
-  nn::Sequential downsample_{nullptr};
+  Conv2d conv1_{nullptr}, conv2_{nullptr};
+  BatchNorm2d bn1_{nullptr}, bn2_{nullptr};
+  Sequential downsample_{nullptr};
 };
 
 /// Dense atrous convolution block: four cascades of atrous convolutions, added to the input. All share the
@@ -81,8 +83,8 @@ class DenseAtrousConv : public nn::Module {
   }
 
  private:
-  std::vector<nn::Conv2d> dilate_;
-  nn::Conv2d conv1x1_{nullptr};
+  std::vector<Conv2d> dilate_;
+  Conv2d conv1x1_{nullptr};
 };
 
 /// Residual multi-kernel pooling: one map for each pooling window, beside the input.
@@ -106,7 +108,7 @@ class MultiKernelPooling : public nn::Module {
 
  private:
   std::vector<int64_t> pools_;
-  nn::Conv2d conv_;
+  Conv2d conv_;
 };
 
 /// Doubles the grid between two 1x1 convolutions.
@@ -115,24 +117,24 @@ class Decoder : public nn::Module {
   Decoder(int64_t in, int64_t out) {
     const int64_t inner = in / 4;
     conv1_ = register_module("conv1", conv(in, inner, 1));
-    norm1_ = register_module("norm1", nn::BatchNorm2d(inner));
+    norm1_ = register_module("norm1", BatchNorm2d(inner));
     deconv2_ = register_module(
-        "deconv2", nn::ConvTranspose2d(
-                       nn::ConvTranspose2dOptions(inner, inner, 3).stride(2).padding(1).output_padding(1)));
-    norm2_ = register_module("norm2", nn::BatchNorm2d(inner));
+        "deconv2",
+        ConvTranspose2d(nn::ConvTranspose2dOptions(inner, inner, 3).stride(2).padding(1).output_padding(1)));
+    norm2_ = register_module("norm2", BatchNorm2d(inner));
     conv3_ = register_module("conv3", conv(inner, out, 1));
-    norm3_ = register_module("norm3", nn::BatchNorm2d(out));
+    norm3_ = register_module("norm3", BatchNorm2d(out));
   }
   torch::Tensor forward(const torch::Tensor& x) {
-    const torch::Tensor narrow = torch::relu(norm1_->forward(conv1_->forward(x)));
+    const torch::Tensor narrow = normed(conv1_, norm1_, x, {Activation::relu, {}});
     const torch::Tensor grown = torch::relu(norm2_->forward(deconv2_->forward(narrow)));
-    return torch::relu(norm3_->forward(conv3_->forward(grown)));
+    return normed(conv3_, norm3_, grown, {Activation::relu, {}});
   }
 
  private:
-  nn::Conv2d conv1_{nullptr}, conv3_{nullptr};
-  nn::ConvTranspose2d deconv2_{nullptr};
-  nn::BatchNorm2d norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr};
+  Conv2d conv1_{nullptr}, conv3_{nullptr};
+  ConvTranspose2d deconv2_{nullptr};
+  BatchNorm2d norm1_{nullptr}, norm2_{nullptr}, norm3_{nullptr};
 };
 
 class CeNet : public Network {
@@ -141,10 +143,10 @@ class CeNet : public Network {
     check(s);
     const auto& w = s.widths;
     firstconv_ = register_module(
-        "firstconv", nn::Conv2d(nn::Conv2dOptions(s.in_channels, w[0], 7).stride(2).padding(3).bias(false)));
-    firstbn_ = register_module("firstbn", nn::BatchNorm2d(w[0]));
+        "firstconv", Conv2d(nn::Conv2dOptions(s.in_channels, w[0], 7).stride(2).padding(3).bias(false)));
+    firstbn_ = register_module("firstbn", BatchNorm2d(w[0]));
     for (size_t i = 0; i < 4; ++i) {
-      nn::Sequential stage;
+      Sequential stage;
       for (int64_t b = 0; b < s.depths[i]; ++b)
         stage->push_back(
             std::make_shared<BasicBlock>(b == 0 && i > 0 ? w[i - 1] : w[i], w[i], b == 0 && i > 0 ? 2 : 1));
@@ -159,7 +161,7 @@ class CeNet : public Network {
     }
     const int64_t last = w[0] / 2;
     finaldeconv1_ = register_module(
-        "finaldeconv1", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(w[0], last, 4).stride(2).padding(1)));
+        "finaldeconv1", ConvTranspose2d(nn::ConvTranspose2dOptions(w[0], last, 4).stride(2).padding(1)));
     finalconv2_ = register_module("finalconv2", conv(last, last, 3));
     finalconv3_ = register_module("finalconv3", conv(last, s.classes, 3));
   }
@@ -170,7 +172,7 @@ class CeNet : public Network {
     require(input.dim() == 4 && input.size(2) % size_multiple() == 0 && input.size(3) % size_multiple() == 0,
             "ce_net: expected (batch, channel, Y, X) with edges that are multiples of ", size_multiple(),
             ", got ", input.sizes());
-    torch::Tensor x = torch::relu(firstbn_->forward(firstconv_->forward(input)));
+    torch::Tensor x = normed(firstconv_, firstbn_, input, {Activation::relu, {}});
     x = torch::max_pool2d(x, 3, 2, 1);
     std::vector<torch::Tensor> skips;
     for (auto& stage : encoder_) {
@@ -198,13 +200,13 @@ class CeNet : public Network {
       throw UsageError(concat("dilations: expected 3 numbers, got ", s.dilations.size()));
   }
 
-  nn::Conv2d firstconv_{nullptr}, finalconv2_{nullptr}, finalconv3_{nullptr};
-  nn::BatchNorm2d firstbn_{nullptr};
-  std::vector<nn::Sequential> encoder_;
+  Conv2d firstconv_{nullptr}, finalconv2_{nullptr}, finalconv3_{nullptr};
+  BatchNorm2d firstbn_{nullptr};
+  std::vector<Sequential> encoder_;
   std::shared_ptr<DenseAtrousConv> dblock_;
   std::shared_ptr<MultiKernelPooling> spp_;
   std::vector<std::shared_ptr<Decoder>> decoder_;  ///< coarsest first
-  nn::ConvTranspose2d finaldeconv1_{nullptr};
+  ConvTranspose2d finaldeconv1_{nullptr};
 };
 
 }  // namespace

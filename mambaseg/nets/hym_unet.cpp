@@ -72,16 +72,14 @@ void check(const HymUnetSettings& s) {
   if (s.patch != 2 && s.patch != 4) throw UsageError(concat("patch: expected 2 or 4, got ", s.patch));
 }
 
-nn::Conv2d conv3(int64_t in, int64_t out) {
-  return nn::Conv2d(nn::Conv2dOptions(in, out, 3).padding(1).bias(false));
-}
+Conv2d conv3(int64_t in, int64_t out) { return Conv2d(nn::Conv2dOptions(in, out, 3).padding(1).bias(false)); }
 
-nn::Conv2d conv1(int64_t in, int64_t out) { return nn::Conv2d(nn::Conv2dOptions(in, out, 1)); }
+Conv2d conv1(int64_t in, int64_t out) { return Conv2d(nn::Conv2dOptions(in, out, 1)); }
 
 /// [convolution 3x3, batch norm, ReLU] twice.
-nn::Sequential conv_block(int64_t in, int64_t out) {
-  return nn::Sequential(conv3(in, out), nn::BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)),
-                        conv3(out, out), nn::BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)));
+Sequential conv_block(int64_t in, int64_t out) {
+  return Sequential(conv3(in, out), BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)), conv3(out, out),
+                    BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)));
 }
 
 torch::Tensor grown(const torch::Tensor& x, int64_t height, int64_t width) {
@@ -101,7 +99,7 @@ class ResidualConvBlock : public nn::Module {
   torch::Tensor forward(const torch::Tensor& x) { return conv_->forward(x) + x; }
 
  private:
-  nn::Sequential conv_;
+  Sequential conv_;
 };
 
 /// MGF-Skip, equations 7 to 9: encoder features E, gated by G, plus E, beside the grown decoder features D;
@@ -112,7 +110,7 @@ class GatedSkip : public nn::Module {
     if (kind_ == "additive") {
       const int64_t inner = encoder / 2;
       const auto projection = [&](int64_t in, int64_t out) {
-        return nn::Sequential(conv1(in, out), nn::BatchNorm2d(out));
+        return Sequential(conv1(in, out), BatchNorm2d(out));
       };
       from_encoder_ = register_module("from_encoder", projection(encoder, inner));
       from_decoder_ = register_module("from_decoder", projection(decoder, inner));
@@ -139,9 +137,9 @@ class GatedSkip : public nn::Module {
   }
 
   std::string kind_;
-  nn::Conv2d gate_{nullptr};
-  nn::Sequential from_encoder_{nullptr}, from_decoder_{nullptr}, psi_{nullptr};
-  nn::Sequential conv_{nullptr};
+  Conv2d gate_{nullptr};
+  Sequential from_encoder_{nullptr}, from_decoder_{nullptr}, psi_{nullptr};
+  Sequential conv_{nullptr};
 };
 
 class HymUnet : public Network {
@@ -150,9 +148,9 @@ class HymUnet : public Network {
     check(s);
     const auto& w = s.widths;
     embed_ = register_module("embed", std::make_shared<PatchEmbed2d>(s.in_channels, w[0], s.patch));
-    down_ = register_module("down", nn::Conv2d(nn::Conv2dOptions(w[0], w[1], 2).stride(2)));
+    down_ = register_module("down", Conv2d(nn::Conv2dOptions(w[0], w[1], 2).stride(2)));
     for (size_t i = 0; i < kConvScales; ++i) {
-      conv_stages_.push_back(nn::Sequential());
+      conv_stages_.push_back(Sequential());
       for (int64_t b = 0; b < s.depths[i]; ++b)
         conv_stages_[i]->push_back(std::make_shared<ResidualConvBlock>(w[i]));
       register_module("stage" + std::to_string(i + 1), conv_stages_[i]);
@@ -162,7 +160,7 @@ class HymUnet : public Network {
     for (size_t i = kConvScales; i < kScales; ++i) {
       merges_.push_back(
           register_module("merge" + std::to_string(i + 1), std::make_shared<PatchMerging2d>(w[i - 1])));
-      scan_stages_.push_back(nn::Sequential());
+      scan_stages_.push_back(Sequential());
       for (int64_t b = 0; b < s.depths[i]; ++b) {
         Ss2dSettings mixer;
         mixer.width = w[i];
@@ -217,11 +215,11 @@ class HymUnet : public Network {
 
   HymUnetSettings settings_;
   std::shared_ptr<PatchEmbed2d> embed_;
-  nn::Conv2d down_{nullptr}, head_{nullptr};
-  std::vector<nn::Sequential> conv_stages_, scan_stages_;
+  Conv2d down_{nullptr}, head_{nullptr};
+  std::vector<Sequential> conv_stages_, scan_stages_;
   std::vector<std::shared_ptr<PatchMerging2d>> merges_;
   std::vector<std::shared_ptr<GatedSkip>> skips_;  ///< finest first
-  nn::Sequential last_{nullptr};
+  Sequential last_{nullptr};
 };
 
 }  // namespace

@@ -76,8 +76,8 @@ torch::Tensor LscBlock::forward(const torch::Tensor& x) {
 }
 
 ChannelGate::ChannelGate(int64_t channels, int64_t hidden)
-    : squeeze_(register_module("squeeze", nn::Linear(nn::LinearOptions(channels, hidden).bias(false)))),
-      excite_(register_module("excite", nn::Linear(nn::LinearOptions(hidden, channels).bias(false)))) {}
+    : squeeze_(register_module("squeeze", Linear(nn::LinearOptions(channels, hidden).bias(false)))),
+      excite_(register_module("excite", Linear(nn::LinearOptions(hidden, channels).bias(false)))) {}
 
 torch::Tensor ChannelGate::forward(const torch::Tensor& x) {
   const torch::Tensor gate = torch::sigmoid(
@@ -102,7 +102,7 @@ BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : 
   }
   directions_ = s.scan == "none" ? 0 : s.scan == "one_way" ? 1 : s.scan == "two_way" ? 2 : 4;
   if (directions_ == 0) return;
-  if (s.norm) norm_ = register_module("norm", nn::LayerNorm(nn::LayerNormOptions({channels})));
+  if (s.norm) norm_ = register_module("norm", LayerNorm(nn::LayerNormOptions({channels})));
   MambaSettings mamba;
   mamba.width = channels;
   mamba.states = s.states;
@@ -111,7 +111,7 @@ BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : 
   for (int64_t i = 0; i < (s.shared_weights ? 1 : directions_); ++i)
     mambas_.push_back(std::make_shared<Mamba>(mamba));
   register_list(*this, "mamba", mambas_);
-  join_ = register_module("join", nn::Linear(directions_ * channels, channels));
+  join_ = register_module("join", Linear(directions_ * channels, channels));
 }
 
 torch::Tensor BscBlock::spatial(const torch::Tensor& x) {

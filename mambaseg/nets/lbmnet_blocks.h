@@ -1,6 +1,7 @@
 #pragma once
 
 #include "mambaseg/nets/blocks/convolution.h"
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/mamba.h"
 
 /// The three blocks of LBMNet (Kuang et al. 2025), each with the choices that its text leaves open and the
@@ -55,7 +56,7 @@ class ChannelGate : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Linear squeeze_{nullptr}, excite_{nullptr};
+  Linear squeeze_{nullptr}, excite_{nullptr};
 };
 
 /// y = x + DWConv7(Conv1(e) * phi(Conv1'(e))), e = SE(DWConv3(x)) * DWConv3'(x); then Mamba along the voxels
@@ -73,10 +74,10 @@ class BscBlock : public torch::nn::Module {
   BscSettings settings_;
   std::shared_ptr<Convolution> attention_, detail_, value_, gate_, mix_;
   std::shared_ptr<ChannelGate> channel_gate_;
-  torch::nn::LayerNorm norm_{nullptr};
+  LayerNorm norm_{nullptr};
   std::vector<std::shared_ptr<Mamba>> mambas_;  // a direction each, or one for all
   int64_t directions_ = 0;
-  torch::nn::Linear join_{nullptr};
+  Linear join_{nullptr};
 };
 
 /// BAGF, the skip connection (equations 9 to 12), and what Figure 11 compares it with.

@@ -67,9 +67,7 @@ MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<TokenModule>
   check(s);
   const ConvStyle style{s.preactivation, s.plain_identity};
   const std::vector<int64_t>& w = s.widths;
-  const auto conv3 = [](int64_t in, int64_t out) {
-    return nn::Conv3d(nn::Conv3dOptions(in, out, 3).padding(1));
-  };
+  const auto conv3 = [](int64_t in, int64_t out) { return Conv3d(nn::Conv3dOptions(in, out, 3).padding(1)); };
   const auto res = [&](const char* name, int64_t in, int64_t out) {
     return register_module(name, std::make_shared<ResBlock3d>(in, out, style));
   };
@@ -86,10 +84,10 @@ MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<TokenModule>
   downconv2_ = down("downconv2", w[1], w[2]);
   downconv3_ = down("downconv3", w[2], w[3]);
 
-  gn_ = register_module("gn", nn::GroupNorm(8, w[3]));
+  gn_ = register_module("gn", GroupNorm(8, w[3]));
   expand_ = register_module("expand", conv3(w[3], s.token_width));
   register_module("bottleneck", bottleneck_);
-  pre_head_ln_ = register_module("pre_head_ln", nn::LayerNorm(nn::LayerNormOptions({s.token_width})));
+  pre_head_ln_ = register_module("pre_head_ln", LayerNorm(nn::LayerNormOptions({s.token_width})));
   compress_ = register_module("compress", std::make_shared<ConvBlock3d>(s.token_width, w[3]));
 
   up4_ = up("Up4", w[3], w[2]);
@@ -98,7 +96,7 @@ MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<TokenModule>
   up_conv3_ = res("Up_conv3", 2 * w[1], w[1]);
   up2_ = up("Up2", w[1], w[0]);
   up_conv2_ = res("Up_conv2", 2 * w[0], final_width(s));
-  conv_1x1_ = register_module("Conv_1x1", nn::Conv3d(nn::Conv3dOptions(final_width(s), s.classes, 1)));
+  conv_1x1_ = register_module("Conv_1x1", Conv3d(nn::Conv3dOptions(final_width(s), s.classes, 1)));
 }
 
 torch::Tensor MedSegMamba::logits(const torch::Tensor& input, const Observer& observe) {
@@ -116,10 +114,10 @@ torch::Tensor MedSegMamba::logits(const torch::Tensor& input, const Observer& ob
   seen("downconv2", skip3);
   torch::Tensor x = downconv3_->forward(skip3);
 
-  x = expand_->forward(gn_->forward(x).relu_());
-  x = bottleneck_->forward(x.permute({0, 2, 3, 4, 1}).contiguous());
+  x = expand_->forward(gn_->run(x, {Activation::relu, {}}));
+  x = bottleneck_->forward(x.permute({0, 2, 3, 4, 1}));
   seen("bottleneck", x);
-  x = pre_head_ln_->forward(x).permute({0, 4, 1, 2, 3}).contiguous();
+  x = pre_head_ln_->forward(x).permute({0, 4, 1, 2, 3});
   x = compress_->forward(x);
 
   const auto joined = [](torch::Tensor& skip, const torch::Tensor& up) {

@@ -94,9 +94,9 @@ class MedSegMamba : public Network {
   int64_t size_multiple() const override { return 8; }
 
  private:
-  torch::nn::Conv3d preconv_{nullptr}, expand_{nullptr}, conv_1x1_{nullptr};
-  torch::nn::GroupNorm gn_{nullptr};
-  torch::nn::LayerNorm pre_head_ln_{nullptr};
+  Conv3d preconv_{nullptr}, expand_{nullptr}, conv_1x1_{nullptr};
+  GroupNorm gn_{nullptr};
+  LayerNorm pre_head_ln_{nullptr};
   std::shared_ptr<ResBlock3d> conv1_, up_conv4_, up_conv3_, up_conv2_;
   std::shared_ptr<DownBlock3d> downconv1_, downconv2_, downconv3_;
   std::shared_ptr<UpBlock3d> up4_, up3_, up2_;

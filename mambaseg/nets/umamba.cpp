@@ -18,7 +18,7 @@ namespace mambaseg {
 UMambaLayer::UMambaLayer(const MambaSettings& mamba, bool channel_tokens)
     : width_(mamba.width),
       channel_tokens_(channel_tokens),
-      norm_(register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({mamba.width})))),
+      norm_(register_module("norm", LayerNorm(torch::nn::LayerNormOptions({mamba.width})))),
       mamba_(register_module("mamba", std::make_shared<Mamba>(mamba))) {}
 
 torch::Tensor UMambaLayer::forward(const torch::Tensor& x) {
@@ -30,7 +30,7 @@ torch::Tensor UMambaLayer::forward(const torch::Tensor& x) {
           " voxels, but its channel tokens were made for ", width_,
           "; use patches of the size in the setting `patch`");
   const torch::Tensor y = mamba_->forward(norm_->forward(tokens));
-  return (channel_tokens_ ? y : y.transpose(1, 2)).reshape(x.sizes());
+  return (channel_tokens_ ? y : y.transpose(1, 2)).reshape(x.sizes()).to(x.scalar_type());
 }
 
 namespace {
@@ -49,8 +49,8 @@ class ProjectedBlock : public torch::nn::Module {
         norm1_(register_module("norm1", std::make_shared<InstanceNorm>(out))),
         norm2_(register_module("norm2", std::make_shared<InstanceNorm>(out))) {}
   torch::Tensor forward(const torch::Tensor& x) {
-    const torch::Tensor y = leaky(norm1_->forward(conv1_->forward(x)));
-    return leaky(norm2_->forward(conv2_->forward(y)) + conv3_->forward(x));
+    const torch::Tensor y = norm1_->forward(conv1_->forward(x), {Activation::leaky_relu, {}});
+    return norm2_->forward(conv2_->forward(y), {Activation::leaky_relu, conv3_->forward(x)});
   }
 
  private:

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/mamba.h"
 #include "mambaseg/nets/blocks/nnunet.h"
 #include "mambaseg/nets/network.h"
@@ -19,7 +20,7 @@ class UMambaLayer : public torch::nn::Module {
  private:
   int64_t width_;
   bool channel_tokens_;
-  torch::nn::LayerNorm norm_{nullptr};
+  LayerNorm norm_{nullptr};
   std::shared_ptr<Mamba> mamba_;
 };
 

@@ -32,11 +32,10 @@ class ConvBlockAttention : public MapModule {
   ConvBlockAttention(int64_t channels, int64_t reduction, int64_t kernel) {
     if (kernel % 2 == 0) throw UsageError(concat("kernel: expected an odd number, got ", kernel));
     const int64_t inner = std::max<int64_t>(1, channels / reduction);
-    mlp_ = register_module(
-        "mlp", nn::Sequential(nn::Linear(channels, inner), nn::ReLU(), nn::Linear(inner, channels)));
+    mlp_ = register_module("mlp", Sequential(Linear(channels, inner), nn::ReLU(), Linear(inner, channels)));
     spatial_ = register_module(
-        "spatial", nn::Sequential(nn::Conv2d(nn::Conv2dOptions(2, 1, kernel).padding(kernel / 2).bias(false)),
-                                  nn::BatchNorm2d(1), nn::Sigmoid()));
+        "spatial", Sequential(Conv2d(nn::Conv2dOptions(2, 1, kernel).padding(kernel / 2).bias(false)),
+                              BatchNorm2d(1), nn::Sigmoid()));
   }
   torch::Tensor forward(const torch::Tensor& x) override {
     const torch::Tensor channel =
@@ -46,7 +45,7 @@ class ConvBlockAttention : public MapModule {
   }
 
  private:
-  nn::Sequential mlp_{nullptr}, spatial_{nullptr};
+  Sequential mlp_{nullptr}, spatial_{nullptr};
 };
 
 }  // namespace

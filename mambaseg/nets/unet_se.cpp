@@ -28,15 +28,15 @@ class SqueezeExcitation : public MapModule {
  public:
   SqueezeExcitation(int64_t channels, int64_t reduction) {
     const int64_t inner = std::max<int64_t>(1, channels / reduction);
-    fc_ = register_module("fc", nn::Sequential(nn::Linear(channels, inner), nn::ReLU(),
-                                               nn::Linear(inner, channels), nn::Sigmoid()));
+    fc_ = register_module(
+        "fc", Sequential(Linear(channels, inner), nn::ReLU(), Linear(inner, channels), nn::Sigmoid()));
   }
   torch::Tensor forward(const torch::Tensor& x) override {
     return x * fc_->forward(x.mean({2, 3})).unsqueeze(-1).unsqueeze(-1);
   }
 
  private:
-  nn::Sequential fc_{nullptr};
+  Sequential fc_{nullptr};
 };
 
 }  // namespace

@@ -93,8 +93,7 @@ VmUnet::VmUnet(const VmUnetSettings& s) : settings_(s) {
                                   part(up_chances, up_used, s.decoder_depths[i])));
 
   final_up_ = body->register_module("final_up", std::make_shared<PatchExpand2d>(w[0], kPatch));
-  final_conv_ =
-      body->register_module("final_conv", nn::Conv2d(nn::Conv2dOptions(w[0] / kPatch, s.classes, 1)));
+  final_conv_ = body->register_module("final_conv", Conv2d(nn::Conv2dOptions(w[0] / kPatch, s.classes, 1)));
   initialise(*this);
 }
 

@@ -50,7 +50,7 @@ class VmUnet : public Network {
   std::shared_ptr<PatchEmbed2d> patch_embed_;
   std::vector<Stage> encoder_, decoder_;
   std::shared_ptr<PatchExpand2d> final_up_;
-  torch::nn::Conv2d final_conv_{nullptr};
+  Conv2d final_conv_{nullptr};
 };
 
 NetworkEntry vm_unet_entry();

@@ -1,5 +1,6 @@
 #include "mambaseg/ops/dense.h"
 
+#include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/ops/onednn.h"
@@ -73,8 +74,10 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1];
-    const auto packed = c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
-    const ConvolutionOptions o{ctx->saved_data["stride"].toIntVector(), ctx->saved_data["padding"].toIntVector(),
+    const auto packed =
+        c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
+    const ConvolutionOptions o{ctx->saved_data["stride"].toIntVector(),
+                               ctx->saved_data["padding"].toIntVector(),
                                ctx->saved_data["dilation"].toIntVector(), ctx->saved_data["groups"].toInt(),
                                ctx->saved_data["padding_behind"].toIntVector()};
     const Tensor dy = channels_last(gradients[0]);
@@ -97,11 +100,13 @@ bool is_depthwise(const Tensor& x, const Tensor& weight, const ConvolutionOption
   const auto all_one = [](const std::vector<int64_t>& v) {
     return std::all_of(v.begin(), v.end(), [](int64_t i) { return i == 1; });
   };
-  return o.groups > 1 && o.groups == x.size(1) && weight.size(0) == o.groups && all_one(o.stride) && all_one(o.dilation);
+  return o.groups > 1 && o.groups == x.size(1) && weight.size(0) == o.groups && all_one(o.stride) &&
+         all_one(o.dilation);
 }
 
 Tensor depthwise(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o) {
-  const Tensor y = depthwise_conv(channels_last(x).movedim(1, -1), w.weight, w.bias, {o.padding, false, true});
+  const Tensor y =
+      depthwise_conv(channels_last(x).movedim(1, -1), w.weight, w.bias, {o.padding, false, true});
   return y.movedim(-1, 1);
 }
 
@@ -113,13 +118,15 @@ Tensor by_torch(const Tensor& x, const DenseWeights& w, const ConvolutionOptions
 
 }  // namespace
 
-Tensor convolution(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o, const Epilogue& epilogue) {
-  check(x, w, o);
-  if (is_depthwise(x, w.weight, o)) return finish(normed(depthwise(x, w, o), w.norm), epilogue);
-  if (!is_fast(x, w.weight))
-    return finish(normed(by_torch(x, w, o), w.norm), epilogue);
+Tensor convolution(const Tensor& given, const DenseWeights& w, const ConvolutionOptions& o,
+                   const Epilogue& epilogue) {
+  check(given, w, o);
+  if (is_depthwise(given, w.weight, o)) return finish(normed(depthwise(given, w, o), w.norm), epilogue);
+  const Tensor x = as_autocast(given);
+  if (!is_fast(x, w.weight)) return finish(normed(by_torch(x, w, o), w.norm), epilogue);
   if (needs_gradient({x, w.weight, w.bias, epilogue.residual})) {
-    const Tensor bias = w.bias.defined() ? w.bias : torch::empty({0}, w.weight.options().requires_grad(false));
+    const Tensor bias =
+        w.bias.defined() ? w.bias : torch::empty({0}, w.weight.options().requires_grad(false));
     return finish(normed(ConvolutionFunction::apply(x, w.weight, bias, w.packed, o), w.norm), epilogue);
   }
   Tensor y = empty_channels_last(output_sizes(x, w.weight, o), x);
@@ -136,14 +143,16 @@ Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
     const Tensor y = torch::linear(x, as_type(w.weight, x.scalar_type()), as_type(w.bias, x.scalar_type()));
     return finish(y.to(result_type), epilogue);
   }
-  TORCH_CHECK(x.size(-1) == w.weight.size(1), "linear: expected (..., ", w.weight.size(1), "), got ", x.sizes());
+  TORCH_CHECK(x.size(-1) == w.weight.size(1), "linear: expected (..., ", w.weight.size(1), "), got ",
+              x.sizes());
   std::vector<int64_t> sizes = x.sizes().vec();
   sizes.back() = w.weight.size(0);
   Tensor rows = x.reshape({-1, x.size(-1)});
   if (rows.stride(1) != 1) rows = rows.contiguous();
   Tensor y = torch::empty({rows.size(0), w.weight.size(0)}, x.options().dtype(result_type));
   Epilogue ready = epilogue;
-  if (ready.residual.defined()) ready.residual = ready.residual.to(result_type).reshape(y.sizes()).contiguous();
+  if (ready.residual.defined())
+    ready.residual = ready.residual.to(result_type).reshape(y.sizes()).contiguous();
   onednn::linear(rows, w, ready, y);
   return y.view(sizes);
 }

@@ -16,7 +16,8 @@ bool is_fast(const Tensor& x, const Tensor& weight) {
 /// neighbour stands alone, the other two fall on one voxel.
 Tensor paired_taps(const Tensor& weight, int64_t axis, int64_t parity) {
   const auto tap = [&](int64_t i) { return weight.narrow(axis, i, 1); };
-  return parity == 0 ? torch::cat({tap(0), tap(1) + tap(2)}, axis) : torch::cat({tap(0) + tap(1), tap(2)}, axis);
+  return parity == 0 ? torch::cat({tap(0), tap(1) + tap(2)}, axis)
+                     : torch::cat({tap(0) + tap(1), tap(2)}, axis);
 }
 
 /// The results of the parities (B, C, spatial...) as one grid of twice the edges, differentiable.
@@ -52,7 +53,8 @@ Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& 
   for (int64_t& size : doubled) size *= 2;
   const std::vector<int64_t> ones(axes, 1);
   if (!is_fast(x, weight)) {
-    const Tensor grown = axes == 2 ? torch::upsample_nearest2d(x, doubled) : torch::upsample_nearest3d(x, doubled);
+    const Tensor grown =
+        axes == 2 ? torch::upsample_nearest2d(x, doubled) : torch::upsample_nearest3d(x, doubled);
     return convolution(grown, {weight, bias}, {ones, ones, ones});
   }
   const bool recorded = needs_gradient({x, weight, bias});
@@ -70,7 +72,8 @@ Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& 
       options.padding_behind.push_back(parity(axis));
     }
     const auto summed = [&](Tensor w) {
-      for (size_t axis = 0; axis < axes; ++axis) w = paired_taps(w, static_cast<int64_t>(axis) + 2, parity(axis));
+      for (size_t axis = 0; axis < axes; ++axis)
+        w = paired_taps(w, static_cast<int64_t>(axis) + 2, parity(axis));
       return w;
     };
     GrowingWeights::Part& part = kept.parts[p];
@@ -91,18 +94,21 @@ Tensor block_convolution(const Tensor& x, const Tensor& weight, const Tensor& bi
   const std::vector<int64_t> edges = weight.sizes().slice(2).vec();
   if (!is_fast(x, weight) || needs_gradient({x, weight, bias})) {
     const std::vector<int64_t> zeros(axes, 0), ones(axes, 1);
-    const auto as_type = [&](const Tensor& t) { return t.defined() ? t.to(x.scalar_type()) : t; };
-    return torch::convolution(x, as_type(weight), as_type(bias), edges, zeros, ones, true, zeros, 1);
+    return torch::convolution(x.to(weight.scalar_type()), weight, bias, edges, zeros, ones, true, zeros, 1)
+        .to(x.scalar_type());
   }
   kept.parts.resize(1);
   GrowingWeights::Part& part = kept.parts[0];
   const int64_t in = weight.size(0), out = weight.size(1), taps = weight.numel() / (in * out);
-  const Tensor& rows = part.weight.of(weight, [&](const Tensor& w) { return w.flatten(2).permute({2, 1, 0}).flatten(0, 1); });
+  const Tensor& rows = part.weight.of(weight, [&](const Tensor& w) {
+    return w.flatten(2).permute({2, 1, 0}).flatten(0, 1);
+  });
   const Tensor& biases =
       bias.defined() ? part.bias.of(bias, [&](const Tensor& b) { return b.repeat({taps}); }) : bias;
   const Tensor blocks = linear(channels_last(x).movedim(1, -1), {rows, biases, part.packed});
   // (B, Z, Y, X, taps * out) -> (B, Z, kz, Y, ky, X, kx, out) -> (B, Z kz, Y ky, X kx, out)
-  std::vector<int64_t> split = blocks.sizes().slice(0, static_cast<int64_t>(axes) + 1).vec(), order{0}, grown{x.size(0)};
+  std::vector<int64_t> split = blocks.sizes().slice(0, static_cast<int64_t>(axes) + 1).vec(), order{0},
+                       grown{x.size(0)};
   split.insert(split.end(), edges.begin(), edges.end());
   split.push_back(out);
   for (size_t axis = 0; axis < axes; ++axis) {

@@ -78,7 +78,8 @@ struct ChannelScales {
   std::vector<float> scale, shift;
 };
 
-ChannelScales scales_of(const std::vector<GroupStatistics>& groups, const Tensor& weight, const Tensor& bias) {
+ChannelScales scales_of(const std::vector<GroupStatistics>& groups, const Tensor& weight,
+                        const Tensor& bias) {
   const auto channels = static_cast<size_t>(weight.numel());
   const float *w = weight.data_ptr<float>(), *b = bias.data_ptr<float>();
   ChannelScales out{std::vector<float>(channels), std::vector<float>(channels)};
@@ -112,8 +113,9 @@ std::vector<float> first_row(const T* x, int64_t channels) {
 }
 
 /// Means and 1 / deviations (B, groups) go to `statistics` where it is given.
-Tensor fast_group_norm(const Tensor& given, int64_t groups, const Tensor& weight, const Tensor& bias, double eps,
-                       float slope, const Tensor& residual, std::vector<GroupStatistics>* statistics = nullptr) {
+Tensor fast_group_norm(const Tensor& given, int64_t groups, const Tensor& weight, const Tensor& bias,
+                       double eps, float slope, const Tensor& residual,
+                       std::vector<GroupStatistics>* statistics = nullptr) {
   const Tensor x = channels_last(given);
   const Tensor y = empty_channels_last(x.sizes(), x);
   const Tensor added = residual.defined() ? channels_last(residual.to(x.scalar_type())) : residual;
@@ -130,8 +132,8 @@ Tensor fast_group_norm(const Tensor& given, int64_t groups, const Tensor& weight
       const ChannelScales s = scales_of(found, weight, bias);
       at::parallel_for(0, rows, kRowsInOneCall, [&](int64_t first, int64_t last) {
         const int64_t at = first * channels;
-        scale_shift(from + at, plus ? plus + at : nullptr, last - first, channels, s.scale.data(), s.shift.data(),
-                    slope, to + at);
+        scale_shift(from + at, plus ? plus + at : nullptr, last - first, channels, s.scale.data(),
+                    s.shift.data(), slope, to + at);
       });
     }
   });
@@ -183,7 +185,8 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
                         const Tensor& bias, int64_t groups, double eps, double slope) {
     const Tensor x = channels_last(given);
     std::vector<GroupStatistics> statistics;
-    const Tensor y = fast_group_norm(x, groups, weight, bias, eps, static_cast<float>(slope), {}, &statistics);
+    const Tensor y =
+        fast_group_norm(x, groups, weight, bias, eps, static_cast<float>(slope), {}, &statistics);
     ctx->save_for_backward({x, weight, y});
     std::vector<double> numbers;
     for (const auto& [mean, factor] : statistics) numbers.insert(numbers.end(), {mean, factor});
@@ -214,8 +217,12 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
                           static_cast<float>(ctx->saved_data["slope"].toDouble()), statistics,
                           weight.data_ptr<float>(), of_item(dx), dweight, dbias);
     }
-    return {dx, torch::tensor(dweight, torch::kDouble).to(torch::kFloat),
-            torch::tensor(dbias, torch::kDouble).to(torch::kFloat), Tensor(), Tensor(), Tensor()};
+    return {dx,
+            torch::tensor(dweight, torch::kDouble).to(torch::kFloat),
+            torch::tensor(dbias, torch::kDouble).to(torch::kFloat),
+            Tensor(),
+            Tensor(),
+            Tensor()};
   }
 };
 
@@ -227,17 +234,18 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
               "group_norm: expected (B, ", weight.numel(), ", spatial...) and groups that divide it, got ",
               x.sizes(), " and ", groups, " groups");
   const bool recorded = needs_gradient({x, weight, bias, epilogue.residual});
-  const bool fast = fits_kernels(x) && x.dim() >= 4 && weight.scalar_type() == torch::kFloat &&
-                    !(recorded && x.scalar_type() != torch::kFloat);
-  if (!fast)
-    return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps), epilogue);
+  if (recorded && x.scalar_type() == torch::kBFloat16)  // gradients in fp32
+    return group_norm(x.to(torch::kFloat), groups, weight, bias, eps, epilogue).to(torch::kBFloat16);
+  if (!fits_kernels(x) || x.dim() < 4 || weight.scalar_type() != torch::kFloat)
+    return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps),
+                  epilogue);
   const auto slope = slope_of(epilogue.activation);
   if (recorded) {
-    if (slope && !epilogue.residual.defined()) return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope);
+    if (slope && !epilogue.residual.defined())
+      return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope);
     return finish(GroupNormFunction::apply(x, weight, bias, groups, eps, 1.0), epilogue);
   }
-  if (slope)
-    return fast_group_norm(x, groups, weight, bias, eps, *slope, epilogue.residual);
+  if (slope) return fast_group_norm(x, groups, weight, bias, eps, *slope, epilogue.residual);
   return finish(fast_group_norm(x, groups, weight, bias, eps, 1, {}), epilogue);
 }
 
@@ -253,8 +261,8 @@ Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias,
   with_numbers(x, [&]<class T>(T* from) {
     T* to = static_cast<T*>(y.data_ptr());
     at::parallel_for(0, x.numel() / channels, 16, [&](int64_t first, int64_t last) {
-      norm_rows(from + first * channels, last - first, channels, weight.data_ptr<float>(), bias.data_ptr<float>(),
-                static_cast<float>(eps), to + first * channels);
+      norm_rows(from + first * channels, last - first, channels, weight.data_ptr<float>(),
+                bias.data_ptr<float>(), static_cast<float>(eps), to + first * channels);
     });
   });
   return y;

@@ -13,8 +13,8 @@ namespace {
 
 using torch::Tensor;
 
-/// Calls action(row, starts, count) for every row of voxels of the result: the starts are those of the `count`
-/// rows of the input that it is made of, in numbers from the beginning.
+/// Calls action(row, starts, count) for every row of voxels of the result: the starts are those of the
+/// `count` rows of the input that it is made of, in numbers from the beginning.
 template <class Action>
 void for_rows(const Tensor& x, const Tensor& y, Action action) {
   const bool deep = x.dim() == 5;
@@ -39,7 +39,8 @@ Tensor forward_halved(const Tensor& x) {
   with_numbers(x, [&]<class T>(T* from) {
     T* to = static_cast<T*>(y.data_ptr());
     for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
-      const std::array<const T*, 4> rows{from + starts[0], from + starts[1], from + starts[2], from + starts[3]};
+      const std::array<const T*, 4> rows{from + starts[0], from + starts[1], from + starts[2],
+                                         from + starts[3]};
       halve_rows(rows.data(), count, outputs, C, to + row * outputs * C);
     });
   });
@@ -57,14 +58,16 @@ class HalvedByMaxFunction : public torch::autograd::Function<HalvedByMaxFunction
                                                  torch::autograd::variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &y = saved[1], dy = channels_last(gradients[0]);
-    const bool odd = std::any_of(x.sizes().begin() + 2, x.sizes().end(), [](int64_t size) { return size % 2; });
+    const bool odd =
+        std::any_of(x.sizes().begin() + 2, x.sizes().end(), [](int64_t size) { return size % 2; });
     const Tensor dx = empty_channels_last(x.sizes(), x);
     if (odd) dx.zero_();
     const int64_t C = x.size(1), outputs = y.size(-1);
     const float *from = x.data_ptr<float>(), *largest = y.data_ptr<float>(), *given = dy.data_ptr<float>();
     float* to = dx.data_ptr<float>();
     for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
-      const std::array<const float*, 4> rows{from + starts[0], from + starts[1], from + starts[2], from + starts[3]};
+      const std::array<const float*, 4> rows{from + starts[0], from + starts[1], from + starts[2],
+                                             from + starts[3]};
       const std::array<float*, 4> written{to + starts[0], to + starts[1], to + starts[2], to + starts[3]};
       const int64_t at = row * outputs * C;
       halve_rows_gradient(rows.data(), count, outputs, C, largest + at, given + at, written.data());
@@ -76,7 +79,8 @@ class HalvedByMaxFunction : public torch::autograd::Function<HalvedByMaxFunction
 }  // namespace
 
 Tensor halved_by_max(const Tensor& x) {
-  TORCH_CHECK(x.dim() == 4 || x.dim() == 5, "halved_by_max: expected two or three spatial axes, got ", x.sizes());
+  TORCH_CHECK(x.dim() == 4 || x.dim() == 5, "halved_by_max: expected two or three spatial axes, got ",
+              x.sizes());
   const bool recorded = needs_gradient({x});
   if (!fits_kernels(x) || (recorded && x.scalar_type() != torch::kFloat))
     return x.dim() == 4 ? torch::max_pool2d(x, 2) : torch::max_pool3d(x, 2);

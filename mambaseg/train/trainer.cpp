@@ -1,17 +1,16 @@
 #include "mambaseg/train/trainer.h"
 
-#include <sys/resource.h>
-
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <optional>
 
+#include "mambaseg/core/memory.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/nets/checkpoint.h"
-#include "mambaseg/train/autocast.h"
+#include "mambaseg/ops/autocast.h"
 #include "mambaseg/train/batches.h"
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/journal.h"
@@ -31,12 +30,6 @@ constexpr uint64_t kStepStream = 3;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double peak_memory_mib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
 }
 
 class Trainer {
@@ -261,7 +254,7 @@ class Trainer {
     }
     if (best) at_.best_epoch = epoch;
     line["best_epoch"] = at_.best_epoch;
-    line["peak_memory_mib"] = peak_memory_mib();
+    line["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
     write_line(line);
     write_file_atomically(path("curves.svg"), training_curves(read_epoch_lines(path("journal.jsonl"))));
     at_.epoch = epoch + 1;

@@ -5,6 +5,7 @@
 
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/nets/weights.h"
+#include "mambaseg/ops/plain_libtorch.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
@@ -87,6 +88,19 @@ TEST_P(EveryNetwork, SavedAndLoadedGivesTheSameScores) {
     const torch::Tensor x = input(*network, dims);
     EXPECT_TRUE(torch::equal(network->forward(x)[0], model.network->forward(x)[0]));
     EXPECT_FALSE(model.network->is_training());
+  }
+}
+
+// The same sums in another order, through some tens of layers.
+TEST_P(EveryNetwork, WithoutGradientGivesWhatPlainLibTorchGives) {
+  for (const int dims : entry().dims) {
+    const auto network = make(dims);
+    network->eval();
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor x = input(*network, dims), ours = network->forward(x)[0];
+    const PlainLibTorchGuard plain;
+    const torch::Tensor theirs = network->forward(x)[0];
+    EXPECT_LE((ours - theirs).abs().max().item<double>(), 2e-4 * theirs.abs().max().item<double>());
   }
 }
 

@@ -1,5 +1,7 @@
 #include "mambaseg/nets/blocks/conv3d_blocks.h"
 
+#include "mambaseg/ops/growing_conv.h"
+
 namespace mambaseg {
 namespace {
 
@@ -7,11 +9,11 @@ namespace nn = torch::nn;
 
 constexpr int64_t kGroups = 8;
 
-nn::Conv3d conv3(int64_t channels_in, int64_t channels_out) {
-  return nn::Conv3d(nn::Conv3dOptions(channels_in, channels_out, 3).padding(1));
+Conv3d conv3(int64_t channels_in, int64_t channels_out) {
+  return Conv3d(nn::Conv3dOptions(channels_in, channels_out, 3).padding(1));
 }
 
-nn::GroupNorm norm(int64_t channels) { return nn::GroupNorm(nn::GroupNormOptions(kGroups, channels)); }
+GroupNorm norm(int64_t channels) { return GroupNorm(nn::GroupNormOptions(kGroups, channels)); }
 
 nn::ReLU relu() { return nn::ReLU(nn::ReLUOptions(/*inplace=*/true)); }
 
@@ -19,10 +21,10 @@ nn::ReLU relu() { return nn::ReLU(nn::ReLUOptions(/*inplace=*/true)); }
 class NormRelu : public nn::Module {
  public:
   explicit NormRelu(int64_t channels) : norm_(register_module("0", norm(channels))) {}
-  torch::Tensor forward(const torch::Tensor& x) { return norm_->forward(x).relu_(); }
+  torch::Tensor forward(const torch::Tensor& x) { return norm_->run(x, {Activation::relu, {}}); }
 
  private:
-  nn::GroupNorm norm_;
+  GroupNorm norm_;
 };
 
 /// Nearest neighbour on twice the grid, then a convolution.
@@ -31,23 +33,23 @@ class NearestConv : public nn::Module {
   NearestConv(int64_t channels_in, int64_t channels_out)
       : conv_(register_module("1", conv3(channels_in, channels_out))) {}
   torch::Tensor forward(const torch::Tensor& x) {
-    const std::vector<int64_t> doubled{2 * x.size(2), 2 * x.size(3), 2 * x.size(4)};
-    return conv_->forward(torch::upsample_nearest3d(x, doubled));
+    return doubled_convolution(x, conv_->weight, conv_->bias, grown_);
   }
 
  private:
-  nn::Conv3d conv_;
+  Conv3d conv_;
+  GrowingWeights grown_;
 };
 
 /// Padding with which an odd kernel keeps, and an even one exactly halves or doubles, the grid.
 int64_t stride_padding(int64_t kernel) { return kernel / 2 - (1 - kernel % 2); }
 
-nn::Sequential two_convolutions(int64_t channels_in, int64_t channels_out, bool preactivation) {
+Sequential two_convolutions(int64_t channels_in, int64_t channels_out, bool preactivation) {
   if (preactivation)
-    return nn::Sequential(norm(channels_in), relu(), conv3(channels_in, channels_out), norm(channels_out),
-                          relu(), conv3(channels_out, channels_out));
-  return nn::Sequential(conv3(channels_in, channels_out), norm(channels_out), relu(),
-                        conv3(channels_out, channels_out), norm(channels_out), relu());
+    return Sequential(norm(channels_in), relu(), conv3(channels_in, channels_out), norm(channels_out), relu(),
+                      conv3(channels_out, channels_out));
+  return Sequential(conv3(channels_in, channels_out), norm(channels_out), relu(),
+                    conv3(channels_out, channels_out), norm(channels_out), relu());
 }
 
 }  // namespace
@@ -60,25 +62,22 @@ torch::Tensor ConvBlock3d::forward(const torch::Tensor& x) { return conv_->forwa
 ResBlock3d::ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style)
     : conv_(register_module("conv", two_convolutions(channels_in, channels_out, style.preactivation))) {
   if (!(style.plain_identity && channels_in == channels_out))
-    identity_ = register_module("identity", nn::Conv3d(nn::Conv3dOptions(channels_in, channels_out, 1)));
+    identity_ = register_module("identity", Conv3d(nn::Conv3dOptions(channels_in, channels_out, 1)));
 }
 
 torch::Tensor ResBlock3d::forward(const torch::Tensor& x) {
-  torch::Tensor y = conv_->forward(x);
-  const torch::Tensor residual = identity_.is_empty() ? x : identity_->forward(x);
-  // The full-resolution sums are the largest tensors of the network: without gradients none of them is
-  // copied.
-  return torch::GradMode::is_enabled() ? residual + y : y.add_(residual);
+  const torch::Tensor y = conv_->forward(x);
+  return identity_.is_empty() ? x + y : identity_->run(x, {Activation::none, y});
 }
 
 DownBlock3d::DownBlock3d(int64_t channels_in, int64_t channels_out, bool max_pool, const ConvStyle& style,
                          int64_t kernel) {
-  nn::Sequential down;
+  Sequential down;
   if (max_pool) {
-    down->push_back(nn::MaxPool3d(nn::MaxPool3dOptions(2).stride(2)));
+    down->push_back(HalvingMaxPool());
     down->push_back(std::make_shared<ResBlock3d>(channels_in, channels_out, style));
   } else {
-    const nn::Conv3d strided(
+    const Conv3d strided(
         nn::Conv3dOptions(channels_in, channels_out, kernel).stride(2).padding(stride_padding(kernel)));
     if (style.preactivation) down->push_back(std::make_shared<NormRelu>(channels_in));
     down->push_back(strided);
@@ -93,15 +92,15 @@ torch::Tensor DownBlock3d::forward(const torch::Tensor& x) { return down_->forwa
 
 UpBlock3d::UpBlock3d(int64_t channels_in, int64_t channels_out, bool nearest, const ConvStyle& style,
                      int64_t kernel) {
-  nn::Sequential up;
+  Sequential up;
   if (style.preactivation) up->push_back(std::make_shared<NormRelu>(channels_in));
   if (nearest) {
     up->push_back(std::make_shared<NearestConv>(channels_in, channels_out));
   } else {
-    up->push_back(nn::ConvTranspose3d(nn::ConvTranspose3dOptions(channels_in, channels_out, kernel)
-                                          .stride(2)
-                                          .padding(stride_padding(kernel))
-                                          .output_padding(kernel % 2)));
+    up->push_back(ConvTranspose3d(nn::ConvTranspose3dOptions(channels_in, channels_out, kernel)
+                                      .stride(2)
+                                      .padding(stride_padding(kernel))
+                                      .output_padding(kernel % 2)));
   }
   if (!style.preactivation) up->push_back(std::make_shared<NormRelu>(channels_out));
   up_ = register_module("up", up);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include "mambaseg/nets/blocks/layers.h"
 
 namespace mambaseg {
 
@@ -19,7 +19,7 @@ class ConvBlock3d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Sequential conv_;
+  Sequential conv_;
 };
 
 /// identity(x) + conv(x), where conv is two 3x3x3 convolutions with norms and ReLUs, without an activation
@@ -32,8 +32,8 @@ class ResBlock3d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Sequential conv_;
-  torch::nn::Conv3d identity_{nullptr};
+  Sequential conv_;
+  Conv3d identity_{nullptr};
 };
 
 /// Halves the grid, then a ResBlock3d. Max pooling, or a strided convolution with norm and ReLU before
@@ -47,7 +47,7 @@ class DownBlock3d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Sequential down_;
+  Sequential down_;
 };
 
 /// Doubles the grid: nearest neighbour and a 3x3x3 convolution, or a transposed convolution; with norm and
@@ -60,7 +60,7 @@ class UpBlock3d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Sequential up_;
+  Sequential up_;
 };
 
 }  // namespace mambaseg

@@ -1,17 +1,15 @@
 #include "mambaseg/nets/blocks/convolution.h"
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/norm.h"
 
 namespace mambaseg {
 namespace {
 
-constexpr double kSlope = 0.01;
-
 /// In place; `bias` may be undefined.
 void start(torch::Tensor& weight, torch::Tensor& bias) {
   torch::NoGradGuard no_grad;
-  torch::nn::init::kaiming_normal_(weight, kSlope, torch::kFanIn, torch::kLeakyReLU);
+  torch::nn::init::kaiming_normal_(weight, kLeakySlope, torch::kFanIn, torch::kLeakyReLU);
   if (bias.defined()) bias.zero_();
 }
 
@@ -37,10 +35,8 @@ Convolution::Convolution(const ConvolutionSettings& s) : settings_(s), ones_(s.k
 }
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  if (settings_.depthwise) return depthwise_conv(x, weight, bias, {padding_});
-  // By these names, unlike by torch::convolution, autocast knows them.
-  return padding_.size() == 2 ? torch::conv2d(x, weight, bias, settings_.stride, padding_, ones_)
-                              : torch::conv3d(x, weight, bias, settings_.stride, padding_, ones_);
+  return convolution(x, {weight, bias, packed_},
+                     {settings_.stride, padding_, ones_, settings_.depthwise ? settings_.in : 1});
 }
 
 std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in, int64_t out, bool bias) {
@@ -54,26 +50,22 @@ std::shared_ptr<Convolution> depthwise_convolution(int64_t dimension, int64_t ch
       ConvolutionSettings{channels, channels, Extent(static_cast<size_t>(dimension), edge), {}, true});
 }
 
-TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Extent& stride, bool with_bias)
-    : stride_(stride), ones_(stride.size(), 1), zeros_(stride.size(), 0) {
+TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Extent& stride, bool with_bias) {
   weight = register_parameter("weight", torch::empty(weight_sizes(in, out, stride)));
   if (with_bias) bias = register_parameter("bias", torch::empty({out}));
   start(weight, bias);
 }
 
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
-  // Not an operation that autocast lowers on the CPU: back to the type of the weights.
-  return torch::convolution(x.to(weight.scalar_type()), weight, bias, stride_, zeros_, ones_, true, zeros_,
-                            1);
+  return block_convolution(x, weight, bias, grown_);
 }
 
 InstanceNorm::InstanceNorm(int64_t channels)
     : weight(register_parameter("weight", torch::ones({channels}))),
       bias(register_parameter("bias", torch::zeros({channels}))) {}
 
-torch::Tensor InstanceNorm::forward(const torch::Tensor& x) {
-  return torch::instance_norm(x, weight, bias, {}, {}, true, 0.1, 1e-5,
-                              at::globalContext().userEnabledCuDNN());
+torch::Tensor InstanceNorm::forward(const torch::Tensor& x, const Epilogue& epilogue) {
+  return group_norm(x, x.size(1), weight, bias, 1e-5, epilogue);
 }
 
 BatchNorm::BatchNorm(int64_t channels)
@@ -85,11 +77,12 @@ BatchNorm::BatchNorm(int64_t channels)
 
 torch::Tensor BatchNorm::forward(const torch::Tensor& x) {
   if (is_training()) num_batches_tracked.add_(1);
-  return torch::batch_norm(x, weight, bias, running_mean, running_var, is_training(), 0.1, 1e-5,
-                           at::globalContext().userEnabledCuDNN());
+  return torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, is_training(),
+                           0.1, 1e-5, at::globalContext().userEnabledCuDNN())
+      .to(x.scalar_type());
 }
 
-torch::Tensor leaky(const torch::Tensor& x) { return torch::leaky_relu(x, kSlope); }
+torch::Tensor leaky(const torch::Tensor& x) { return torch::leaky_relu(x, kLeakySlope); }
 
 torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
   std::vector<int64_t> sizes = x.sizes().slice(2).vec();
@@ -100,8 +93,11 @@ torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
 torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor) {
   std::vector<int64_t> sizes = x.sizes().slice(2).vec();
   for (int64_t& size : sizes) size *= factor;
-  return sizes.size() == 2 ? torch::upsample_bilinear2d(x, sizes, false)
-                           : torch::upsample_trilinear3d(x, sizes, false);
+  // LibTorch 1.13 interpolates no bf16 volume.
+  const torch::Tensor wide = x.scalar_type() == torch::kBFloat16 ? x.to(torch::kFloat) : x;
+  return (sizes.size() == 2 ? torch::upsample_bilinear2d(wide, sizes, false)
+                            : torch::upsample_trilinear3d(wide, sizes, false))
+      .to(x.scalar_type());
 }
 
 }  // namespace mambaseg

@@ -2,7 +2,8 @@
 
 #include <vector>
 
-#include <torch/torch.h>
+#include "mambaseg/ops/dense.h"
+#include "mambaseg/ops/growing_conv.h"
 
 namespace mambaseg {
 
@@ -31,6 +32,7 @@ class Convolution : public torch::nn::Module {
  private:
   ConvolutionSettings settings_;
   Extent padding_, ones_;
+  PackedWeights packed_;
 };
 
 /// 1x1 convolution in `dimension` dimensions.
@@ -50,14 +52,15 @@ class TransposedConvolution : public torch::nn::Module {
   torch::Tensor weight, bias;
 
  private:
-  Extent stride_, ones_, zeros_;
+  GrowingWeights grown_;
 };
 
 /// Instance norm with scale and shift, eps 1e-5, in any number of dimensions.
 class InstanceNorm : public torch::nn::Module {
  public:
   explicit InstanceNorm(int64_t channels);
-  torch::Tensor forward(const torch::Tensor& x);
+  /// act(norm(x) + residual)
+  torch::Tensor forward(const torch::Tensor& x, const Epilogue& epilogue = {});
   torch::Tensor weight, bias;
 };
 

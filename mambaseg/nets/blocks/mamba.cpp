@@ -23,16 +23,16 @@ ScanTables backward_walk(int64_t length, torch::Device device) {
 Mamba::Mamba(const MambaSettings& s)
     : settings_(s), channels_(s.expand * s.width), rank_(s.dt_rank > 0 ? s.dt_rank : (s.width + 15) / 16) {
   const int64_t C = channels_, N = s.states;
-  in_proj_ = register_module("in_proj", nn::Linear(nn::LinearOptions(s.width, 2 * C).bias(s.bias)));
+  in_proj_ = register_module("in_proj", Linear(nn::LinearOptions(s.width, 2 * C).bias(s.bias)));
   conv1d_ = register_module(
       "conv1d",
       nn::Conv1d(
           nn::Conv1dOptions(C, C, s.conv_kernel).groups(C).padding(s.conv_kernel - 1).bias(s.conv_bias)));
-  x_proj_ = register_module("x_proj", nn::Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
-  dt_proj_ = register_module("dt_proj", nn::Linear(rank_, C));
+  x_proj_ = register_module("x_proj", Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
+  dt_proj_ = register_module("dt_proj", Linear(rank_, C));
   A_log_ = register_parameter("A_log", ssm_init::A_log(C, N));
   D_ = register_parameter("D", torch::ones({C}));
-  out_proj_ = register_module("out_proj", nn::Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
+  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
   torch::NoGradGuard no_grad;
   dt_proj_->weight.copy_(ssm_init::dt_weight({C, rank_}, rank_));
   dt_proj_->bias.copy_(ssm_init::dt_bias({C}));
@@ -46,7 +46,7 @@ torch::Tensor Mamba::forward(const torch::Tensor& x, bool backwards) {
                                                  conv1d_->bias, {{}, true, true, order_L});
   SelectiveScanInputs inputs = project_scan_inputs(
       torch::silu(convolved), {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
-                               dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0)});
+                               dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_});
   inputs.z = projected.narrow(2, channels_, channels_);
   return out_proj_->forward(selective_scan(inputs, backwards ? &walk : nullptr));
 }

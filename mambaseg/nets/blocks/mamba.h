@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include "mambaseg/nets/blocks/layers.h"
 
 namespace mambaseg {
 
@@ -29,9 +29,10 @@ class Mamba : public torch::nn::Module {
  private:
   MambaSettings settings_;
   int64_t channels_, rank_;
-  torch::nn::Linear in_proj_{nullptr}, x_proj_{nullptr}, dt_proj_{nullptr}, out_proj_{nullptr};
+  Linear in_proj_{nullptr}, x_proj_{nullptr}, dt_proj_{nullptr}, out_proj_{nullptr};
   torch::nn::Conv1d conv1d_{nullptr};
   torch::Tensor A_log_, D_;
+  std::vector<PackedWeights> packed_{2};  ///< of x_proj_ and dt_proj_
 };
 
 }  // namespace mambaseg

@@ -4,18 +4,18 @@ namespace mambaseg {
 namespace nn = torch::nn;
 
 MixerMlp::MixerMlp(int64_t width, int64_t hidden, double dropout)
-    : net_(register_module("net", nn::Sequential(nn::Linear(width, hidden), nn::GELU(), nn::Dropout(dropout),
-                                                 nn::Linear(hidden, width), nn::Dropout(dropout)))) {}
+    : net_(register_module("net", Sequential(Linear(width, hidden), nn::GELU(), nn::Dropout(dropout),
+                                             Linear(hidden, width), nn::Dropout(dropout)))) {}
 
 torch::Tensor MixerMlp::forward(const torch::Tensor& x) { return net_->forward(x); }
 
 MixerBlock3d::MixerBlock3d(const MixerBlockSettings& settings, std::shared_ptr<TokenModule> mixer)
     : drop_path_(settings.drop_path), mixer_(std::move(mixer)) {
   const nn::LayerNormOptions norm = nn::LayerNormOptions({settings.width}).eps(settings.norm_eps);
-  ln_1_ = register_module("ln_1", nn::LayerNorm(norm));
+  ln_1_ = register_module("ln_1", LayerNorm(norm));
   register_module("self_attention", mixer_);
   if (settings.mlp_hidden == 0) return;
-  ln_2_ = register_module("ln_2", nn::LayerNorm(norm));
+  ln_2_ = register_module("ln_2", LayerNorm(norm));
   mlp_ = register_module(
       "mlp", std::make_shared<MixerMlp>(settings.width, settings.mlp_hidden, settings.mlp_dropout));
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/token_module.h"
 
 namespace mambaseg {
@@ -23,7 +24,7 @@ class MixerMlp : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  torch::nn::Sequential net_;
+  Sequential net_;
 };
 
 /// x + path(mixer(norm(x))), then x + path(mlp(norm(x))): VSSBlock3D of MedSegMamba. `path` leaves the branch
@@ -38,7 +39,7 @@ class MixerBlock3d : public TokenModule {
   torch::Tensor path(const torch::Tensor& branch) const;
 
   double drop_path_;
-  torch::nn::LayerNorm ln_1_{nullptr}, ln_2_{nullptr};
+  LayerNorm ln_1_{nullptr}, ln_2_{nullptr};
   std::shared_ptr<TokenModule> mixer_;
   std::shared_ptr<MixerMlp> mlp_;
 };

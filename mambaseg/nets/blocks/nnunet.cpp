@@ -57,8 +57,7 @@ ConvNormAct::ConvNormAct(const ConvolutionSettings& convolution, bool activation
       activation_(activation) {}
 
 torch::Tensor ConvNormAct::forward(const torch::Tensor& x) {
-  const torch::Tensor y = norm_->forward(conv_->forward(x));
-  return activation_ ? leaky(y) : y;
+  return norm_->forward(conv_->forward(x), {activation_ ? Activation::leaky_relu : Activation::none, {}});
 }
 
 ConvStack::ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride) {

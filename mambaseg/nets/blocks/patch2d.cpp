@@ -6,17 +6,16 @@ namespace mambaseg {
 namespace nn = torch::nn;
 
 PatchEmbed2d::PatchEmbed2d(int64_t in_channels, int64_t width, int64_t patch)
-    : proj_(register_module("proj", nn::Conv2d(nn::Conv2dOptions(in_channels, width, patch).stride(patch)))),
-      norm_(register_module("norm", nn::LayerNorm(nn::LayerNormOptions({width})))) {}
+    : proj_(register_module("proj", Conv2d(nn::Conv2dOptions(in_channels, width, patch).stride(patch)))),
+      norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width})))) {}
 
 torch::Tensor PatchEmbed2d::forward(const torch::Tensor& x) {
   return norm_->forward(proj_->forward(x).permute({0, 2, 3, 1}));
 }
 
 PatchMerging2d::PatchMerging2d(int64_t width)
-    : norm_(register_module("norm", nn::LayerNorm(nn::LayerNormOptions({4 * width})))),
-      reduction_(
-          register_module("reduction", nn::Linear(nn::LinearOptions(4 * width, 2 * width).bias(false)))) {}
+    : norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({4 * width})))),
+      reduction_(register_module("reduction", Linear(nn::LinearOptions(4 * width, 2 * width).bias(false)))) {}
 
 torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
   const int64_t Y = x.size(1) / 2, X = x.size(2) / 2;
@@ -32,8 +31,8 @@ torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
 
 PatchExpand2d::PatchExpand2d(int64_t width, int64_t scale)
     : scale_(scale),
-      expand_(register_module("expand", nn::Linear(nn::LinearOptions(width, scale * width).bias(false)))),
-      norm_(register_module("norm", nn::LayerNorm(nn::LayerNormOptions({width / scale})))) {
+      expand_(register_module("expand", Linear(nn::LinearOptions(width, scale * width).bias(false)))),
+      norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width / scale})))) {
   if (width % scale != 0)
     throw UsageError(
         concat("widths: expected a multiple of ", scale, " where the grid grows by it, got ", width));

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include "mambaseg/nets/blocks/layers.h"
 
 namespace mambaseg {
 
@@ -12,8 +12,8 @@ class PatchEmbed2d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x_BCYX);
 
  private:
-  torch::nn::Conv2d proj_{nullptr};
-  torch::nn::LayerNorm norm_{nullptr};
+  Conv2d proj_{nullptr};
+  LayerNorm norm_{nullptr};
 };
 
 /// Joins 2 x 2 tokens, norm, projection to 2 * width (Swin Transformer). An odd last row or column is
@@ -25,8 +25,8 @@ class PatchMerging2d : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x_BYXC);
 
  private:
-  torch::nn::LayerNorm norm_{nullptr};
-  torch::nn::Linear reduction_{nullptr};
+  LayerNorm norm_{nullptr};
+  Linear reduction_{nullptr};
 };
 
 /// Projects each token to scale * scale tokens of width / scale channels, then a norm (Swin-Unet). Prefixes
@@ -39,8 +39,8 @@ class PatchExpand2d : public torch::nn::Module {
 
  private:
   int64_t scale_;
-  torch::nn::Linear expand_{nullptr};
-  torch::nn::LayerNorm norm_{nullptr};
+  Linear expand_{nullptr};
+  LayerNorm norm_{nullptr};
 };
 
 }  // namespace mambaseg

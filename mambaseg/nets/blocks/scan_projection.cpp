@@ -7,8 +7,13 @@ torch::Tensor single(const torch::Tensor& t) {
   return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat);
 }
 
-/// For each direction k: low (B, L, K, R) times weight[k]^T (K, C, R) -> (B, L, K, C).
-torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weight) {
+PackedWeights packed_or_fresh(const ScanWeights& weights, size_t index) {
+  return index < weights.packed.size() ? weights.packed[index] : PackedWeights();
+}
+
+/// For each direction k: low (B, L, K, R) times dt_proj[k]^T -> (B, L, K, C).
+torch::Tensor per_direction(const torch::Tensor& low, const ScanWeights& weights) {
+  const torch::Tensor& weight = weights.dt_proj;
   if (torch::GradMode::is_enabled()) return torch::einsum("blkr,kcr->blkc", {low, weight});
   // Written in place: the einsum would hold this largest tensor of the block twice.
   const auto sizes = low.sizes();
@@ -16,7 +21,8 @@ torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weigh
   const torch::Tensor rows = low.reshape({sizes[0] * sizes[1], sizes[2], sizes[3]});
   for (int64_t k = 0; k < sizes[2]; ++k) {
     torch::Tensor slice = out.select(1, k);
-    torch::mm_out(slice, rows.select(1, k), weight.select(0, k).t());
+    linear_into(rows.select(1, k),
+                {weight.select(0, k), {}, packed_or_fresh(weights, static_cast<size_t>(k) + 1)}, slice);
   }
   return out.view({sizes[0], sizes[1], sizes[2], weight.size(1)});
 }
@@ -25,17 +31,19 @@ torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weigh
 
 ScanWeights ScanWeights::first(int64_t directions) const {
   const auto of_used = [&](const torch::Tensor& t) { return t.slice(0, 0, directions); };
-  return {of_used(x_proj), of_used(dt_proj), of_used(dt_bias), of_used(A_log), of_used(D)};
+  return {of_used(x_proj), of_used(dt_proj), of_used(dt_bias), of_used(A_log), of_used(D), packed};
 }
 
 SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanWeights& weights) {
   const int64_t K = weights.dt_proj.size(0), rank = weights.dt_proj.size(2), N = weights.A_log.size(2);
   // All directions read the tokens in raster order, so one matrix product serves them all.
-  const torch::Tensor low = torch::matmul(tokens, weights.x_proj.flatten(0, 1).t())
-                                .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
+  const auto type = tokens.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const torch::Tensor low =
+      linear(tokens, {weights.x_proj.flatten(0, 1), {}, packed_or_fresh(weights, 0)}, {}, type)
+          .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
   SelectiveScanInputs inputs;
   inputs.u = single(tokens);
-  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights.dt_proj));
+  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights));
   inputs.B = single(low.narrow(3, rank, N)).unsqueeze(3);
   inputs.C = single(low.narrow(3, rank + N, N)).unsqueeze(3);
   inputs.A = -torch::exp(single(weights.A_log));

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
@@ -14,6 +15,8 @@ struct ScanWeights {
   torch::Tensor dt_bias;  ///< (K, C): enters inside the scan, before the softplus
   torch::Tensor A_log;    ///< (K, C, N)
   torch::Tensor D;        ///< (K, C)
+  /// Of x_proj and of each direction of dt_proj, kept by the layer.
+  std::vector<PackedWeights> packed = {};
 
   /// Those of the first `directions`.
   ScanWeights first(int64_t directions) const;

@@ -30,8 +30,7 @@ SS2D::SS2D(const Ss2dSettings& settings)
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
   const int64_t C = channels_, K = kWalks, N = settings.states;
-  in_proj_ =
-      register_module("in_proj", nn::Linear(nn::LinearOptions(settings.width, 2 * C).bias(settings.bias)));
+  in_proj_ = register_module("in_proj", Linear(nn::LinearOptions(settings.width, 2 * C).bias(settings.bias)));
   conv2d_ = register_module("conv2d", nn::Conv2d(nn::Conv2dOptions(C, C, settings.conv_kernel)
                                                      .padding(settings.conv_kernel / 2)
                                                      .groups(C)
@@ -43,9 +42,8 @@ SS2D::SS2D(const Ss2dSettings& settings)
   dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
   A_logs_ = register_parameter("A_logs", ssm_init::A_log(K * C, N));
   Ds_ = register_parameter("Ds", torch::ones({K * C}));
-  out_norm_ = register_module("out_norm", nn::LayerNorm(nn::LayerNormOptions({C})));
-  out_proj_ =
-      register_module("out_proj", nn::Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
+  out_norm_ = register_module("out_norm", LayerNorm(nn::LayerNormOptions({C})));
+  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
   dropout_ = register_module("dropout", nn::Dropout(settings.dropout));
 }
 
@@ -58,8 +56,8 @@ torch::Tensor SS2D::forward(const torch::Tensor& x) {
   const TokenGrid grid{1, x.size(1), x.size(2)};
   const auto walks = walks_.get(grid, x.device(),
                                 [&] { return make_scan_tables(orders(settings_.walks, grid), x.device()); });
-  const ScanWeights weights{x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, N}),
-                            Ds_.view({K, C})};
+  const ScanWeights weights{x_proj_weight_,          dt_projs_weight_, dt_projs_bias_,
+                            A_logs_.view({K, C, N}), Ds_.view({K, C}), packed_};
   const torch::Tensor scanned =
       selective_scan(project_scan_inputs(tokens, weights), walks.get()).to(x.scalar_type());
   const torch::Tensor y = out_norm_->forward(scanned).view_as(halves[1]) * torch::silu(halves[1]);
@@ -68,7 +66,7 @@ torch::Tensor SS2D::forward(const torch::Tensor& x) {
 
 VssBlock2d::VssBlock2d(const Ss2dSettings& mixer, double drop_path, double norm_eps)
     : drop_path_(drop_path),
-      ln_1_(register_module("ln_1", nn::LayerNorm(nn::LayerNormOptions({mixer.width}).eps(norm_eps)))),
+      ln_1_(register_module("ln_1", LayerNorm(nn::LayerNormOptions({mixer.width}).eps(norm_eps)))),
       mixer_(register_module("self_attention", std::make_shared<SS2D>(mixer))) {}
 
 torch::Tensor VssBlock2d::forward(const torch::Tensor& x) {

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/ops/selective_scan.h"
 
@@ -34,12 +35,13 @@ class SS2D : public torch::nn::Module {
  private:
   Ss2dSettings settings_;
   int64_t channels_, rank_;
-  torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
+  Linear in_proj_{nullptr}, out_proj_{nullptr};
   torch::nn::Conv2d conv2d_{nullptr};
-  torch::nn::LayerNorm out_norm_{nullptr};
+  LayerNorm out_norm_{nullptr};
   torch::nn::Dropout dropout_{nullptr};
   torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
+  std::vector<PackedWeights> packed_{5};           ///< of x_proj_weight_ and the four of dt_projs_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
   OfLastGrid<ScanTables> walks_;
 };
@@ -55,7 +57,7 @@ class VssBlock2d : public torch::nn::Module {
 
  private:
   double drop_path_;
-  torch::nn::LayerNorm ln_1_{nullptr};
+  LayerNorm ln_1_{nullptr};
   std::shared_ptr<SS2D> mixer_;
 };
 

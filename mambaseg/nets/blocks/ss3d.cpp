@@ -58,7 +58,7 @@ SS3D::SS3D(const Ss3dSettings& settings)
   const int64_t C = channels_, K = directions_, N = settings.states;
   const int64_t gate = settings.variant == "vanilla" ? 2 : 1;
   in_proj_ =
-      register_module("in_proj", nn::Linear(nn::LinearOptions(settings.width, gate * C).bias(settings.bias)));
+      register_module("in_proj", Linear(nn::LinearOptions(settings.width, gate * C).bias(settings.bias)));
   conv3d_ = register_module("conv3d", nn::Conv3d(nn::Conv3dOptions(C, C, settings.conv_kernel)
                                                      .padding(settings.conv_kernel / 2)
                                                      .groups(C)
@@ -70,9 +70,8 @@ SS3D::SS3D(const Ss3dSettings& settings)
   dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
   A_logs_ = register_parameter("A_logs", ssm_init::A_log(K * C, N));
   Ds_ = register_parameter("Ds", torch::ones({K * C}));
-  out_norm_ = register_module("out_norm", nn::LayerNorm(nn::LayerNormOptions({C})));
-  out_proj_ =
-      register_module("out_proj", nn::Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
+  out_norm_ = register_module("out_norm", LayerNorm(nn::LayerNormOptions({C})));
+  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
   dropout_ = register_module("dropout", nn::Dropout(settings.dropout));
 }
 
@@ -90,8 +89,8 @@ SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const 
 
 ScanWeights SS3D::scan_weights() const {
   const int64_t C = channels_, K = directions_;
-  return {x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, settings_.states}),
-          Ds_.view({K, C})};
+  return {x_proj_weight_,   dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, settings_.states}),
+          Ds_.view({K, C}), packed_};
 }
 
 torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const {

@@ -4,6 +4,7 @@
 
 #include <torch/torch.h>
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/token_module.h"
@@ -55,13 +56,14 @@ class SS3D : public TokenModule {
 
   Ss3dSettings settings_;
   int64_t channels_, rank_, directions_;
-  torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
+  Linear in_proj_{nullptr}, out_proj_{nullptr};
   torch::nn::Conv3d conv3d_{nullptr};
-  torch::nn::LayerNorm out_norm_{nullptr};
+  LayerNorm out_norm_{nullptr};
   torch::nn::Dropout dropout_{nullptr};
   torch::Tensor x_proj_weight_;                    ///< (K, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
-  torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
+  std::vector<PackedWeights> packed_{static_cast<size_t>(directions_) + 1};
+  torch::Tensor A_logs_, Ds_;  ///< (K * C, N), (K * C)
   OfLastGrid<Walks> walks_;
 };
 

@@ -15,8 +15,8 @@ class SelfAttention : public nn::Module {
  public:
   SelfAttention(int64_t width, int64_t heads, double dropout)
       : heads_(heads),
-        qkv_(register_module("qkv", nn::Linear(nn::LinearOptions(width, 3 * width).bias(false)))),
-        proj_(register_module("proj", nn::Linear(width, width))),
+        qkv_(register_module("qkv", Linear(nn::LinearOptions(width, 3 * width).bias(false)))),
+        proj_(register_module("proj", Linear(width, width))),
         dropout_(register_module("dropout", nn::Dropout(dropout))) {}
 
   torch::Tensor forward(const torch::Tensor& x) {
@@ -31,7 +31,7 @@ class SelfAttention : public nn::Module {
 
  private:
   int64_t heads_;
-  nn::Linear qkv_, proj_;
+  Linear qkv_, proj_;
   nn::Dropout dropout_;
 };
 
@@ -40,7 +40,7 @@ template <class Inner>
 class PreNorm : public nn::Module {
  public:
   PreNorm(int64_t width, std::shared_ptr<Inner> inner, double dropout)
-      : norm_(register_module("norm", nn::LayerNorm(nn::LayerNormOptions({width})))),
+      : norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width})))),
         inner_(register_module("fn", std::move(inner))),
         dropout_(register_module("dropout", nn::Dropout(dropout))) {}
   torch::Tensor forward(const torch::Tensor& x) {
@@ -48,7 +48,7 @@ class PreNorm : public nn::Module {
   }
 
  private:
-  nn::LayerNorm norm_;
+  LayerNorm norm_;
   std::shared_ptr<Inner> inner_;
   nn::Dropout dropout_;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/token_module.h"
 
 namespace mambaseg {
@@ -23,7 +24,7 @@ class TransformerBottleneck : public TokenModule {
 
  private:
   torch::Tensor positions_;  ///< (1, tokens, width)
-  torch::nn::Sequential net_;
+  Sequential net_;
 };
 
 }  // namespace mambaseg

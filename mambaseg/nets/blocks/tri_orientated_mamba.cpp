@@ -11,7 +11,7 @@ namespace nn = torch::nn;
 TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
     : settings_(s), channels_(s.expand * s.width), rank_((s.width + 15) / 16) {
   const int64_t C = channels_, N = s.states;
-  in_proj_ = register_module("in_proj", nn::Linear(nn::LinearOptions(s.width, 2 * C).bias(s.bias)));
+  in_proj_ = register_module("in_proj", Linear(nn::LinearOptions(s.width, 2 * C).bias(s.bias)));
   const std::array<std::string, 3> suffixes{"", "_b", "_s"};
   for (size_t i = 0; i < suffixes.size(); ++i) {
     const std::string& suffix = suffixes[i];
@@ -20,15 +20,15 @@ TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
         "conv1d" + suffix,
         nn::Conv1d(nn::Conv1dOptions(C, C, s.conv_kernel).groups(C).padding(s.conv_kernel - 1)));
     branch.x_proj =
-        register_module("x_proj" + suffix, nn::Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
-    branch.dt_proj = register_module("dt_proj" + suffix, nn::Linear(rank_, C));
+        register_module("x_proj" + suffix, Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
+    branch.dt_proj = register_module("dt_proj" + suffix, Linear(rank_, C));
     branch.A_log = register_parameter("A" + suffix + "_log", ssm_init::A_log(C, N));
     branch.D = register_parameter("D" + suffix, torch::ones({C}));
     torch::NoGradGuard no_grad;
     branch.dt_proj->weight.copy_(ssm_init::dt_weight({C, rank_}, rank_));
     branch.dt_proj->bias.copy_(ssm_init::dt_bias({C}));
   }
-  out_proj_ = register_module("out_proj", nn::Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
+  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
 }
 
 torch::Tensor TriOrientatedMamba::follow(const ScanTables& walk, const Branch& branch,
@@ -38,7 +38,7 @@ torch::Tensor TriOrientatedMamba::follow(const ScanTables& walk, const Branch& b
   const SelectiveScanInputs inputs = project_scan_inputs(
       torch::silu(convolved),
       {branch.x_proj->weight.unsqueeze(0), branch.dt_proj->weight.unsqueeze(0),
-       branch.dt_proj->bias.unsqueeze(0), branch.A_log.unsqueeze(0), branch.D.unsqueeze(0)});
+       branch.dt_proj->bias.unsqueeze(0), branch.A_log.unsqueeze(0), branch.D.unsqueeze(0), branch.packed});
   return selective_scan(inputs, &walk);
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/nets/blocks/token_module.h"
 #include "mambaseg/ops/selective_scan.h"
@@ -30,14 +31,15 @@ class TriOrientatedMamba : public TokenModule {
   /// Causal convolution, projections and scan along one walk.
   struct Branch {
     torch::nn::Conv1d conv{nullptr};
-    torch::nn::Linear x_proj{nullptr}, dt_proj{nullptr};
+    Linear x_proj{nullptr}, dt_proj{nullptr};
     torch::Tensor A_log, D;
+    std::vector<PackedWeights> packed{2};  ///< of x_proj and dt_proj
   };
   torch::Tensor follow(const ScanTables& walk, const Branch& branch, const torch::Tensor& tokens_BLC) const;
 
   TriOrientatedMambaSettings settings_;
   int64_t channels_, rank_;
-  torch::nn::Linear in_proj_{nullptr}, out_proj_{nullptr};
+  Linear in_proj_{nullptr}, out_proj_{nullptr};
   std::array<Branch, 3> branches_;
   OfLastGrid<ScanTables> walks_;
 };

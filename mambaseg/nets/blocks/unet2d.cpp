@@ -1,16 +1,18 @@
 #include "mambaseg/nets/blocks/unet2d.h"
 
+#include "mambaseg/ops/pooling.h"
+
 namespace mambaseg {
 namespace {
 
 namespace nn = torch::nn;
 
-nn::Sequential double_conv(int64_t in, int64_t out) {
+Sequential double_conv(int64_t in, int64_t out) {
   const auto conv3 = [](int64_t from, int64_t to) {
-    return nn::Conv2d(nn::Conv2dOptions(from, to, 3).padding(1).bias(false));
+    return Conv2d(nn::Conv2dOptions(from, to, 3).padding(1).bias(false));
   };
-  return nn::Sequential(conv3(in, out), nn::BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)),
-                        conv3(out, out), nn::BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)));
+  return Sequential(conv3(in, out), BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)), conv3(out, out),
+                    BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)));
 }
 
 }  // namespace
@@ -44,7 +46,7 @@ Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
   }
   for (int64_t i = scales - 2; i >= 0; --i) {
     const auto at = static_cast<size_t>(i);
-    UpStage stage{nn::ConvTranspose2d(nn::ConvTranspose2dOptions(w[at + 1], w[at], 2).stride(2)),
+    UpStage stage{ConvTranspose2d(nn::ConvTranspose2dOptions(w[at + 1], w[at], 2).stride(2)),
                   double_conv(2 * w[at], w[at])};
     auto named = holder("up" + std::to_string(scales - 1 - i));
     named->register_module("up", stage.grow);
@@ -52,7 +54,7 @@ Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
         ->register_module("double_conv", stage.conv);
     up_.push_back(stage);
   }
-  head_ = holder("outc")->register_module("conv", nn::Conv2d(nn::Conv2dOptions(w[0], s.classes, 1)));
+  head_ = holder("outc")->register_module("conv", Conv2d(nn::Conv2dOptions(w[0], s.classes, 1)));
 }
 
 int64_t Unet::size_multiple() const { return int64_t{1} << (down_.size() - 1); }
@@ -64,7 +66,7 @@ std::vector<torch::Tensor> Unet::forward(const torch::Tensor& input) {
   std::vector<torch::Tensor> skips;
   torch::Tensor x = input;
   for (size_t i = 0; i < down_.size(); ++i) {
-    x = down_[i]->forward(i == 0 ? x : torch::max_pool2d(x, 2));
+    x = down_[i]->forward(i == 0 ? x : halved_by_max(x));
     if (extras_[i]) x = extras_[i]->forward(x);
     if (i + 1 < down_.size()) skips.push_back(x);
   }

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/network.h"
 
 namespace mambaseg {
@@ -45,13 +46,13 @@ class Unet : public Network {
 
  private:
   struct UpStage {
-    torch::nn::ConvTranspose2d grow{nullptr};
-    torch::nn::Sequential conv{nullptr};
+    ConvTranspose2d grow{nullptr};
+    Sequential conv{nullptr};
   };
-  std::vector<torch::nn::Sequential> down_;         ///< finest first, bottleneck last
+  std::vector<Sequential> down_;                    ///< finest first, bottleneck last
   std::vector<std::shared_ptr<MapModule>> extras_;  ///< one a stage, or null
   std::vector<UpStage> up_;                         ///< coarsest first
-  torch::nn::Conv2d head_{nullptr};
+  Conv2d head_{nullptr};
 };
 
 }  // namespace mambaseg

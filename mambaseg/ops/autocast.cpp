@@ -1,13 +1,17 @@
-#include "mambaseg/train/autocast.h"
+#include "mambaseg/ops/autocast.h"
 
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
+
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+#define MAMBASEG_AUTOCAST_BY_DEVICE
+#endif
 
 namespace mambaseg {
 namespace {
 
 void set_autocast(torch::DeviceType device, bool enabled) {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+#ifdef MAMBASEG_AUTOCAST_BY_DEVICE
   at::autocast::set_autocast_dtype(device, torch::kBFloat16);
   at::autocast::set_autocast_enabled(device, enabled);
 #else
@@ -18,6 +22,14 @@ void set_autocast(torch::DeviceType device, bool enabled) {
     at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);
     at::autocast::set_enabled(enabled);
   }
+#endif
+}
+
+bool is_autocast(torch::DeviceType device) {
+#ifdef MAMBASEG_AUTOCAST_BY_DEVICE
+  return at::autocast::is_autocast_enabled(device);
+#else
+  return device == torch::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
 #endif
 }
 
@@ -34,6 +46,10 @@ Autocast::~Autocast() {
   if (!active_) return;
   set_autocast(device_, false);
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+}
+
+torch::Tensor as_autocast(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat && is_autocast(x.device().type()) ? x.to(torch::kBFloat16) : x;
 }
 
 }  // namespace mambaseg

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string>
+
+#include <torch/torch.h>
+
+namespace mambaseg {
+
+/// While it lives, convolutions and matrix products of this thread run in bfloat16 where `precision` is
+/// "bf16"; weights, norms, losses and the state of the selective scan stay in float32. Nothing happens for
+/// "fp32".
+class Autocast {
+ public:
+  Autocast(const std::string& precision, torch::Device device);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  bool active_;
+  torch::DeviceType device_;
+};
+
+/// x in the type in which the surrounding Autocast computes convolutions; x itself where there is none.
+torch::Tensor as_autocast(const torch::Tensor& x);
+
+}  // namespace mambaseg
