@@ -116,7 +116,7 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
   PredictorSettings settings;
   settings.device = device;
   settings.batch = 4;  // small patches: several at once keep LibTorch on its fast convolutions
-  const TwoStage stages(Predictor::load({model}, settings), std::nullopt);
+  TwoStage stages(Predictor::load({model}, settings), std::nullopt);
   Volume<int32_t> labels =
       stages
           .run({read_image(image_path)}, progress_bar(), warnings_to_stderr(),

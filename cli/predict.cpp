@@ -26,6 +26,7 @@ struct Options {
   std::string output;
   PredictorSettings settings;
   double least_mm3 = 0;
+  std::string precision = "fp32";
   bool resume = false;
   std::string split;
   bool probability = false, overlay = false;
@@ -54,7 +55,7 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
-void predict_case(const TwoStage& stages, const PredictionCase& one, const Options& options) {
+void predict_case(TwoStage& stages, const PredictionCase& one, const Options& options) {
   prepare_output(one.output);
   if (stages.has_second()) prepare_output(one.second_output);
   const Warn warn = warnings_to_stderr();
@@ -88,10 +89,12 @@ void predict_case(const TwoStage& stages, const PredictionCase& one, const Optio
 void run(const Options& given) {
   Options options = given;
   options.settings.device = options.machine.start();
+  options.settings.precision = precision_named(options.precision);
   if (is_picture_model(load_model(options.models.front()).info)) {
     if (options.inputs.size() > 1) throw UsageError("-i: a model of pictures takes one picture or folder");
-    predict_pictures({options.models, options.inputs.front(), options.output, options.split, options.settings.batch,
-                      options.probability, options.overlay, options.resume, options.settings.device});
+    predict_pictures({options.models, options.inputs.front(), options.output, options.split,
+                      options.settings.batch, options.probability, options.overlay, options.resume,
+                      options.settings.device, options.settings.precision});
     return;
   }
   if (options.overlay || !options.split.empty())
@@ -102,7 +105,7 @@ void run(const Options& given) {
       throw UsageError("-i: several inputs are the channels of one case and must be image files");
     cases[0].inputs = options.inputs;
   }
-  const TwoStage stages = load_stages(options);
+  TwoStage stages = load_stages(options);
   CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
@@ -111,8 +114,7 @@ void run(const Options& given) {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    if (!failures.guard(one.name + " (" + one.inputs[0] + ")",
-                        [&] { predict_case(stages, one, options); }))
+    if (!failures.guard(one.name + " (" + one.inputs[0] + ")", [&] { predict_case(stages, one, options); }))
       continue;
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %s, %s\n", one.name.c_str(), one.output.c_str(), readable_duration(spent).c_str());
@@ -134,10 +136,11 @@ void declare_predict(CLI::App& command) {
       ->required()
       ->check(CLI::ExistingFile);
   command
-      .add_option("-i,--input", options->inputs,
-                  "Image file (several: the channels of one case), DICOM folder, folder of images (CASE_0000, "
-                  "CASE_0001, ... are channels) or FreeSurfer subjects folder; for a model of pictures a PNG, JPEG "
-                  "or BMP file or a folder of them")
+      .add_option(
+          "-i,--input", options->inputs,
+          "Image file (several: the channels of one case), DICOM folder, folder of images (CASE_0000, "
+          "CASE_0001, ... are channels) or FreeSurfer subjects folder; for a model of pictures a PNG, JPEG "
+          "or BMP file or a folder of them")
       ->required();
   command
       .add_option("-o,--output", options->output,
@@ -151,8 +154,9 @@ void declare_predict(CLI::App& command) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command
-      .add_option("--memory", options->settings.memory_gib,
-                  "GiB that votes and volumes may take; 0: any amount. What a case takes is printed before it runs")
+      .add_option(
+          "--memory", options->settings.memory_gib,
+          "GiB that votes and volumes may take; 0: any amount. What a case takes is printed before it runs")
       ->check(CLI::NonNegativeNumber);
   command.add_flag_callback(
       "--no-mirror", [options] { options->settings.mirror = false; },
@@ -161,8 +165,14 @@ void declare_predict(CLI::App& command) {
       .add_option("--remove-below", options->least_mm3,
                   "Remove connected components smaller than this many mm3 from the labels; 0: keep all")
       ->check(CLI::NonNegativeNumber);
+  .add_option("--precision", options->precision,
+              "fp32; bf16; auto: bf16 where the processor has it and the first image's middle patch keeps "
+              "its labels")
+      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+      ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
-  command.add_flag("--probability", options->probability, "Write the probability too, 0..255; of volumes one image a class, "
+  command.add_flag("--probability", options->probability,
+                   "Write the probability too, 0..255; of volumes one image a class, "
                    "on the file's grid with its axes as the model's plan turns them");
   command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
   command

@@ -36,7 +36,7 @@ void predict_pictures(const PredictPicturesOptions& options) {
     require(!only.empty(), options.split, ": no test cases in this split");
   }
   const auto all = find_pictures(options.input, options.output, only);
-  const PicturePredictor predictor = PicturePredictor::load(options.models, options.device);
+  PicturePredictor predictor = PicturePredictor::load(options.models, options.device, options.precision);
   std::vector<PictureFiles> todo;
   for (const PictureFiles& files : all)
     if (!options.resume || !std::filesystem::exists(files.mask)) todo.push_back(files);
@@ -56,6 +56,9 @@ void predict_pictures(const PredictPicturesOptions& options) {
         pictures.push_back(read_picture(todo[i].input));
         files.push_back(&todo[i]);
       });
+    if (!pictures.empty())
+      if (const std::string line = predictor.settle_precision(pictures); !line.empty())
+        std::printf("%s\n", line.c_str());
     const auto maps = pictures.empty() ? std::vector<torch::Tensor>{} : predictor.probabilities(pictures);
     for (size_t i = 0; i < maps.size(); ++i)
       written += failures.guard(who(*files[i]), [&] {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include "mambaseg/infer/precision.h"
 
 namespace mambaseg {
 
@@ -14,6 +14,7 @@ struct PredictPicturesOptions {
   int64_t batch = 1;
   bool probability = false, overlay = false, resume = false;
   torch::Device device = torch::kCPU;
+  Precision precision = Precision::fp32;
 };
 
 /// `predict` for models of pictures.

@@ -20,7 +20,8 @@ std::optional<std::string> subject_image(const fs::path& folder) {
   return std::nullopt;
 }
 
-/// The name of a case without nnU-Net's channel ending, and the channel: "x" and 1 for "x_0001", 0 without one.
+/// The name of a case without nnU-Net's channel ending, and the channel: "x" and 1 for "x_0001", 0 without
+/// one.
 std::pair<std::string, size_t> case_and_channel(const std::string& stem) {
   const size_t n = stem.size();
   const bool numbered = n > 5 && stem[n - 5] == '_' &&

@@ -7,8 +7,9 @@ namespace mambaseg {
 
 bool is_picture_model(const ModelInfo& info) { return info.plan.value("task", "") == PicturePlan{}.task; }
 
-PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, torch::Device device)
-    : models_(std::move(models)), plan_(std::move(plan)), device_(device) {
+PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, torch::Device device,
+                                   Precision precision)
+    : models_(std::move(models)), plan_(std::move(plan)), device_(device), precision_(precision) {
   require(!models_.empty(), "prediction: expected at least one model");
   check_plan(plan_);
   for (const Model& model : models_) {
@@ -26,19 +27,34 @@ PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, 
   }
 }
 
-PicturePredictor PicturePredictor::load(const std::vector<std::string>& paths, torch::Device device) {
+PicturePredictor PicturePredictor::load(const std::vector<std::string>& paths, torch::Device device,
+                                        Precision precision) {
   std::vector<Model> models = load_ensemble(paths, device);
   return with_context(paths.front(), [&] {
     const auto plan = from_json<PicturePlan>(models.front().info.plan, "plan");
-    return PicturePredictor(std::move(models), plan, device);
+    return PicturePredictor(std::move(models), plan, device, precision);
   });
+}
+
+std::string PicturePredictor::settle_precision(const std::vector<Picture>& pictures) {
+  if (precision_ != Precision::automatic) return {};
+  const PrecisionChoice choice = choose_precision([&](Precision precision) {
+    precision_ = precision;
+    std::vector<torch::Tensor> masks;
+    for (const torch::Tensor& p_YX : probabilities(pictures))
+      masks.push_back((p_YX >= plan_.threshold).flatten());
+    return torch::cat(masks);
+  });
+  precision_ = choice.precision;
+  return "precision " + choice.reason;
 }
 
 std::vector<torch::Tensor> PicturePredictor::probabilities(const std::vector<Picture>& pictures) const {
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> inputs;
   for (const Picture& picture : pictures) inputs.push_back(network_input(picture, plan_));
-  const auto x = (torch::stack(inputs).to(torch::kFloat32) * (1.0f / 255)).to(device_);
+  const auto x =
+      (torch::stack(inputs).to(torch::kFloat32) * (1.0f / 255)).to(device_, activation_type(precision_));
   torch::Tensor sum;
   for (const Model& model : models_) {
     const auto p = torch::sigmoid(model.network->forward(x).front().to(torch::kFloat32));

@@ -26,8 +26,9 @@ torch::Tensor boxed_image(PreparedImage image, const Box& box) {
 }  // namespace
 
 std::string describe(const Work& work, const Plan& plan, int64_t step) {
-  const std::string apart = plan.window == "gaussian" ? concat(" at most ", plan.step_fraction, " patches apart")
-                                                      : concat(" at step ", step);
+  const std::string apart = plan.window == "gaussian"
+                                ? concat(" at most ", plan.step_fraction, " patches apart")
+                                : concat(" at step ", step);
   return concat(describe(work.grid), "; ", work.patches, work.patches == 1 ? " patch of " : " patches of ",
                 plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], apart, "; at most ",
                 (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes",
@@ -35,7 +36,7 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
-    : models_(std::move(models)), plan_(std::move(plan)) {
+    : models_(std::move(models)), plan_(std::move(plan)), precision_(settings.precision) {
   require(!models_.empty(), "prediction: expected at least one model");
   if (settings.step > 0) {
     plan_.step = settings.step;
@@ -51,8 +52,8 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
   window_.device = settings.device;
   channels_ = setting(models_.front(), "in_channels", 1);
   for (const Model& model : models_) {
-    require(setting(model, "in_channels", 1) == channels_, "prediction: models of one ensemble read ", channels_,
-            " and ", setting(model, "in_channels", 1), " channels");
+    require(setting(model, "in_channels", 1) == channels_, "prediction: models of one ensemble read ",
+            channels_, " and ", setting(model, "in_channels", 1), " channels");
     const int64_t multiple = model.network->size_multiple();
     for (const int64_t edge : plan_.patch)
       if (edge % multiple != 0)
@@ -133,15 +134,18 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
 }
 
 torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
+  const torch::Tensor x = x_BCXYZ.to(activation_type(precision_));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
   for (size_t view = 0; view < views; ++view) {
     std::vector<int64_t> flipped;
     for (size_t m = 0; m < plan_.mirror.size(); ++m)
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
-    const torch::Tensor x = flipped.empty() ? x_BCXYZ : torch::flip(x_BCXYZ, flipped);
+    const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
     for (const Model& model : models_) {
-      torch::Tensor p = torch::softmax(model.network->forward(x).front().to(torch::kFloat32), 1);
+      // Networks leave the classes of a voxel side by side, where the softmax is fast.
+      const torch::Tensor scores = model.network->forward(seen).front().to(torch::kFloat32).movedim(1, -1);
+      torch::Tensor p = torch::softmax(scores, -1).movedim(-1, 1);
       if (!flipped.empty()) p = torch::flip(p, flipped);
       sum = sum.defined() ? sum.add_(p) : p;
     }
@@ -150,11 +154,25 @@ torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
   return count > 1 ? sum.div_(count) : sum;
 }
 
+std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
+  if (precision_ != Precision::automatic) return {};
+  const torch::NoGradGuard no_grad;
+  Box middle{work.box.start, window_.patch};
+  for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
+  const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
+  const PrecisionChoice choice = choose_precision([&](Precision precision) {
+    precision_ = precision;
+    return probabilities(patch).argmax(1);
+  });
+  precision_ = choice.precision;
+  return "precision " + choice.reason;
+}
+
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const torch::Tensor in_box = classes_in_box(
-      image_tensor(image), work.box, window_for(work), [this](const torch::Tensor& x) { return probabilities(x); },
-      progress);
+      image_tensor(image), work.box, window_for(work),
+      [this](const torch::Tensor& x) { return probabilities(x); }, progress);
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -176,15 +194,16 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   Volume<uint8_t> classes(target);
   require(window_.classes <= 256, "prediction: at most 256 classes");
   const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
-    auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z), {target.size[1], target.size[0]},
-                                   torch::kUInt8);
+    auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z),
+                                   {target.size[1], target.size[0]}, torch::kUInt8);
     out_YX.copy_(p_KXY.argmax(0).t());
     if (slice) slice(p_KXY, z);
   };
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
                            separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce);
   vote(
-      boxed_image(std::move(image), work.box), window_for(work), [this](const torch::Tensor& x) { return probabilities(x); },
+      boxed_image(std::move(image), work.box), window_for(work),
+      [this](const torch::Tensor& x) { return probabilities(x); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   Volume<int32_t> labels(target);

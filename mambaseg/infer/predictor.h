@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mambaseg/data/preprocess.h"
+#include "mambaseg/infer/precision.h"
 #include "mambaseg/infer/score_resampler.h"
 #include "mambaseg/infer/sliding_window.h"
 #include "mambaseg/nets/checkpoint.h"
@@ -19,6 +20,7 @@ struct PredictorSettings {
   double memory_gib = 0;
   bool mirror = true;  ///< average over mirrored patches where the plan asks for it
   torch::Device device = torch::kCPU;
+  Precision precision = Precision::fp32;
 };
 
 /// What a case will take, known before the network runs.
@@ -51,12 +53,17 @@ class Predictor {
   /// The box of patches around `region`.
   Work plan_work(const PreparedImage& image, const Box& region) const;
 
-  /// Class numbers on the network's grid; 0 outside the box of patches.
+  /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
+  /// people; empty when the precision stands already.
+  std::string settle_precision(const PreparedImage& image, const Work& work);
+
+  /// Class numbers on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is settled.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
-  /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every slice.
-  /// With conform "spacing" the class scores are brought to that grid, slice by slice, before the largest is
-  /// taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed on the way.
+  /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every
+  /// slice. With conform "spacing" the class scores are brought to that grid, slice by slice, before the
+  /// largest is taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed on the
+  /// way.
   Volume<int32_t> labels(PreparedImage&& image, const Work& work, const Progress& progress = {},
                          const ScoreResampler::Slice& slice = {}) const;
 
@@ -75,6 +82,7 @@ class Predictor {
   SlidingWindow window_;
   double memory_gib_ = 0;
   int64_t channels_ = 1;
+  Precision precision_;
 };
 
 }  // namespace mambaseg

@@ -35,11 +35,12 @@ ProbabilityFiles::ProbabilityFiles(const std::string& output, int64_t classes, c
 void ProbabilityFiles::add(const torch::Tensor& p_KXY) {
   const auto bytes_KYX = (p_KXY * 255).round().clamp(0, 255).to(torch::kUInt8).transpose(1, 2).contiguous();
   const auto plane = static_cast<size_t>(grid_.size[0] * grid_.size[1]);
-  require(bytes_KYX.numel() == static_cast<int64_t>(plane * waiting_.size()), "probabilities: a slice of another size");
+  require(bytes_KYX.numel() == static_cast<int64_t>(plane * waiting_.size()),
+          "probabilities: a slice of another size");
   const auto* bytes = bytes_KYX.data_ptr<uint8_t>();
   for (size_t k = 0; k < waiting_.size(); ++k)
-    require(std::fwrite(bytes + k * plane, 1, plane, waiting_[k].get()) == plane, path_of(output_, int64_t(k)),
-            ": cannot be written: ", std::strerror(errno));
+    require(std::fwrite(bytes + k * plane, 1, plane, waiting_[k].get()) == plane,
+            path_of(output_, int64_t(k)), ": cannot be written: ", std::strerror(errno));
 }
 
 void ProbabilityFiles::write() {

@@ -11,12 +11,13 @@
 
 namespace mambaseg {
 
-/// Writes the probability of each class as an image of its own, 0..255, from slices that come one after the other:
-/// never more than one class of one volume is in memory. Slices wait in files beside the output until write().
+/// Writes the probability of each class as an image of its own, 0..255, from slices that come one after the
+/// other: never more than one class of one volume is in memory. Slices wait in files beside the output until
+/// write().
 class ProbabilityFiles {
  public:
-  /// OUTPUT "x.nii.gz" becomes x_class0.nii.gz, x_class1.nii.gz, ... on `grid`. Throws Error when nothing can be
-  /// written there.
+  /// OUTPUT "x.nii.gz" becomes x_class0.nii.gz, x_class1.nii.gz, ... on `grid`. Throws Error when nothing can
+  /// be written there.
   ProbabilityFiles(const std::string& output, int64_t classes, const Geometry& grid);
 
   /// Probabilities (K, X, Y) of the next slice of the grid's last axis.

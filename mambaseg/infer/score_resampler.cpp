@@ -83,7 +83,7 @@ void ScoreResampler::take(const torch::Tensor& scores_KXYZ, int64_t first) {
     require(at >= first || (at == first - 1 && last_KXY_.defined()), "scores: a slab is missing");
     return at < first ? last_KXY_ : normalised(scores_KXYZ.select(3, at - first));
   };
-  for (; next_ < z.end; ) {
+  for (; next_ < z.end;) {
     const int64_t entry = next_ - z.begin, low = z.low[entry].item<int64_t>(),
                   high = z.high[entry].item<int64_t>();
     if (high >= behind) break;

@@ -9,19 +9,21 @@
 
 namespace mambaseg {
 
-/// Brings class scores to another grid over the same space (data/resize.h: linear, nearest along a separate axis)
-/// while they come, slab by slab along the last axis, so that all classes of a whole volume never exist at once.
+/// Brings class scores to another grid over the same space (data/resize.h: linear, nearest along a separate
+/// axis) while they come, slab by slab along the last axis, so that all classes of a whole volume never exist
+/// at once.
 class ScoreResampler {
  public:
   /// Probabilities (K, X, Y) of slice z of the target grid; each voxel's sum is 1.
   using Slice = std::function<void(const torch::Tensor& p_KXY, int64_t z)>;
 
-  /// Scores come for `box` of a grid of `from` voxels (it may reach beyond); `slice` gets every slice of the grid of
-  /// `to` voxels in order, with probability 1 of class 0 where the box does not reach.
+  /// Scores come for `box` of a grid of `from` voxels (it may reach beyond); `slice` gets every slice of the
+  /// grid of `to` voxels in order, with probability 1 of class 0 where the box does not reach.
   ScoreResampler(int64_t classes, const Index3& from, const Box& box, const Index3& to,
                  std::optional<int> separate, Slice slice);
 
-  /// Scores (K, box x, box y, slices) of slices `first`, first + 1, ... of the box, without a gap to those before.
+  /// Scores (K, box x, box y, slices) of slices `first`, first + 1, ... of the box, without a gap to those
+  /// before.
   void take(const torch::Tensor& scores_KXYZ, int64_t first);
   /// Hands out the slices behind the box.
   void finish();

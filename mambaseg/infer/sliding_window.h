@@ -16,8 +16,8 @@ using Probabilities = std::function<torch::Tensor(const torch::Tensor& x_BCXYZ)>
 struct SlidingWindow {
   Index3 patch{96, 96, 96};
   int64_t step = 16;  ///< at most the patch; patches lie at its multiples and their voxels count alike
-  /// Above 0 in place of the step: patches are spread evenly, at most this share of a patch apart, and count by
-  /// gaussian_importance (nnU-Net).
+  /// Above 0 in place of the step: patches are spread evenly, at most this share of a patch apart, and count
+  /// by gaussian_importance (nnU-Net).
   double spread = 0;
   int64_t batch = 1;  ///< patches that go through the network together
   int64_t classes = 2;
@@ -29,14 +29,14 @@ struct SlidingWindow {
 std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& window);
 
 /// Runs every patch of a volume (i, j, k) or (C, i, j, k), last axis outermost, and sums the probabilities in
-/// that order, times their weight (networks.md 1.8, steps 5 and 6). The official code takes a second softmax of the
-/// sums: it cannot change the largest, so it is left out.
+/// that order, times their weight (networks.md 1.8, steps 5 and 6). The official code takes a second softmax
+/// of the sums: it cannot change the largest, so it is left out.
 void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probabilities& probabilities,
           const SlabVotes::Release& release, const Progress& progress = {});
 
-/// The class with most votes of every voxel in `box` of an image ((C,) i, j, k), int32; the first of equals. The
-/// box may reach beyond the image (zeros), is at least a patch long and, without spread, a whole number of steps
-/// longer.
+/// The class with most votes of every voxel in `box` of an image ((C,) i, j, k), int32; the first of equals.
+/// The box may reach beyond the image (zeros), is at least a patch long and, without spread, a whole number
+/// of steps longer.
 torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
                              const Probabilities& probabilities, const Progress& progress = {});
 

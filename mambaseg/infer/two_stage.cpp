@@ -24,13 +24,14 @@ TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
 }
 
 CaseLabels TwoStage::run(const std::vector<Image>& channels, const Progress& progress, const Warn& warn,
-                         const Warn& note, const ScoreResampler::Slice& slice) const {
+                         const Warn& note, const ScoreResampler::Slice& slice) {
   const auto tell = [](const Warn& where, const std::string& line) {
-    if (where) where(line);
+    if (where && !line.empty()) where(line);
   };
   auto prepared = prepare_images(channels, first_.plan(), warn);
   const Work work = first_.plan_work(prepared);
   tell(note, describe(work, first_.plan(), first_.step()));
+  tell(note, first_.settle_precision(prepared, work));
   CaseLabels out;
   if (!second_) {
     out.first = first_.labels(std::move(prepared), work, progress, slice);
@@ -52,6 +53,7 @@ CaseLabels TwoStage::run(const std::vector<Image>& channels, const Progress& pro
   }
   const Work second_work = second_->plan_work(second_image, *region);
   tell(note, "second stage: " + describe(second_work, second_->plan(), second_->step()));
+  tell(note, second_->settle_precision(second_image, second_work));
   out.second = second_->labels(std::move(second_image), second_work, progress);
   return out;
 }

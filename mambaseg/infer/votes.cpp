@@ -11,8 +11,10 @@ SlabVotes::SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::
     : size_(size),
       depth_(std::min(depth, size[2])),
       release_(std::move(release)),
-      ring_KXYR_(torch::zeros({classes, size[0], size[1], depth_},
-                              torch::TensorOptions().device(device).dtype(type))) {}
+      // Classes innermost in memory, as the networks give them.
+      ring_KXYR_(
+          torch::zeros({size[0], size[1], depth_, classes}, torch::TensorOptions().device(device).dtype(type))
+              .permute({3, 0, 1, 2})) {}
 
 void SlabVotes::add(const torch::Tensor& probabilities_KXYZ, const Index3& start) {
   const int64_t slices = probabilities_KXYZ.size(3);

@@ -94,6 +94,15 @@ TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
   for (const int32_t label : read_labels(output).voxels) EXPECT_TRUE(label == 0 || label == 10) << label;
 }
 
+TEST_F(Predict, SaysWhichPrecisionItChose) {
+  const std::string output = *folder / "precision.nii.gz";
+  const ProgramResult automatic = predict("-i " + image() + " -o " + output + " --precision auto");
+  ASSERT_EQ(automatic.exit_code, 0) << automatic.err;
+  EXPECT_THAT(automatic.out, testing::ContainsRegex("precision (fp32|bf16): "));
+  EXPECT_EQ(predict("-i " + image() + " -o " + output + " --precision bf16").exit_code, 0);
+  EXPECT_EQ(predict("-i " + image() + " -o " + output + " --precision fp16").exit_code, 2);
+}
+
 TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {
   const std::string in = *folder / "in", out = *folder / "out";
   fs::create_directory(in);
