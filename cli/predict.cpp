@@ -165,9 +165,10 @@ void declare_predict(CLI::App& command) {
       .add_option("--remove-below", options->least_mm3,
                   "Remove connected components smaller than this many mm3 from the labels; 0: keep all")
       ->check(CLI::NonNegativeNumber);
-  .add_option("--precision", options->precision,
-              "fp32; bf16; auto: bf16 where the processor has it and the first image's middle patch keeps "
-              "its labels")
+  command
+      .add_option("--precision", options->precision,
+                  "fp32; bf16; auto: bf16 where the processor has it and a trial on the first image keeps its "
+                  "labels")
       ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");

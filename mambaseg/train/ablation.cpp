@@ -30,7 +30,7 @@ Pairing predicted(const std::vector<Case>& cases, const std::string& model, cons
                   const TrainOptions& options) {
   PredictorSettings settings;
   settings.device = options.device;
-  const TwoStage stages(Predictor::load({model}, settings), std::nullopt);
+  TwoStage stages(Predictor::load({model}, settings), std::nullopt);
   fs::create_directories(folder);
   Pairing pairing;
   for (const Case& one : cases) {

@@ -173,7 +173,7 @@ Plan second_plan() {
 // without region.
 TEST(TwoStage, PitfallHRegionAnywhere) {
   const Geometry geometry = ras_grid({40, 36, 44}, {1, 1, 1});
-  const TwoStage stages(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
+  TwoStage stages(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
                         Predictor({threshold_model()}, second_plan(), {}));
   for (const Box& brain :
        {Box{{0, 0, 0}, {9, 6, 6}}, Box{{30, 20, 30}, {10, 16, 14}}, Box{{2, 3, 4}, {34, 30, 38}}}) {
@@ -192,7 +192,7 @@ TEST(TwoStage, PitfallHRegionAnywhere) {
   Plan elsewhere = second_plan();
   elsewhere.region_labels = {99};
   std::string warned;
-  const TwoStage skipping(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
+  TwoStage skipping(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
                           Predictor({threshold_model()}, elsewhere, {}));
   EXPECT_FALSE(
       skipping.run({none.image}, {}, [&](const std::string& line) { warned = line; }).second.has_value());
@@ -311,7 +311,7 @@ TEST(Predictor, ChannelsOfOneCaseGoTogether) {
   const Drawn other = drawn_on(geometry, {{0, 0, 0}, {20, 20, 20}}), drawn = drawn_on(geometry, {{2, 2, 2}, {15, 15, 15}});
   Model model = threshold_model({{"in_channels", 2}, {"classes", 3}});
   model.network = std::make_shared<SecondChannel>();
-  const TwoStage stages(Predictor({model}, plan_of("none", 16, 8), {}), std::nullopt);
+  TwoStage stages(Predictor({model}, plan_of("none", 16, 8), {}), std::nullopt);
   EXPECT_EQ(stages.run({other.image, drawn.image}).first.voxels, drawn.labels.voxels);
   EXPECT_THROW(stages.run({other.image}), Error);
   const Drawn elsewhere = drawn_on(ras_grid({20, 20, 21}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});

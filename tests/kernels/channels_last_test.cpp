@@ -46,7 +46,7 @@ std::vector<T> random_numbers(int64_t count, unsigned seed, float offset = 0) {
 
 /// Relative error of one rounding to T.
 template <class T>
-constexpr double kRounding = std::is_same_v<T, float> ? 0x1p-24 : 0x1p-9;
+constexpr double kRounding = std::is_same_v<T, float> ? 0x1p-24 : 0x1p-8;
 
 template <class T>
 class ChannelsLast : public testing::Test {};
