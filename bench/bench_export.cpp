@@ -1,13 +1,12 @@
-// Labels of 30 classes on a grid of 512 x 512 x 600 voxels within 4 GiB: scores of patches are summed, resampled and
-// reduced slab by slab. The network is one 1x1x1 convolution, so that time and memory are those of the export. Prints
-// the stated peak, the largest memory that the process took, and the time.
-
-#include <sys/resource.h>
+// Labels of 30 classes on a grid of 512 x 512 x 600 voxels within 4 GiB: scores of patches are summed,
+// resampled and reduced slab by slab. The network is one 1x1x1 convolution, so that time and memory are those
+// of the export. Prints the stated peak, the largest memory that the process took, and the time.
 
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 
+#include "mambaseg/core/memory.h"
 #include "mambaseg/infer/predictor.h"
 
 namespace mambaseg {
@@ -24,13 +23,10 @@ class Pointwise : public Network {
   torch::nn::Conv3d conv_;
 };
 
-double peak_gib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / (1 << 20);
-}
+double peak_gib() { return static_cast<double>(mambaseg::peak_memory_bytes()) / (1 << 30); }
 
-void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, double spacing, double memory_gib) {
+void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, double spacing,
+         double memory_gib) {
   Plan plan;
   plan.conform = "spacing";
   plan.spacing = {spacing, spacing, spacing};
@@ -61,8 +57,10 @@ void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, doubl
   const auto start = std::chrono::steady_clock::now();
   const Volume<int32_t> labels = predictor.labels(std::move(prepared), work);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf("stated %.2f GiB, largest memory of the process %.2f GiB, allowed %.2f GiB, %.0f s, %zu labels\n",
-              static_cast<double>(work.peak_bytes) / (1 << 30), peak_gib(), memory_gib, seconds, labels.voxels.size());
+  std::printf(
+      "stated %.2f GiB, largest memory of the process %.2f GiB, allowed %.2f GiB, %.0f s, %zu labels\n",
+      static_cast<double>(work.peak_bytes) / (1 << 30), peak_gib(), memory_gib, seconds,
+      labels.voxels.size());
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// A network on one patch (MedSegMamba at the paper's size unless --network names another): seconds and largest
-// memory of a prediction, checked against and timed beside the same network run by plain LibTorch in fp32 in
-// the same process. Random weights. Prints a table, or with --json an array of objects.
+// A network on one patch (MedSegMamba at the paper's size unless --network names another): seconds and
+// largest memory of a prediction, checked against and timed beside the same network run by plain LibTorch in
+// fp32 in the same process. Random weights. Prints a table, or with --json an array of objects.
 
 #include <ATen/Parallel.h>
 
@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <fstream>
 
-#include "mambaseg/core/memory.h"
 #include "mambaseg/nets/network.h"
+#include "mambaseg/ops/block_cache.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
@@ -66,7 +66,7 @@ Json measurement(const std::string& name, const char* unit, double ours, double 
 }
 
 int run(const Options& options) {
-  mambaseg::keep_freed_memory();
+  mambaseg::cache_tensor_blocks();
   torch::set_num_threads(options.threads);
   torch::manual_seed(1);
   const torch::NoGradGuard no_grad;
@@ -75,10 +75,12 @@ int run(const Options& options) {
   const auto network = mambaseg::make_network(config);
   network->eval();
   const mambaseg::NetworkEntry& entry = mambaseg::find_network(options.network);
-  std::vector<int64_t> sizes{options.batch, config.value("in_channels", entry.settings().at("in_channels").get<int64_t>())};
+  std::vector<int64_t> sizes{options.batch,
+                             config.value("in_channels", entry.settings().at("in_channels").get<int64_t>())};
   const int64_t edge = entry.dims.front() == 3 ? 96 : 256;
   for (int axis = 0; axis < entry.dims.front(); ++axis)
-    sizes.push_back(options.patch.empty() ? edge : options.patch[std::min<size_t>(axis, options.patch.size() - 1)]);
+    sizes.push_back(options.patch.empty() ? edge
+                                          : options.patch[std::min<size_t>(axis, options.patch.size() - 1)]);
   const Tensor patch = torch::rand(sizes);
   std::string name = options.network;
   for (size_t i = 0; i < sizes.size(); ++i) name += (i ? "x" : " ") + std::to_string(sizes[i]);
@@ -113,18 +115,22 @@ int run(const Options& options) {
     correct = correct && !(error > error_bound(ours[i].type));
     const std::string which = name + " " + options.precisions[i];
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads));
-    lines.push_back(measurement(which + ", largest memory", "GiB", ours[i].gib, reference_gib, -1, options.threads));
+    lines.push_back(
+        measurement(which + ", largest memory", "GiB", ours[i].gib, reference_gib, -1, options.threads));
   }
   if (options.json) {
     std::printf("%s\n", lines.dump(2).c_str());
   } else {
     for (const Json& line : lines)
-      std::printf("%-52s %8.3f %-4s reference %s, ratio %s, error %s\n", line["case"].get<std::string>().c_str(),
-                  line["ours"].get<double>(), line["unit"].get<std::string>().c_str(),
-                  line["reference"].dump().c_str(), line["ratio"].dump().c_str(), line["max_error"].dump().c_str());
-    std::printf("reference: plain LibTorch fp32; %d threads, %s\n", options.threads, mambaseg::dense_target());
+      std::printf("%-52s %8.3f %-4s reference %s, ratio %s, error %s\n",
+                  line["case"].get<std::string>().c_str(), line["ours"].get<double>(),
+                  line["unit"].get<std::string>().c_str(), line["reference"].dump().c_str(),
+                  line["ratio"].dump().c_str(), line["max_error"].dump().c_str());
+    std::printf("reference: plain LibTorch fp32; %d threads, %s\n", options.threads,
+                mambaseg::dense_target());
   }
-  if (!correct) std::fprintf(stderr, "bench_medsegmamba: the scores differ by more than the precision explains\n");
+  if (!correct)
+    std::fprintf(stderr, "bench_medsegmamba: the scores differ by more than the precision explains\n");
   return correct ? 0 : 1;
 }
 

@@ -6,8 +6,6 @@
 //
 // --stray scatters a few voxels of every label over the whole prediction, so that no label has a small box.
 
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -17,6 +15,7 @@
 #include <thread>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/core/memory.h"
 #include "mambaseg/core/random.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/image.h"
@@ -72,11 +71,7 @@ Volume<int32_t> brain_like(int64_t size, double shift) {
   return image;
 }
 
-double peak_gib() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return double(usage.ru_maxrss) / (1024.0 * 1024.0);
-}
+double peak_gib() { return static_cast<double>(mambaseg::peak_memory_bytes()) / (1 << 30); }
 
 Json values_json(const std::vector<LabelScores>& scores) {
   Json json = Json::object();

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/core/memory.h"
+#include "mambaseg/ops/block_cache.h"
 
 namespace mambaseg {
 namespace {
@@ -89,7 +89,7 @@ void Machine::declare(CLI::App& command) {
 }
 
 torch::Device Machine::start() const {
-  keep_freed_memory();
+  cache_tensor_blocks();
   if (device == "cuda" && !torch::cuda::is_available())
     throw UsageError("--device cuda: this build or machine has no CUDA device; use --device cpu");
   const int count = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));

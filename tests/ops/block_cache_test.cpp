@@ -1,0 +1,51 @@
+#include "mambaseg/ops/block_cache.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+namespace mambaseg {
+namespace {
+
+constexpr int64_t kMebibyte = 1 << 20;
+
+torch::Tensor block(int64_t mebibytes) { return torch::empty({mebibytes * kMebibyte}, torch::kUInt8); }
+
+class BlockCacheTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { cache_tensor_blocks(); }
+};
+
+TEST_F(BlockCacheTest, AFreedBlockIsHandedOutAgain) {
+  torch::Tensor first = block(40);
+  const void* place = first.data_ptr();
+  first.reset();
+  EXPECT_EQ(block(40).data_ptr(), place);
+  EXPECT_EQ(block(36).data_ptr(), place) << "one little larger than asked for is good enough";
+  const torch::Tensor half = block(20);
+  EXPECT_LT(block_cache_state().in_use, size_t{30} << 20) << "one of twice the size is not";
+}
+
+TEST_F(BlockCacheTest, HoldsNoMoreThanWasInUseAtOnce) {
+  { const torch::Tensor a = block(30), b = block(50); }
+  const size_t most = block_cache_state().most_in_use;
+  for (const int64_t size : {7, 64, 11, 33, 70, 5}) {
+    const torch::Tensor one = block(size);
+    const BlockCacheState state = block_cache_state();
+    EXPECT_LE(state.in_use + state.kept, std::max(most, state.most_in_use));
+  }
+  EXPECT_EQ(block_cache_state().most_in_use, most);
+}
+
+TEST_F(BlockCacheTest, TensorsAreAlignedAndHoldWhatIsWritten) {
+  for (const int64_t size : {1, 2, 3, 9}) {
+    const torch::Tensor t = block(size).fill_(size);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(t.data_ptr()) % 64, 0u);
+    EXPECT_EQ(t.to(torch::kLong).sum().item<int64_t>(), size * size * kMebibyte);
+  }
+  const size_t before = block_cache_state().in_use;
+  const torch::Tensor small = torch::ones({1000});
+  EXPECT_EQ(block_cache_state().in_use, before) << "small tensors are LibTorch's";
+}
+
+}  // namespace
+}  // namespace mambaseg
