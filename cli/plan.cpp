@@ -33,7 +33,14 @@ void run(const Options& options) {
   const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
-  const Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
+  Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
+  try {
+    split_cases(cases, settings.data.split);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    found.problems.push_back(error.what());
+  }
   for (const std::string& problem : found.problems) std::fprintf(stderr, "mambaseg: problem: %s\n", problem.c_str());
   require(found.problems.empty(), settings.data.dataset.folder, ": ", found.problems.size(),
           " problems in ", cases.size(), " cases; nothing was planned");

@@ -60,6 +60,7 @@ std::vector<Case> read_bids(const DatasetSettings& settings, Problems& problems)
     for (auto& [suffix, paths] : by_suffix) std::sort(paths.begin(), paths.end());
     Case one;
     one.id = id;
+    one.subject = id.substr(0, id.find('_'));
     for (const std::string& channel : settings.channels)
       one.images.push_back(only(by_suffix[channel], id, channel, problems));
     one.labels = only(by_suffix[settings.mask], id, settings.mask, problems);

@@ -13,7 +13,8 @@ struct Case {
   std::vector<std::string> images;  ///< one file a channel, all on one grid
   std::string labels;               ///< "" when there are none
   std::string region;  ///< label file of an earlier stage that Plan::region_labels looks at, or ""
-  std::string subset{};  ///< "train", "validation" or "test" where the dataset itself is divided, else ""
+  std::string subject{};  ///< whose scan it is, where a subject may have several; "": the case is a subject
+  std::string subset{};   ///< "train", "validation" or "test" where the dataset itself is divided, else ""
 };
 
 /// Where cases come from. These layouts are read as they are:
@@ -87,7 +88,8 @@ struct SplitSettings {
     visit("test_fraction", test_fraction, "share of the cases (or groups) that is kept for the test",
           between(0, 0.9));
     visit("group", group,
-          "regular expression; cases whose ids share its first match stay together, as ^(sub-[0-9]+)");
+          "regular expression; cases whose ids share its first match stay together, as ^(P[0-9]+); empty: those "
+          "of one subject");
     visit("seed", seed, "seed of the shuffle that fractions and folds begin with");
     visit("folds", folds, "cross-validation: number of folds, in place of validation_fraction; 0: none",
           at_least(0));
@@ -102,7 +104,8 @@ struct Split {
   std::vector<Case> test;
 };
 
-/// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, and an empty training list.
+/// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, subjects (or groups) with cases
+/// in two lists, and an empty training list.
 Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings);
 
 /// The ids of a split in the form that SplitSettings::file reads.

@@ -9,10 +9,11 @@
 namespace mambaseg {
 namespace {
 
-std::string group_of(const std::string& id, const std::string& pattern) {
-  if (pattern.empty()) return id;
+/// What must stay together with this case.
+std::string group_of(const Case& one, const std::string& pattern) {
+  if (pattern.empty()) return one.subject.empty() ? one.id : one.subject;
   std::smatch match;
-  if (!std::regex_search(id, match, std::regex(pattern))) return id;
+  if (!std::regex_search(one.id, match, std::regex(pattern))) return one.id;
   return match.size() > 1 ? match[1].str() : match[0].str();
 }
 
@@ -39,7 +40,7 @@ SplitLists fold_of(const std::vector<std::string>& order, const std::map<std::st
 
 SplitLists divide(const std::vector<Case>& cases, const SplitSettings& settings) {
   std::map<std::string, std::vector<std::string>> groups;
-  for (const Case& one : cases) groups[group_of(one.id, settings.group)].push_back(one.id);
+  for (const Case& one : cases) groups[group_of(one, settings.group)].push_back(one.id);
   std::vector<std::string> order;
   for (const auto& [group, ids] : groups) order.push_back(group);
   // Repeat 0 is the split of a recipe without repeats.
@@ -149,6 +150,15 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
   };
   Split split{pick(lists.train), pick(lists.validation), pick(lists.test)};
   if (split.train.empty()) problems += "; no training case is left";
+  std::map<std::string, std::set<std::string>> sides;
+  const auto note_sides = [&](const char* side, const std::vector<Case>& list) {
+    for (const Case& one : list) sides[group_of(one, settings.group)].insert(side);
+  };
+  note_sides("training", split.train);
+  note_sides("validation", split.validation);
+  note_sides("test", split.test);
+  for (const auto& [group, names] : sides)
+    if (names.size() > 1) problems += "; " + group + " has cases in " + *names.begin() + " and " + *names.rbegin();
   require(problems.empty(), "split", problems.empty() ? "" : ": " + problems.substr(2));
   return split;
 }

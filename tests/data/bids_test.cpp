@@ -43,6 +43,7 @@ TEST_F(Bids, AtlasTree) {
   const auto cases = read({"T1w"}, "mask");
   ASSERT_EQ(cases.size(), 2U);
   EXPECT_EQ(cases[0].id, "sub-r001s001_ses-1");
+  EXPECT_EQ(cases[0].subject, "sub-r001s001");
   EXPECT_THAT(cases[0].images, ElementsAre(HasSubstr("T1w.nii.gz")));
   EXPECT_THAT(cases[0].labels, HasSubstr("lesion_mask.nii.gz"));
   EXPECT_NO_THROW(problems_.raise("tree"));

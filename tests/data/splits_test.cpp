@@ -94,6 +94,21 @@ TEST(Splits, GroupsStayTogether) {
   EXPECT_THROW(split_cases(drawn_cases({"a"}), settings), UsageError);
 }
 
+TEST(Splits, ScansOfOneSubjectStayTogetherAndListsThatPartThemAreRefused) {
+  auto cases = drawn_cases({"sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1", "sub-2_ses-2"});
+  for (Case& one : cases) one.subject = one.id.substr(0, 5);
+  SplitSettings settings;
+  settings.validation_fraction = 0.5;
+  for (settings.seed = 0; settings.seed < 8; ++settings.seed) {
+    const Split split = split_cases(cases, settings);
+    ASSERT_EQ(split.train.size(), 2u);
+    EXPECT_EQ(split.train[0].subject, split.train[1].subject);
+  }
+  settings.train = {"sub-1_ses-1", "sub-2_ses-1", "sub-2_ses-2"};
+  settings.validation = {"sub-1_ses-2"};
+  EXPECT_THAT(refusal(cases, settings), HasSubstr("sub-1 has cases in training and validation"));
+}
+
 TEST(Splits, ListsAndFiles) {
   const auto cases = drawn_cases({"a", "b", "c"});
   SplitSettings settings;
