@@ -41,9 +41,10 @@ void run(const Options& options) {
   } catch (const Error& error) {
     found.problems.push_back(error.what());
   }
-  for (const std::string& problem : found.problems) std::fprintf(stderr, "mambaseg: problem: %s\n", problem.c_str());
-  require(found.problems.empty(), settings.data.dataset.folder, ": ", found.problems.size(),
-          " problems in ", cases.size(), " cases; nothing was planned");
+  for (const std::string& problem : found.problems)
+    std::fprintf(stderr, "mambaseg: problem: %s\n", problem.c_str());
+  require(found.problems.empty(), settings.data.dataset.folder, ": ", found.problems.size(), " problems in ",
+          cases.size(), " cases; nothing was planned");
   const auto classes = static_cast<int64_t>(settings.plan.classes.size() + 1);
   const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
   fs::create_directories(options.folder);
@@ -52,10 +53,12 @@ void run(const Options& options) {
   };
   write("fingerprint.json", to_json(found.fingerprint));
   write("plan.json", planned_recipe(settings, planned, found.fingerprint));
-  std::printf("%zu cases, %zu channels, median %s voxels at %s mm\n", cases.size(), found.fingerprint.channels.size(),
-              times(planned.median_size).c_str(), times(planned.spacing_mm).c_str());
+  std::printf("%zu cases, %zu channels, median %s voxels at %s mm\n", cases.size(),
+              found.fingerprint.channels.size(), times(planned.median_size).c_str(),
+              times(planned.spacing_mm).c_str());
   std::printf("plain U-Net: patch %s, batch %lld, %zu stages, about %.1f GiB a training step\n",
-              times(planned.patch).c_str(), (long long)planned.batch, planned.stages.features.size(), planned.step_gib);
+              times(planned.patch).c_str(), (long long)planned.batch, planned.stages.features.size(),
+              planned.step_gib);
   std::printf("%s\n", (fs::path(options.folder) / "plan.json").c_str());
 }
 
@@ -63,9 +66,11 @@ void run(const Options& options) {
 
 void declare_plan(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("recipe", options->recipe, "Recipe whose data, classes and network are planned for")->required();
+  command.add_option("recipe", options->recipe, "Recipe whose data, classes and network are planned for")
+      ->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
-  command.add_option("--set", options->assignments, "Change a setting of the recipe, as data.dataset.folder=DIR");
+  command.add_option("--set", options->assignments,
+                     "Change a setting of the recipe, as data.dataset.folder=DIR");
   command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -12,7 +12,7 @@ struct Case {
   std::string id;
   std::vector<std::string> images;  ///< one file a channel, all on one grid
   std::string labels;               ///< "" when there are none
-  std::string region;  ///< label file of an earlier stage that Plan::region_labels looks at, or ""
+  std::string region;     ///< label file of an earlier stage that Plan::region_labels looks at, or ""
   std::string subject{};  ///< whose scan it is, where a subject may have several; "": the case is a subject
   std::string subset{};   ///< "train", "validation" or "test" where the dataset itself is divided, else ""
 };
@@ -23,12 +23,14 @@ struct Case {
 ///               without the channel number _0000)
 ///   freesurfer  a SUBJECTS_DIR: SUBJECT/mri/norm.mgz and SUBJECT/mri/aseg.mgz, or other names below SUBJECT
 ///   folders     images/NAME.nii.gz and labels/NAME.nii.gz
-///   bids        sub-X[_ses-Y]..._CHANNEL.nii.gz and ..._MASK.nii.gz anywhere below the folder (ATLAS v2.0, ISLES
+///   bids        sub-X[_ses-Y]..._CHANNEL.nii.gz and ..._MASK.nii.gz anywhere below the folder (ATLAS v2.0,
+///   ISLES
 ///               2022)
 /// and of pictures (PNG, JPEG, BMP):
-///   masks       images/NAME and masks/NAME (Kvasir-SEG), or such a pair in each of train/, validation/, test/
-///   isic        ISIC 2018 task 1: *Training_Input/NAME.jpg, *Training_GroundTruth/NAME_segmentation.png
-///   ph2         IMD002/IMD002_Dermoscopic_Image/IMD002.bmp, IMD002/IMD002_lesion/IMD002_lesion.bmp
+///   masks       images/NAME and masks/NAME (Kvasir-SEG), or such a pair in each of train/, validation/,
+///   test/ isic        ISIC 2018 task 1: *Training_Input/NAME.jpg,
+///   *Training_GroundTruth/NAME_segmentation.png ph2         IMD002/IMD002_Dermoscopic_Image/IMD002.bmp,
+///   IMD002/IMD002_lesion/IMD002_lesion.bmp
 struct DatasetSettings {
   std::string folder;
   std::string layout = "auto";
@@ -44,7 +46,8 @@ struct DatasetSettings {
     visit("layout", layout,
           "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
           "folders: "
-          "images/ and labels/ with the same names; bids: sub-*/ files by their last word; of pictures masks: images/ and masks/; isic: ISIC 2018 "
+          "images/ and labels/ with the same names; bids: sub-*/ files by their last word; of pictures "
+          "masks: images/ and masks/; isic: ISIC 2018 "
           "task 1; ph2: PH2",
           one_of({"auto", "decathlon", "freesurfer", "folders", "bids", "masks", "isic", "ph2"}));
     visit("image", image, "freesurfer: image below the subject's folder, for example mri/brainmask.mgz");
@@ -88,12 +91,14 @@ struct SplitSettings {
     visit("test_fraction", test_fraction, "share of the cases (or groups) that is kept for the test",
           between(0, 0.9));
     visit("group", group,
-          "regular expression; cases whose ids share its first match stay together, as ^(P[0-9]+); empty: those "
+          "regular expression; cases whose ids share its first match stay together, as ^(P[0-9]+); empty: "
+          "those "
           "of one subject");
     visit("seed", seed, "seed of the shuffle that fractions and folds begin with");
     visit("folds", folds, "cross-validation: number of folds, in place of validation_fraction; 0: none",
           at_least(0));
-    visit("fold", fold, "the fold that validates, from 0; also which entry of nnU-Net's list in `file`", at_least(0));
+    visit("fold", fold, "the fold that validates, from 0; also which entry of nnU-Net's list in `file`",
+          at_least(0));
     visit("repeat", repeat, "number of the random split: each has a shuffle of its own", at_least(0));
   }
 };
@@ -104,8 +109,8 @@ struct Split {
   std::vector<Case> test;
 };
 
-/// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, subjects (or groups) with cases
-/// in two lists, and an empty training list.
+/// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, subjects (or groups) with
+/// cases in two lists, and an empty training list.
 Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings);
 
 /// The ids of a split in the form that SplitSettings::file reads.

@@ -17,9 +17,10 @@ std::string group_of(const Case& one, const std::string& pattern) {
   return match.size() > 1 ? match[1].str() : match[0].str();
 }
 
-/// Fold f of n validates the groups whose place in the shuffled order is f modulo n; the test share comes off the end
-/// first and is the same for every fold.
-SplitLists fold_of(const std::vector<std::string>& order, const std::map<std::string, std::vector<std::string>>& groups,
+/// Fold f of n validates the groups whose place in the shuffled order is f modulo n; the test share comes off
+/// the end first and is the same for every fold.
+SplitLists fold_of(const std::vector<std::string>& order,
+                   const std::map<std::string, std::vector<std::string>>& groups,
                    const SplitSettings& settings) {
   const auto count = static_cast<int64_t>(order.size());
   const auto tested = static_cast<int64_t>(static_cast<double>(count) * settings.test_fraction + 0.5);
@@ -29,9 +30,9 @@ SplitLists fold_of(const std::vector<std::string>& order, const std::map<std::st
                             " cases (or groups), and a fold below their number"));
   SplitLists lists;
   for (int64_t i = 0; i < count; ++i) {
-    auto& to = i >= count - tested                        ? lists.test
+    auto& to = i >= count - tested                   ? lists.test
                : i % settings.folds == settings.fold ? lists.validation
-                                                          : lists.train;
+                                                     : lists.train;
     const auto& ids = groups.at(order[static_cast<size_t>(i)]);
     to.insert(to.end(), ids.begin(), ids.end());
   }
@@ -48,13 +49,14 @@ SplitLists divide(const std::vector<Case>& cases, const SplitSettings& settings)
   for (size_t i = order.size(); i > 1; --i)
     std::swap(order[i - 1], order[static_cast<size_t>(random.below(static_cast<int64_t>(i)))]);
   if (settings.folds > 0) return fold_of(order, groups, settings);
-  // Training and validation get their shares, rounded, and the test gets the rest: 0.1 and 0.1 of 2594 are 2075,
-  // 259 and 260.
+  // Training and validation get their shares, rounded, and the test gets the rest: 0.1 and 0.1 of 2594 are
+  // 2075, 259 and 260.
   const auto share = [&](double part) {
     return static_cast<size_t>(static_cast<double>(order.size()) * part + 0.5);
   };
   const size_t validation = std::min(share(settings.validation_fraction), order.size() - 1);
-  const size_t trained = std::max<size_t>(1, share(1 - settings.validation_fraction - settings.test_fraction));
+  const size_t trained =
+      std::max<size_t>(1, share(1 - settings.validation_fraction - settings.test_fraction));
   const size_t held_out =
       settings.test_fraction > 0 ? std::max(validation, order.size() - trained) : validation;
   SplitLists lists;
@@ -69,7 +71,9 @@ SplitLists divide(const std::vector<Case>& cases, const SplitSettings& settings)
 SplitLists subsets_of(const std::vector<Case>& cases) {
   SplitLists lists;
   for (const Case& one : cases) {
-    auto& to = one.subset == "validation" ? lists.validation : one.subset == "test" ? lists.test : lists.train;
+    auto& to = one.subset == "validation" ? lists.validation
+               : one.subset == "test"     ? lists.test
+                                          : lists.train;
     to.push_back(one.id);
   }
   return lists;
@@ -79,7 +83,8 @@ SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings)
   SplitLists lists{settings.train, settings.validation, settings.test};
   if (lists.train.empty() && lists.validation.empty() && lists.test.empty()) {
     if (!settings.file.empty()) return read_split_file(settings.file, settings.fold);
-    const bool divided = std::any_of(cases.begin(), cases.end(), [](const Case& one) { return !one.subset.empty(); });
+    const bool divided =
+        std::any_of(cases.begin(), cases.end(), [](const Case& one) { return !one.subset.empty(); });
     return divided ? subsets_of(cases) : divide(cases, settings);
   }
   if (lists.train.empty()) {
@@ -96,7 +101,8 @@ SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings)
 SplitLists read_split_file(const std::string& path, int64_t fold) {
   Json json = read_json(path);
   if (json.is_array()) {
-    require(fold < static_cast<int64_t>(json.size()), path, ": has ", json.size(), " folds, fold ", fold, " was asked for");
+    require(fold < static_cast<int64_t>(json.size()), path, ": has ", json.size(), " folds, fold ", fold,
+            " was asked for");
     json = Json(json[static_cast<size_t>(fold)]);
   }
   const char* second = json.is_object() && json.contains("val") ? "val" : "validation";
@@ -158,7 +164,8 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
   note_sides("validation", split.validation);
   note_sides("test", split.test);
   for (const auto& [group, names] : sides)
-    if (names.size() > 1) problems += "; " + group + " has cases in " + *names.begin() + " and " + *names.rbegin();
+    if (names.size() > 1)
+      problems += "; " + group + " has cases in " + *names.begin() + " and " + *names.rbegin();
   require(problems.empty(), "split", problems.empty() ? "" : ": " + problems.substr(2));
   return split;
 }

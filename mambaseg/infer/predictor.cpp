@@ -107,7 +107,7 @@ Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
   Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
-    return plan_.conform == "spacing" ? resampling_peak(work, image.input) : classes_peak(work);
+    return scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work);
   };
   const double allowed = memory_gib_ * static_cast<double>(int64_t{1} << 30);
   work.peak_bytes = peak(torch::kFloat32);
@@ -179,14 +179,17 @@ Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
   return labels_from_tensor(whole, image.image.geometry);
 }
 
+bool Predictor::scores_reach_file() const { return plan_.conform == "spacing" || plan_.conform == "none"; }
+
 Geometry Predictor::score_grid(const Geometry& input) const {
   return permuted(input, permutation_between(input.orientation(), plan_.orientation));
 }
 
 Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const Progress& progress,
                                   const ScoreResampler::Slice& slice) const {
-  if (plan_.conform != "spacing") {
-    require(!slice, "prediction: class probabilities are written for plans with conform = \"spacing\" only");
+  if (!scores_reach_file()) {
+    require(!slice,
+            "prediction: class probabilities are written for plans with conform = \"spacing\" or \"none\"");
     return classes_to_labels(classes(image, work, progress), image.input, plan_);
   }
   const Geometry grid = image.image.geometry, input = image.input, target = score_grid(input);

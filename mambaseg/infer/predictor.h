@@ -61,9 +61,9 @@ class Predictor {
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
   /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every
-  /// slice. With conform "spacing" the class scores are brought to that grid, slice by slice, before the
-  /// largest is taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed on the
-  /// way.
+  /// slice. With conform "spacing" and "none" the class scores are brought to that grid, slice by slice,
+  /// before the largest is taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed
+  /// on the way.
   Volume<int32_t> labels(PreparedImage&& image, const Work& work, const Progress& progress = {},
                          const ScoreResampler::Slice& slice = {}) const;
 
@@ -72,6 +72,8 @@ class Predictor {
 
  private:
   Work work_in(const PreparedImage& image, const Box& box) const;
+  /// Whether the network's axes are the file's, turned.
+  bool scores_reach_file() const;
   SlidingWindow window_for(const Work& work) const;
   int64_t classes_peak(const Work& work) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;

@@ -174,7 +174,7 @@ Plan second_plan() {
 TEST(TwoStage, PitfallHRegionAnywhere) {
   const Geometry geometry = ras_grid({40, 36, 44}, {1, 1, 1});
   TwoStage stages(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
-                        Predictor({threshold_model()}, second_plan(), {}));
+                  Predictor({threshold_model()}, second_plan(), {}));
   for (const Box& brain :
        {Box{{0, 0, 0}, {9, 6, 6}}, Box{{30, 20, 30}, {10, 16, 14}}, Box{{2, 3, 4}, {34, 30, 38}}}) {
     const Drawn drawn = drawn_on(geometry, brain);
@@ -193,7 +193,7 @@ TEST(TwoStage, PitfallHRegionAnywhere) {
   elsewhere.region_labels = {99};
   std::string warned;
   TwoStage skipping(Predictor({threshold_model()}, plan_of("none", 16, 16), {}),
-                          Predictor({threshold_model()}, elsewhere, {}));
+                    Predictor({threshold_model()}, elsewhere, {}));
   EXPECT_FALSE(
       skipping.run({none.image}, {}, [&](const std::string& line) { warned = line; }).second.has_value());
   EXPECT_NE(warned.find("99"), std::string::npos);
@@ -246,6 +246,26 @@ TEST(Predictor, ScoresComeBackToTheGridOfTheFile) {
   }
 }
 
+TEST(Predictor, ProbabilitiesWithoutResamplingSayWhatTheLabelsSay) {
+  const Geometry geometry = permuted(ras_grid({20, 24, 18}, {1, 1, 2}), permutation_between("RAS", "SLA"));
+  const Drawn drawn = drawn_on(geometry, {{2, 3, 4}, {11, 12, 13}});
+  const Predictor predictor({threshold_model()}, plan_of("none", 16, 16), {});
+  auto image = prepare_image(drawn.image, predictor.plan());
+  const Work work = predictor.plan_work(image);
+  std::vector<torch::Tensor> largest;
+  const auto take = [&](const torch::Tensor& p_KXY, int64_t z) {
+    EXPECT_EQ(z, static_cast<int64_t>(largest.size()));
+    EXPECT_TRUE(torch::allclose(p_KXY.sum(0), torch::ones({p_KXY.size(1), p_KXY.size(2)})));
+    largest.push_back(p_KXY.argmax(0));
+  };
+  const Volume<int32_t> labels = predictor.labels(std::move(image), work, {}, take);
+  EXPECT_EQ(labels.voxels, drawn.labels.voxels);
+  ASSERT_EQ(static_cast<int64_t>(largest.size()), predictor.score_grid(geometry).size[2]);
+  const auto& voxels = labels.voxels;
+  EXPECT_EQ(torch::stack(largest).gt(0).sum().item<int64_t>(),
+            std::count_if(voxels.begin(), voxels.end(), [](int32_t label) { return label > 0; }));
+}
+
 TEST(Predictor, HalfPrecisionVotesFitASmallerBudget) {
   const Drawn drawn = drawn_on(ras_grid({64, 64, 40}, {1, 1, 1}), {{0, 0, 0}, {64, 64, 40}});
   const auto labels_within = [&](double gib) {
@@ -282,7 +302,8 @@ TEST(Predictor, MirroredViewsAverageOutTheSideOfThePatch) {
   model.network = std::make_shared<Slope>();
   Plan plan = spacing_plan(1);
   plan.intensity = "ct";
-  plan.ct = {99.5, 1, -1000, 1000};  // values are 10.5 and more: class 1 wins by far, or with the sign turned loses
+  plan.ct = {99.5, 1, -1000,
+             1000};  // values are 10.5 and more: class 1 wins by far, or with the sign turned loses
   plan.mirror = {0};
   std::vector<float> p_first, p_last;
   const Predictor predictor({model}, plan, {});
@@ -303,12 +324,15 @@ TEST(Predictor, MirroredViewsAverageOutTheSideOfThePatch) {
 /// The second channel decides.
 class SecondChannel : public Threshold {
  public:
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override { return Threshold::forward(x.narrow(1, 1, 1)); }
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+    return Threshold::forward(x.narrow(1, 1, 1));
+  }
 };
 
 TEST(Predictor, ChannelsOfOneCaseGoTogether) {
   const Geometry geometry = ras_grid({20, 20, 20}, {1, 1, 1});
-  const Drawn other = drawn_on(geometry, {{0, 0, 0}, {20, 20, 20}}), drawn = drawn_on(geometry, {{2, 2, 2}, {15, 15, 15}});
+  const Drawn other = drawn_on(geometry, {{0, 0, 0}, {20, 20, 20}}),
+              drawn = drawn_on(geometry, {{2, 2, 2}, {15, 15, 15}});
   Model model = threshold_model({{"in_channels", 2}, {"classes", 3}});
   model.network = std::make_shared<SecondChannel>();
   TwoStage stages(Predictor({model}, plan_of("none", 16, 8), {}), std::nullopt);
