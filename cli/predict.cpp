@@ -38,7 +38,7 @@ struct Options {
 TwoStage load_stages(const Options& options) {
   std::vector<std::string> first, second;
   for (const std::string& path : options.models) {
-    const Json plan = load_model(path).info.plan;
+    const Json plan = read_model_info(path).plan;
     (plan.value("region", "brain") == "labels" ? second : first).push_back(path);
   }
   if (first.empty())
@@ -90,7 +90,7 @@ void run(const Options& given) {
   Options options = given;
   options.settings.device = options.machine.start();
   options.settings.precision = precision_named(options.precision);
-  if (is_picture_model(load_model(options.models.front()).info)) {
+  if (is_picture_model(read_model_info(options.models.front()))) {
     if (options.inputs.size() > 1) throw UsageError("-i: a model of pictures takes one picture or folder");
     predict_pictures({options.models, options.inputs.front(), options.output, options.split,
                       options.settings.batch, options.probability, options.overlay, options.resume,

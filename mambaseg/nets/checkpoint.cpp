@@ -41,6 +41,11 @@ void save_model(const std::string& path, const Network& network, const ModelInfo
   write_safetensors(path, file);
 }
 
+ModelInfo read_model_info(const std::string& path) {
+  const TensorFile file = read_safetensors(path);
+  return with_context(path, [&] { return read_info(file); });
+}
+
 Model load_model(const std::string& path, torch::Device device) {
   const TensorFile file = read_safetensors(path);
   return with_context(path, [&] {

@@ -25,6 +25,9 @@ struct Model {
 /// Writes weights (parameters and persistent buffers) and info, atomically.
 void save_model(const std::string& path, const Network& network, const ModelInfo& info);
 
+/// Reads what a model file says of itself, not its weights. Throws Error naming the path.
+ModelInfo read_model_info(const std::string& path);
+
 /// Reads a model; the network is in evaluation mode. Throws Error naming the path and the missing, extra and
 /// misshaped tensors (the first few, and how many there are).
 Model load_model(const std::string& path, torch::Device device = torch::kCPU);

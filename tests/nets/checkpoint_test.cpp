@@ -42,6 +42,7 @@ TEST_F(Checkpoint, KeepsPlanRecipeAndHistory) {
   const TensorFile file = saved();
   EXPECT_EQ(file.metadata.at("mambaseg"), "1");
   const Model model = load_model(path_);
+  EXPECT_EQ(read_model_info(path_).network, model.info.network);
   EXPECT_EQ(model.info.network, small_config(3));
   EXPECT_EQ(model.info.plan.at("step"), 16);
   EXPECT_EQ(model.info.recipe.at("epochs"), 2);
