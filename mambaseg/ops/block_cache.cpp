@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -13,9 +14,9 @@
 namespace mambaseg {
 namespace {
 
-constexpr size_t kSmallest = size_t{1} << 20;  ///< smaller blocks are LibTorch's
+constexpr size_t kSmallest = size_t{1} << 20;  ///< smaller blocks come from malloc
 constexpr size_t kUnit = size_t{1} << 21;      ///< a huge page, which the system clears faster
-constexpr size_t kHeader = 64;                 ///< in front of the tensor: the size of the block
+constexpr size_t kHeader = 64;  ///< in front of the tensor: the size of the block, 0 from malloc
 
 class BlockCache {
  public:
@@ -90,18 +91,34 @@ BlockCache& cache() {
   return *cache;
 }
 
-void put_back(void* data) { cache().put(data); }
+void* take(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  if (bytes >= kSmallest) return cache().take(bytes);
+  void* block = std::aligned_alloc(kHeader, kHeader + (bytes + kHeader - 1) / kHeader * kHeader);
+  if (!block) throw std::bad_alloc();
+  *static_cast<size_t*>(block) = 0;
+  return static_cast<char*>(block) + kHeader;
+}
+
+void put_back(void* data) {
+  if (!data) return;
+  void* block = static_cast<char*>(data) - kHeader;
+  if (*static_cast<size_t*>(block) > 0)
+    cache().put(data);
+  else
+    std::free(block);
+}
 
 /// Releases of LibTorch differ in whether `allocate` is const and whether there is `copy_data`: both forms
 /// are here, without `override`, and the release at hand takes its own.
 class CachingAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) const {
-    if (bytes < kSmallest) return c10::GetDefaultCPUAllocator()->allocate(bytes);
-    void* data = cache().take(bytes);
+    void* data = take(bytes);
     return {data, data, &put_back, c10::Device(c10::DeviceType::CPU)};
   }
   c10::DataPtr allocate(size_t bytes) { return static_cast<const CachingAllocator*>(this)->allocate(bytes); }
+  c10::DeleterFnPtr raw_deleter() const override { return &put_back; }
   void copy_data(void* to, const void* from, size_t bytes) const { std::memcpy(to, from, bytes); }
 };
 

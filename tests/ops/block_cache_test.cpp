@@ -44,7 +44,10 @@ TEST_F(BlockCacheTest, TensorsAreAlignedAndHoldWhatIsWritten) {
   }
   const size_t before = block_cache_state().in_use;
   const torch::Tensor small = torch::ones({1000});
-  EXPECT_EQ(block_cache_state().in_use, before) << "small tensors are LibTorch's";
+  EXPECT_EQ(block_cache_state().in_use, before) << "small tensors are not cached";
+  EXPECT_EQ(small.sum().item<float>(), 1000);
+  EXPECT_EQ(torch::ones({0}).numel(), 0);
+  EXPECT_TRUE(torch::isfinite(torch::gelu(block(2).to(torch::kFloat))).all().item<bool>());  // allocates raw
 }
 
 }  // namespace
