@@ -13,8 +13,8 @@ struct Case {
   std::vector<std::string> images;  ///< one file a channel, all on one grid
   std::string labels;               ///< "" when there are none
   std::string region;     ///< label file of an earlier stage that Plan::region_labels looks at, or ""
-  std::string subject{};  ///< whose scan it is, where a subject may have several; "": the case is a subject
   std::string subset{};   ///< "train", "validation" or "test" where the dataset itself is divided, else ""
+  std::string subject{};  ///< whose scan it is, where a subject may have several; "": the case is a subject
 };
 
 /// Where cases come from. These layouts are read as they are:

@@ -15,8 +15,9 @@ inline torch::Tensor channels_last(const torch::Tensor& x) {
 
 /// Uninitialised, of these sizes, channels-last, type and device of `like`.
 inline torch::Tensor empty_channels_last(at::IntArrayRef sizes, const torch::Tensor& like) {
-  return torch::empty(sizes, like.options().memory_format(sizes.size() == 4 ? at::MemoryFormat::ChannelsLast
-                                                                            : at::MemoryFormat::ChannelsLast3d));
+  return torch::empty(sizes,
+                      like.options().memory_format(sizes.size() == 4 ? at::MemoryFormat::ChannelsLast
+                                                                     : at::MemoryFormat::ChannelsLast3d));
 }
 
 /// Whether an operation on these tensors is recorded for the backward pass; undefined ones do not count.

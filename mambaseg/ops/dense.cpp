@@ -60,6 +60,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     const Tensor x = channels_last(given);
     Tensor y = empty_channels_last(output_sizes(x, weight, o), x);
     onednn::convolution(x, {weight, bias.numel() > 0 ? bias : Tensor(), packed}, o, {}, y);
+    packed.forget();
     ctx->save_for_backward({x, weight});
     ctx->saved_data["with_bias"] = bias.numel() > 0;
     ctx->saved_data["packed"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(packed));
@@ -84,7 +85,9 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     Tensor dx, dweight, dbias;
     if (ctx->needs_input_grad(0)) {
       dx = empty_channels_last(x.sizes(), x);
+      packed.forget();
       onednn::convolution_backward_data(dy, {weight, {}, packed}, o, dx);
+      packed.forget();
     }
     if (ctx->needs_input_grad(1)) {
       dweight = torch::empty(weight.sizes(), weight.options());
@@ -121,10 +124,12 @@ Tensor by_torch(const Tensor& x, const DenseWeights& w, const ConvolutionOptions
 Tensor convolution(const Tensor& given, const DenseWeights& w, const ConvolutionOptions& o,
                    const Epilogue& epilogue) {
   check(given, w, o);
+  const bool recorded = needs_gradient({given, w.weight, w.bias, epilogue.residual});
+  if (recorded) w.packed.forget();
   if (is_depthwise(given, w.weight, o)) return finish(normed(depthwise(given, w, o), w.norm), epilogue);
   const Tensor x = as_autocast(given);
   if (!is_fast(x, w.weight)) return finish(normed(by_torch(x, w, o), w.norm), epilogue);
-  if (needs_gradient({x, w.weight, w.bias, epilogue.residual})) {
+  if (recorded) {
     const Tensor bias =
         w.bias.defined() ? w.bias : torch::empty({0}, w.weight.options().requires_grad(false));
     return finish(normed(ConvolutionFunction::apply(x, w.weight, bias, w.packed, o), w.norm), epilogue);
@@ -139,7 +144,9 @@ Tensor convolution(const Tensor& given, const DenseWeights& w, const Convolution
 Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
               torch::optional<torch::ScalarType> type) {
   const torch::ScalarType result_type = type.value_or(x.scalar_type());
-  if (!is_fast(x, w.weight) || needs_gradient({x, w.weight, w.bias, epilogue.residual})) {
+  const bool recorded = needs_gradient({x, w.weight, w.bias, epilogue.residual});
+  if (recorded) w.packed.forget();
+  if (!is_fast(x, w.weight) || recorded) {
     const Tensor y = torch::linear(x, as_type(w.weight, x.scalar_type()), as_type(w.bias, x.scalar_type()));
     return finish(y.to(result_type), epilogue);
   }

@@ -10,12 +10,16 @@
 namespace mambaseg {
 
 /// The weights of one layer in the layouts that the machine's kernels read. Filled at first use, renewed when
-/// the weights have changed since. Every layer keeps one; copies share it.
+/// the weights have changed since. Every layer keeps one; copies share it. What is packed for an operation
+/// that is recorded for the backward pass is not used again: an optimizer changes the weights, and not every
+/// one of LibTorch's lets their version tell.
 class PackedWeights {
  public:
   struct Contents;
   PackedWeights();
   Contents& contents() const { return *contents_; }
+  /// The weights are not what was packed.
+  void forget() const;
 
  private:
   std::shared_ptr<Contents> contents_;

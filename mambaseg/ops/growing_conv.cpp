@@ -38,13 +38,23 @@ Tensor interleaved(const std::vector<Tensor>& results, const std::vector<int64_t
 
 }  // namespace
 
-const Tensor& DerivedTensor::of(const Tensor& source, const std::function<Tensor(Tensor)>& make) {
-  if (data_ != source.data_ptr() || version_ != static_cast<int64_t>(source._version())) {
-    value_ = make(source.detach()).contiguous();
-    data_ = source.data_ptr();
-    version_ = static_cast<int64_t>(source._version());
+DenseWeights DerivedWeights::of(const Tensor& weight, const Tensor& bias, const Make& of_weight,
+                                const Make& of_bias) {
+  std::vector<int64_t> state;
+  for (const Tensor& t : {weight, bias})
+    if (t.defined()) state.insert(state.end(), {reinterpret_cast<int64_t>(t.data_ptr()), t._version()});
+  if (state != state_) {
+    forget();
+    weight_ = of_weight(weight.detach()).contiguous();
+    bias_ = bias.defined() && of_bias ? of_bias(bias.detach()).contiguous() : bias;
+    state_ = state;
   }
-  return value_;
+  return {weight_, bias_, packed_};
+}
+
+void DerivedWeights::forget() {
+  state_.clear();
+  packed_.forget();
 }
 
 Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, GrowingWeights& kept) {
@@ -63,7 +73,7 @@ Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& 
   const Tensor y = recorded ? Tensor() : empty_channels_last(doubled, x);
   std::vector<Tensor> results;  // of every parity, the first axis slowest
   const size_t parities = size_t{1} << axes;
-  kept.parts.resize(parities);
+  kept.resize(parities);
   for (size_t p = 0; p < parities; ++p) {
     const auto parity = [&](size_t axis) { return static_cast<int64_t>(p >> (axes - 1 - axis) & 1); };
     ConvolutionOptions options{ones, {}, ones};
@@ -76,15 +86,15 @@ Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& 
         w = paired_taps(w, static_cast<int64_t>(axis) + 2, parity(axis));
       return w;
     };
-    GrowingWeights::Part& part = kept.parts[p];
     if (recorded) {
-      results.push_back(convolution(from, {summed(weight), bias, part.packed}, options));
+      kept[p].forget();
+      results.push_back(convolution(from, {summed(weight), bias, kept[p].packed()}, options));
       continue;
     }
     Tensor to = y;
     for (size_t axis = 0; axis < axes; ++axis)
       to = to.slice(static_cast<int64_t>(axis) + 2, parity(axis), doubled[axis + 2], 2);
-    to.copy_(convolution(from, {part.weight.of(weight, summed), bias, part.packed}, options));
+    to.copy_(convolution(from, kept[p].of(weight, bias, summed), options));
   }
   return recorded ? interleaved(results, doubled) : y;
 }
@@ -92,20 +102,18 @@ Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& 
 Tensor block_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, GrowingWeights& kept) {
   const auto axes = static_cast<size_t>(x.dim() - 2);
   const std::vector<int64_t> edges = weight.sizes().slice(2).vec();
-  if (!is_fast(x, weight) || needs_gradient({x, weight, bias})) {
+  kept.resize(1);
+  const bool recorded = needs_gradient({x, weight, bias});
+  if (recorded) kept[0].forget();
+  if (!is_fast(x, weight) || recorded) {
     const std::vector<int64_t> zeros(axes, 0), ones(axes, 1);
     return torch::convolution(x.to(weight.scalar_type()), weight, bias, edges, zeros, ones, true, zeros, 1)
         .to(x.scalar_type());
   }
-  kept.parts.resize(1);
-  GrowingWeights::Part& part = kept.parts[0];
   const int64_t in = weight.size(0), out = weight.size(1), taps = weight.numel() / (in * out);
-  const Tensor& rows = part.weight.of(weight, [&](const Tensor& w) {
-    return w.flatten(2).permute({2, 1, 0}).flatten(0, 1);
-  });
-  const Tensor& biases =
-      bias.defined() ? part.bias.of(bias, [&](const Tensor& b) { return b.repeat({taps}); }) : bias;
-  const Tensor blocks = linear(channels_last(x).movedim(1, -1), {rows, biases, part.packed});
+  const auto rows = [](const Tensor& w) { return w.flatten(2).permute({2, 1, 0}).flatten(0, 1); };
+  const auto repeated = [&](const Tensor& b) { return b.repeat({taps}); };
+  const Tensor blocks = linear(channels_last(x).movedim(1, -1), kept[0].of(weight, bias, rows, repeated));
   // (B, Z, Y, X, taps * out) -> (B, Z, kz, Y, ky, X, kx, out) -> (B, Z kz, Y ky, X kx, out)
   std::vector<int64_t> split = blocks.sizes().slice(0, static_cast<int64_t>(axes) + 1).vec(), order{0},
                        grown{x.size(0)};

@@ -8,25 +8,25 @@
 
 namespace mambaseg {
 
-/// A tensor computed from a parameter, kept until the parameter changes.
-class DerivedTensor {
+/// Weights computed from the parameters of a layer, kept with their packing until the parameters change.
+class DerivedWeights {
  public:
-  const torch::Tensor& of(const torch::Tensor& source, const std::function<torch::Tensor(torch::Tensor)>& make);
+  using Make = std::function<torch::Tensor(torch::Tensor)>;
+  /// `bias` may be undefined; without `of_bias` it is taken as it is.
+  DenseWeights of(const torch::Tensor& weight, const torch::Tensor& bias, const Make& of_weight,
+                  const Make& of_bias = {});
+  /// The parameters are not what they were (see PackedWeights).
+  void forget();
+  const PackedWeights& packed() const { return packed_; }
 
  private:
-  void* data_ = nullptr;
-  int64_t version_ = -1;
-  torch::Tensor value_;
+  std::vector<int64_t> state_;  ///< of the parameters
+  torch::Tensor weight_, bias_;
+  PackedWeights packed_;
 };
 
 /// What a layer that grows the grid keeps between calls. Not for several threads at once.
-struct GrowingWeights {
-  struct Part {
-    DerivedTensor weight, bias;
-    PackedWeights packed;
-  };
-  std::vector<Part> parts;
-};
+using GrowingWeights = std::vector<DerivedWeights>;
 
 /// Nearest neighbour on twice the grid, then a convolution of kernel 3, stride 1 and padding 1: x (B, in,
 /// spatial...), weight (out, in, 3...) -> (B, out, 2 * spatial...). An output voxel sees only 2 different
@@ -37,7 +37,7 @@ torch::Tensor doubled_convolution(const torch::Tensor& x, const torch::Tensor& w
 
 /// Transposed convolution without padding whose kernel is its stride: weight (in, out, stride...). Each voxel
 /// becomes a block of its own, so without gradient it is a linear layer and a reordering.
-torch::Tensor block_convolution(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                                GrowingWeights& kept);
+torch::Tensor block_convolution(const torch::Tensor& x, const torch::Tensor& weight,
+                                const torch::Tensor& bias, GrowingWeights& kept);
 
 }  // namespace mambaseg

@@ -8,6 +8,8 @@ struct PackedWeights::Contents {};
 
 PackedWeights::PackedWeights() = default;
 
+void PackedWeights::forget() const {}
+
 namespace onednn {
 
 bool takes(const torch::Tensor&) { return false; }

@@ -6,14 +6,14 @@
 
 namespace mambaseg {
 
-/// act(group norm of x, scaled and shifted in each channel, + residual); x (B, C, spatial...), weight and bias
-/// (C). groups = C is the instance norm. The result lies as x does and has its type; statistics in fp32 with
-/// sums of sums in fp64. Differentiable.
+/// act(group norm of x, scaled and shifted in each channel, + residual); x (B, C, spatial...), weight and
+/// bias (C). groups = C is the instance norm. The result lies as x does and has its type; statistics in fp32
+/// with sums of sums in fp64. Differentiable.
 torch::Tensor group_norm(const torch::Tensor& x, int64_t groups, const torch::Tensor& weight,
                          const torch::Tensor& bias, double eps, const Epilogue& epilogue = {});
 
-/// Norm of the last axis, scaled and shifted: x (..., C), weight and bias (C) or undefined. Result in the type
-/// of x. Differentiable.
+/// Norm of the last axis, scaled and shifted: x (..., C), weight and bias (C) or undefined. Result in the
+/// type of x. Differentiable.
 torch::Tensor layer_norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                          double eps);
 

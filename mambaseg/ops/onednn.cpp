@@ -37,6 +37,11 @@ struct PackedWeights::Contents {
 
 PackedWeights::PackedWeights() : contents_(std::make_shared<Contents>()) {}
 
+void PackedWeights::forget() const {
+  const std::lock_guard<std::mutex> lock(contents_->mutex);
+  for (Packing& p : contents_->packings) p.state.clear();
+}
+
 namespace {
 
 const dnnl::engine& engine() {

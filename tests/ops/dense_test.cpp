@@ -67,7 +67,8 @@ Operands operands(const Case& c, torch::ScalarType type) {
 /// What roundings may change: of weights and result (bf16), of sums and inside the activation (fp32).
 Tensor tolerance(const Tensor& sum_of_absolutes, const Tensor& y, int64_t terms, torch::ScalarType type) {
   const double term = static_cast<double>(terms + 8) * kSingle + (type == torch::kBFloat16 ? kBrain : 0);
-  return kSteepest * (sum_of_absolutes * term) + (y.abs() + 1e-30) * (type == torch::kBFloat16 ? kBrain : 4 * kSingle);
+  return kSteepest * (sum_of_absolutes * term) +
+         (y.abs() + 1e-30) * (type == torch::kBFloat16 ? kBrain : 4 * kSingle);
 }
 
 void expect_within(const Tensor& got, const Tensor& expected, const Tensor& bound, const std::string& what) {
@@ -80,12 +81,13 @@ TEST(Dense, ConvolutionEqualsLibTorchsInBothTypes) {
   const torch::NoGradGuard no_grad;
   for (size_t i = 0; i < kCases.size(); ++i)
     for (const auto type : {torch::kFloat, torch::kBFloat16})
-      for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::gelu,
-                                    Activation::silu, Activation::sigmoid}) {
+      for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu,
+                                    Activation::gelu, Activation::silu, Activation::sigmoid}) {
         const Operands o = operands(kCases[i], type);
         const bool with_residual = activation != Activation::gelu;
         Tensor expected = exact(o), magnitude = exact(o, true);
-        if (with_residual) expected = expected + o.residual.to(torch::kDouble), magnitude = magnitude + o.residual.abs();
+        if (with_residual)
+          expected = expected + o.residual.to(torch::kDouble), magnitude = magnitude + o.residual.abs();
         expected = activate(expected, activation);
         const Tensor y = convolution(o.x, {o.weight, o.bias}, o.options,
                                      {activation, with_residual ? o.residual : Tensor()});
@@ -93,8 +95,9 @@ TEST(Dense, ConvolutionEqualsLibTorchsInBothTypes) {
         const int64_t terms = o.weight[0].numel();
         // The depthwise kernels round before the residual and the activation.
         const double roundings = o.options.groups == o.x.size(1) ? 3 : 1;
-        expect_within(y, expected, roundings * tolerance(magnitude, expected, terms, type),
-                      "case " + std::to_string(i) + ", activation " + std::to_string(static_cast<int>(activation)));
+        expect_within(
+            y, expected, roundings * tolerance(magnitude, expected, terms, type),
+            "case " + std::to_string(i) + ", activation " + std::to_string(static_cast<int>(activation)));
       }
 }
 
@@ -111,7 +114,8 @@ TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {
   for (size_t i = 0; i < kCases.size(); ++i) {
     Operands ours = operands(kCases[i], torch::kFloat);
     Operands wide = ours;
-    std::vector<std::pair<Tensor*, Tensor*>> pairs{{&ours.x, &wide.x}, {&ours.weight, &wide.weight}, {&ours.residual, &wide.residual}};
+    std::vector<std::pair<Tensor*, Tensor*>> pairs{
+        {&ours.x, &wide.x}, {&ours.weight, &wide.weight}, {&ours.residual, &wide.residual}};
     if (ours.bias.defined()) pairs.push_back({&ours.bias, &wide.bias});
     for (auto& [a, b] : pairs) {
       *b = a->to(torch::kDouble).requires_grad_();
@@ -120,7 +124,8 @@ TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {
     const Tensor y = torch::relu(exact(wide) + wide.residual);
     const Tensor dy = torch::randn_like(y);
     y.backward(dy);
-    const Tensor z = convolution(ours.x, {ours.weight, ours.bias}, ours.options, {Activation::relu, ours.residual});
+    const Tensor z =
+        convolution(ours.x, {ours.weight, ours.bias}, ours.options, {Activation::relu, ours.residual});
     z.backward(dy.to(torch::kFloat));
     for (const auto& [a, b] : pairs) {
       // Sums of at most some thousand products of numbers near 1.
@@ -135,7 +140,8 @@ TEST(Dense, FixedNormIsFoldedIn) {
   for (const size_t i : {size_t{0}, size_t{1}, size_t{6}, size_t{10}}) {
     const Operands o = operands(kCases[i], torch::kFloat);
     const int64_t C = o.weight.size(0);
-    const FixedNorm norm{torch::rand({C}) + 0.5, torch::randn({C}), torch::randn({C}), torch::rand({C}) + 0.5};
+    const FixedNorm norm{torch::rand({C}) + 0.5, torch::randn({C}), torch::randn({C}),
+                         torch::rand({C}) + 0.5};
     const auto normed = [&](const Tensor& y) {
       const auto as_double = [](const Tensor& t) { return t.to(torch::kDouble); };
       return torch::batch_norm(y, as_double(norm.weight), as_double(norm.bias), as_double(norm.mean),
@@ -168,20 +174,48 @@ TEST(Dense, PackedWeightsFollowTheirParameters) {
   EXPECT_TRUE(torch::equal(run(), fresh()));
 }
 
+// LibTorch's SGD changes parameters through data(), which their version does not tell.
+TEST(Dense, WhatIsPackedForTrainingIsNotUsedAgain) {
+  Operands o = operands(kCases[6], torch::kFloat);
+  torch::Tensor weight = o.weight.detach().clone().requires_grad_();
+  const Tensor matrix = torch::randn({9, 5}).requires_grad_(), rows = torch::randn({4, 5});
+  const PackedWeights packed, packed_matrix;
+  const auto both = [&](const PackedWeights& a, const PackedWeights& b) {
+    return std::pair(convolution(o.x, {weight, o.bias, a}, o.options), linear(rows, {matrix, {}, b}));
+  };
+  const auto expect_fresh = [&] {
+    const auto ours = both(packed, packed_matrix), fresh = both({}, {});
+    EXPECT_TRUE(torch::equal(ours.first, fresh.first));
+    EXPECT_TRUE(torch::equal(ours.second, fresh.second));
+  };
+  for (int step = 0; step < 3; ++step) {
+    const auto [y, z] = both(packed, packed_matrix);
+    (y.square().sum() + z.sum()).backward();
+    weight.data().add_(weight.grad(), -0.1);
+    matrix.data().mul_(1.5);
+    expect_fresh();
+    const torch::NoGradGuard no_grad;
+    expect_fresh();
+  }
+}
+
 TEST(Dense, LinearEqualsLibTorchsInBothTypes) {
   const torch::NoGradGuard no_grad;
   torch::manual_seed(7);
   for (const auto& [in, out] : {std::pair{5, 3}, std::pair{64, 48}, std::pair{33, 130}})
     for (const auto type : {torch::kFloat, torch::kBFloat16})
       for (const auto activation : {Activation::none, Activation::gelu, Activation::silu}) {
-        const Tensor wide = torch::randn({2, 3, 4, in + 6}).to(type), x = wide.narrow(3, 2, in);  // rows apart
+        const Tensor wide = torch::randn({2, 3, 4, in + 6}).to(type),
+                     x = wide.narrow(3, 2, in);  // rows apart
         const Tensor weight = torch::randn({out, in}), bias = torch::randn({out});
         const Tensor residual = torch::randn({2, 3, 4, out}).to(type);
         const auto as_double = [](const Tensor& t) { return t.to(torch::kDouble); };
-        const Tensor expected = activate(
-            torch::linear(as_double(x), as_double(weight), as_double(bias)) + as_double(residual), activation);
+        const Tensor expected =
+            activate(torch::linear(as_double(x), as_double(weight), as_double(bias)) + as_double(residual),
+                     activation);
         const Tensor magnitude =
-            torch::linear(as_double(x).abs(), as_double(weight).abs(), as_double(bias).abs()) + residual.abs();
+            torch::linear(as_double(x).abs(), as_double(weight).abs(), as_double(bias).abs()) +
+            residual.abs();
         const Tensor y = linear(x, {weight, bias}, {activation, residual});
         EXPECT_EQ(y.scalar_type(), type);
         expect_within(y, expected, tolerance(magnitude, expected, in, type), std::to_string(in));

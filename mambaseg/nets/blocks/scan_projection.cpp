@@ -14,7 +14,10 @@ PackedWeights packed_or_fresh(const ScanWeights& weights, size_t index) {
 /// For each direction k: low (B, L, K, R) times dt_proj[k]^T -> (B, L, K, C).
 torch::Tensor per_direction(const torch::Tensor& low, const ScanWeights& weights) {
   const torch::Tensor& weight = weights.dt_proj;
-  if (torch::GradMode::is_enabled()) return torch::einsum("blkr,kcr->blkc", {low, weight});
+  if (torch::GradMode::is_enabled()) {
+    for (const PackedWeights& packed : weights.packed) packed.forget();
+    return torch::einsum("blkr,kcr->blkc", {low, weight});
+  }
   // Written in place: the einsum would hold this largest tensor of the block twice.
   const auto sizes = low.sizes();
   torch::Tensor out = torch::empty({sizes[0] * sizes[1], sizes[2], weight.size(1)}, low.options());
