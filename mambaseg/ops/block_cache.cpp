@@ -9,7 +9,6 @@
 #include <map>
 #include <mutex>
 #include <new>
-#include <vector>
 
 namespace mambaseg {
 namespace {
@@ -22,31 +21,23 @@ class BlockCache {
  public:
   /// A block of at least `bytes`, of any content.
   void* take(size_t bytes) {
-    const size_t wanted = (bytes + kHeader + kUnit - 1) / kUnit * kUnit;
+    const size_t size = (bytes + kHeader + kUnit - 1) / kUnit * kUnit;
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = kept_.lower_bound(wanted);
-    const bool fits = found != kept_.end() && found->first <= wanted + wanted / 4;
-    void* block = fits ? found->second : nullptr;
-    const size_t size = fits ? found->first : wanted;
-    if (fits) {
-      kept_.erase(found);
-      state_.kept -= size;
-    }
+    char* block = kept_block(size);
     state_.in_use += size;
     state_.most_in_use = std::max(state_.most_in_use, state_.in_use);
     give_back_down_to(state_.most_in_use - state_.in_use);
     if (!block) block = mapped(size);
-    *static_cast<size_t*>(block) = size;
-    return static_cast<char*>(block) + kHeader;
+    *reinterpret_cast<size_t*>(block) = size;
+    return block + kHeader;
   }
 
   void put(void* data) {
-    void* block = static_cast<char*>(data) - kHeader;
-    const size_t size = *static_cast<size_t*>(block);
+    char* block = static_cast<char*>(data) - kHeader;
+    const size_t size = *reinterpret_cast<size_t*>(block);
     const std::lock_guard<std::mutex> lock(mutex_);
-    kept_.emplace(size, block);
-    state_.kept += size;
     state_.in_use -= size;
+    keep(block, size);
   }
 
   BlockCacheState state() {
@@ -55,17 +46,53 @@ class BlockCache {
   }
 
  private:
-  /// Largest first: few calls of the system.
+  using Range = std::map<char*, size_t>::iterator;
+
+  /// The front of the smallest kept range that is large enough, or nullptr.
+  char* kept_block(size_t size) {
+    Range best = kept_.end();
+    for (Range r = kept_.begin(); r != kept_.end(); ++r)
+      if (r->second >= size && (best == kept_.end() || r->second < best->second)) best = r;
+    if (best == kept_.end()) return nullptr;
+    const auto [begin, length] = *best;
+    kept_.erase(best);
+    state_.kept -= size;
+    if (length > size) kept_.emplace(begin + size, length - size);
+    return begin;
+  }
+
+  /// Adds a range, joined with its neighbours.
+  void keep(char* begin, size_t size) {
+    state_.kept += size;
+    Range next = kept_.lower_bound(begin);
+    if (next != kept_.end() && begin + size == next->first) {
+      size += next->second;
+      next = kept_.erase(next);
+    }
+    if (next != kept_.begin()) {
+      const Range before = std::prev(next);
+      if (before->first + before->second == begin) {
+        before->second += size;
+        return;
+      }
+    }
+    kept_.emplace(begin, size);
+  }
+
+  /// The smallest ranges go first: they serve the fewest.
   void give_back_down_to(size_t allowed) {
     while (state_.kept > allowed) {
-      const auto largest = std::prev(kept_.end());
-      munmap(largest->second, largest->first);
-      state_.kept -= largest->first;
-      kept_.erase(largest);
+      const Range smallest = std::min_element(
+          kept_.begin(), kept_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+      const size_t given = std::min(smallest->second, state_.kept - allowed);
+      smallest->second -= given;
+      munmap(smallest->first + smallest->second, given);
+      state_.kept -= given;
+      if (smallest->second == 0) kept_.erase(smallest);
     }
   }
 
-  void* mapped(size_t size) {
+  char* mapped(size_t size) {
     void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (block == MAP_FAILED) {
       give_back_down_to(0);
@@ -78,11 +105,11 @@ class BlockCache {
 #ifdef MADV_HUGEPAGE
     madvise(block, size, MADV_HUGEPAGE);  // a wish
 #endif
-    return block;
+    return static_cast<char*>(block);
   }
 
   std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;  ///< by size
+  std::map<char*, size_t> kept_;  ///< ranges of memory by their beginning, no two of them adjacent
   BlockCacheState state_;
 };
 

@@ -15,14 +15,17 @@ class BlockCacheTest : public testing::Test {
   static void SetUpTestSuite() { cache_tensor_blocks(); }
 };
 
-TEST_F(BlockCacheTest, AFreedBlockIsHandedOutAgain) {
+TEST_F(BlockCacheTest, FreedMemoryIsHandedOutAgain) {
   torch::Tensor first = block(40);
-  const void* place = first.data_ptr();
+  char* place = static_cast<char*>(first.data_ptr());
   first.reset();
   EXPECT_EQ(block(40).data_ptr(), place);
-  EXPECT_EQ(block(36).data_ptr(), place) << "one little larger than asked for is good enough";
-  const torch::Tensor half = block(20);
-  EXPECT_LT(block_cache_state().in_use, size_t{30} << 20) << "one of twice the size is not";
+  {
+    const torch::Tensor a = block(15), b = block(17);  // both fit into it
+    EXPECT_EQ(a.data_ptr(), place);
+    EXPECT_EQ(b.data_ptr(), place + 16 * kMebibyte);
+  }
+  EXPECT_EQ(block(40).data_ptr(), place) << "parts are joined again";
 }
 
 TEST_F(BlockCacheTest, HoldsNoMoreThanWasInUseAtOnce) {

@@ -24,8 +24,7 @@ torch::Tensor per_direction(const torch::Tensor& low, const ScanWeights& weights
   const torch::Tensor rows = low.reshape({sizes[0] * sizes[1], sizes[2], sizes[3]});
   for (int64_t k = 0; k < sizes[2]; ++k) {
     torch::Tensor slice = out.select(1, k);
-    linear_into(rows.select(1, k),
-                {weight.select(0, k), {}, packed_or_fresh(weights, static_cast<size_t>(k) + 1)}, slice);
+    torch::mm_out(slice, rows.select(1, k), weight.select(0, k).t());
   }
   return out.view({sizes[0], sizes[1], sizes[2], weight.size(1)});
 }
