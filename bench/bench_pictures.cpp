@@ -1,16 +1,15 @@
 // Pictures of 256 x 256: augmented pictures a second on one thread, as the batch stream draws them, beside
-// the same transform by LibTorch's grid_sample (checked against it first); and pictures a second that
-// networks predict in fp32. Random weights. Prints a table, or with --json an array of objects.
+// the same transform by LibTorch's grid_sample, checked against it first. Prints a line, or with --json an
+// array of one object. (What networks predict in a second: bench_medsegmamba --network hym_unet.)
 
 #include <ATen/Parallel.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 
 #include "mambaseg/data/picture_augment.h"
-#include "mambaseg/nets/network.h"
 
 namespace {
 
@@ -48,12 +47,6 @@ Sample by_grid_sample(const PreparedCase& one, const PictureTransform& m) {
           sampled(mask.unsqueeze(0), torch::kNearest).squeeze(0).squeeze(0).to(torch::kInt64)};
 }
 
-Json line(const std::string& name, double ours, Json reference, Json error, int threads) {
-  Json ratio = reference.is_number() ? Json(ours / reference.get<double>()) : Json();
-  return {{"case", name},   {"unit", "pictures/s"}, {"ours", ours},      {"reference", reference},
-          {"ratio", ratio}, {"max_error", error},   {"threads", threads}};
-}
-
 Json augmentation() {
   torch::set_num_threads(1);
   torch::manual_seed(1);
@@ -77,47 +70,30 @@ Json augmentation() {
              for (int i = 0; i < kDraws; ++i) draw();
            });
   };
-  return line("picture and mask, flips and rotation; reference grid_sample",
-              rate([&] { transformed(one, transform); }), rate([&] { by_grid_sample(one, transform); }),
-              error, 1);
-}
-
-Json prediction(const std::string& name, int threads) {
-  torch::set_num_threads(threads);
-  torch::manual_seed(1);
-  const auto network = make_network({{"name", name}});
-  network->eval();
-  const torch::NoGradGuard no_grad;
-  const auto x = torch::rand({1, 3, kEdge, kEdge});
-  network->forward(x);
-  return line("prediction, fp32, " + name, 1 / fastest_s(5, [&] { network->forward(x); }), nullptr, nullptr,
-              threads);
+  const double ours = rate([&] { transformed(one, transform); }),
+               reference = rate([&] { by_grid_sample(one, transform); });
+  return {{"case", "picture and mask, flips and rotation; reference grid_sample"},
+          {"unit", "pictures/s"},
+          {"ours", ours},
+          {"reference", reference},
+          {"ratio", ours / reference},
+          {"max_error", error},
+          {"threads", 1}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   bool json = false;
-  int threads = 2;
-  for (int i = 1; i < argc; ++i) {
-    if (std::strcmp(argv[i], "--json") == 0) json = true;
-    if (std::strcmp(argv[i], "--threads") == 0 && i + 1 < argc) threads = std::atoi(argv[++i]);
-  }
-  Json lines = Json::array();
-  lines.push_back(augmentation());
-  for (const char* name : {"hym_unet", "unet", "vm_unet"}) lines.push_back(prediction(name, threads));
-  if (json) {
-    std::printf("%s\n", lines.dump(2).c_str());
-    return 0;
-  }
-  for (const Json& entry : lines) {
-    std::printf("%-60s %8.1f %s on %d threads", entry["case"].get<std::string>().c_str(),
-                entry["ours"].get<double>(), entry["unit"].get<std::string>().c_str(),
-                entry["threads"].get<int>());
-    if (entry["ratio"].is_number())
-      std::printf(", %.1f times the reference's %.1f", entry["ratio"].get<double>(),
-                  entry["reference"].get<double>());
-    std::printf("\n");
-  }
+  CLI::App app("Augmented pictures a second on one thread, beside LibTorch's grid_sample.");
+  app.add_flag("--json", json);
+  CLI11_PARSE(app, argc, argv);
+  const Json line = augmentation();
+  if (json)
+    std::printf("%s\n", Json::array({line}).dump(2).c_str());
+  else
+    std::printf("%s: %.1f pictures/s on one thread, %.1f times the reference's %.1f\n",
+                line["case"].get<std::string>().c_str(), line["ours"].get<double>(),
+                line["ratio"].get<double>(), line["reference"].get<double>());
   return 0;
 }

@@ -164,14 +164,6 @@ Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
   return y.view(sizes);
 }
 
-void linear_into(const Tensor& x, const DenseWeights& w, Tensor& y) {
-  if (is_fast(x, w.weight)) {
-    onednn::linear(x, w, {}, y);
-  } else {
-    torch::mm_out(y, x, w.weight.to(x.scalar_type()).t());
-  }
-}
-
 bool has_bf16_arithmetic() { return onednn::has_bf16_arithmetic(); }
 
 const char* dense_target() { return onednn::target(); }

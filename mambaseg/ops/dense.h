@@ -62,10 +62,6 @@ torch::Tensor convolution(const torch::Tensor& x, const DenseWeights& weights,
 torch::Tensor linear(const torch::Tensor& x, const DenseWeights& weights, const Epilogue& epilogue = {},
                      torch::optional<torch::ScalarType> type = {});
 
-/// x W^T into `y`, which may be part of a larger tensor: x (rows, in), y (rows, out), last axes contiguous.
-/// Without gradient.
-void linear_into(const torch::Tensor& x_RI, const DenseWeights& weights, torch::Tensor& y_RO);
-
 /// Whether this processor multiplies bf16 in hardware (AVX-512 BF16 or AMX) and oneDNN is there to use it.
 bool has_bf16_arithmetic();
 

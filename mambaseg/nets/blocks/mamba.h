@@ -32,7 +32,7 @@ class Mamba : public torch::nn::Module {
   Linear in_proj_{nullptr}, x_proj_{nullptr}, dt_proj_{nullptr}, out_proj_{nullptr};
   torch::nn::Conv1d conv1d_{nullptr};
   torch::Tensor A_log_, D_;
-  std::vector<PackedWeights> packed_{2};  ///< of x_proj_ and dt_proj_
+  PackedWeights packed_;  ///< of x_proj_
 };
 
 }  // namespace mambaseg

@@ -7,17 +7,9 @@ torch::Tensor single(const torch::Tensor& t) {
   return t.scalar_type() == torch::kDouble ? t : t.to(torch::kFloat);
 }
 
-PackedWeights packed_or_fresh(const ScanWeights& weights, size_t index) {
-  return index < weights.packed.size() ? weights.packed[index] : PackedWeights();
-}
-
-/// For each direction k: low (B, L, K, R) times dt_proj[k]^T -> (B, L, K, C).
-torch::Tensor per_direction(const torch::Tensor& low, const ScanWeights& weights) {
-  const torch::Tensor& weight = weights.dt_proj;
-  if (torch::GradMode::is_enabled()) {
-    for (const PackedWeights& packed : weights.packed) packed.forget();
-    return torch::einsum("blkr,kcr->blkc", {low, weight});
-  }
+/// For each direction k: low (B, L, K, R) times weight[k]^T (C, R) -> (B, L, K, C).
+torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weight) {
+  if (torch::GradMode::is_enabled()) return torch::einsum("blkr,kcr->blkc", {low, weight});
   // Written in place: the einsum would hold this largest tensor of the block twice.
   const auto sizes = low.sizes();
   torch::Tensor out = torch::empty({sizes[0] * sizes[1], sizes[2], weight.size(1)}, low.options());
@@ -40,12 +32,11 @@ SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanW
   const int64_t K = weights.dt_proj.size(0), rank = weights.dt_proj.size(2), N = weights.A_log.size(2);
   // All directions read the tokens in raster order, so one matrix product serves them all.
   const auto type = tokens.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
-  const torch::Tensor low =
-      linear(tokens, {weights.x_proj.flatten(0, 1), {}, packed_or_fresh(weights, 0)}, {}, type)
-          .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
+  const torch::Tensor low = linear(tokens, {weights.x_proj.flatten(0, 1), {}, weights.packed}, {}, type)
+                                .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
   SelectiveScanInputs inputs;
   inputs.u = single(tokens);
-  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights));
+  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights.dt_proj));
   inputs.B = single(low.narrow(3, rank, N)).unsqueeze(3);
   inputs.C = single(low.narrow(3, rank + N, N)).unsqueeze(3);
   inputs.A = -torch::exp(single(weights.A_log));

@@ -10,13 +10,12 @@ namespace mambaseg {
 /// The weights that make the operands of a selective scan from tokens, for K directions (Mamba: one).
 /// C channels, N states, R rank of the time steps' projection.
 struct ScanWeights {
-  torch::Tensor x_proj;   ///< (K, R + 2N, C): tokens -> low-rank time steps, B, C
-  torch::Tensor dt_proj;  ///< (K, C, R)
-  torch::Tensor dt_bias;  ///< (K, C): enters inside the scan, before the softplus
-  torch::Tensor A_log;    ///< (K, C, N)
-  torch::Tensor D;        ///< (K, C)
-  /// Of x_proj and of each direction of dt_proj, kept by the layer.
-  std::vector<PackedWeights> packed = {};
+  torch::Tensor x_proj;       ///< (K, R + 2N, C): tokens -> low-rank time steps, B, C
+  torch::Tensor dt_proj;      ///< (K, C, R)
+  torch::Tensor dt_bias;      ///< (K, C): enters inside the scan, before the softplus
+  torch::Tensor A_log;        ///< (K, C, N)
+  torch::Tensor D;            ///< (K, C)
+  PackedWeights packed = {};  ///< of x_proj, kept by the layer
 
   /// Those of the first `directions`.
   ScanWeights first(int64_t directions) const;

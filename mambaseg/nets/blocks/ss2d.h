@@ -41,7 +41,7 @@ class SS2D : public torch::nn::Module {
   torch::nn::Dropout dropout_{nullptr};
   torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
-  std::vector<PackedWeights> packed_{5};           ///< of x_proj_weight_ and the four of dt_projs_weight_
+  PackedWeights packed_;                           ///< of x_proj_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
   OfLastGrid<ScanTables> walks_;
 };

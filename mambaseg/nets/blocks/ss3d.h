@@ -62,8 +62,8 @@ class SS3D : public TokenModule {
   torch::nn::Dropout dropout_{nullptr};
   torch::Tensor x_proj_weight_;                    ///< (K, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
-  std::vector<PackedWeights> packed_{static_cast<size_t>(directions_) + 1};
-  torch::Tensor A_logs_, Ds_;  ///< (K * C, N), (K * C)
+  PackedWeights packed_;                           ///< of x_proj_weight_
+  torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
   OfLastGrid<Walks> walks_;
 };
 

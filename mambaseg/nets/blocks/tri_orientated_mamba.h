@@ -33,7 +33,7 @@ class TriOrientatedMamba : public TokenModule {
     torch::nn::Conv1d conv{nullptr};
     Linear x_proj{nullptr}, dt_proj{nullptr};
     torch::Tensor A_log, D;
-    std::vector<PackedWeights> packed{2};  ///< of x_proj and dt_proj
+    PackedWeights packed;  ///< of x_proj
   };
   torch::Tensor follow(const ScanTables& walk, const Branch& branch, const torch::Tensor& tokens_BLC) const;
 
