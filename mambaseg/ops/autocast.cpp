@@ -3,6 +3,8 @@
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
 
+#include "mambaseg/ops/dense.h"
+
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
 #define MAMBASEG_AUTOCAST_BY_DEVICE
 #endif
@@ -36,7 +38,8 @@ bool is_autocast(torch::DeviceType device) {
 }  // namespace
 
 Autocast::Autocast(const std::string& precision, torch::Device device)
-    : active_(precision == "bf16"), device_(device.type()) {
+    : active_(precision == "bf16" || (precision == "auto" && (device.is_cuda() || has_bf16_arithmetic()))),
+      device_(device.type()) {
   if (!active_) return;
   at::autocast::increment_nesting();
   set_autocast(device_, true);

@@ -83,8 +83,10 @@ std::string structures_section(const Evaluation& e) {
       if (m == shown.front()) rows.back().emplace_back();
     }
   }
-  return html_section("Structures", "Mean ± standard deviation over cases; the interval is a bootstrap.",
-                      html_table(header, rows));
+  return html_section(
+      "Structures",
+      "Mean ± standard deviation over cases, in the last row over structures; the interval is a bootstrap.",
+      html_table(header, rows));
 }
 
 std::string boxes_section(const Evaluation& e) {

@@ -53,8 +53,9 @@ struct TrainingSettings {
           "halved from one to the next, 0 for the coarsest (nnU-Net)",
           at_least(0));
     visit("precision", precision,
-          "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32",
-          one_of({"fp32", "bf16"}));
+          "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32; "
+          "auto: bf16 where the processor multiplies it",
+          one_of({"fp32", "bf16", "auto"}));
     visit("validation_average", validation_average,
           "share of the old in the moving average of the validation Dice that picks the best epoch (nnU-Net: "
           "0.9); 0: the Dice itself",
