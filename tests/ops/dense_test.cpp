@@ -9,7 +9,7 @@ namespace {
 
 using torch::Tensor;
 
-constexpr double kSingle = 0x1p-24, kBrain = 0x1p-9;  // relative error of one rounding
+constexpr double kSingle = 0x1p-24, kBrain = 0x1p-8;  // relative error of one rounding
 constexpr double kSteepest = 1.2;                     // slope of the activations, at most
 
 struct Case {
@@ -64,9 +64,10 @@ Operands operands(const Case& c, torch::ScalarType type) {
   return o;
 }
 
-/// What roundings may change: of weights and result (bf16), of sums and inside the activation (fp32).
+/// What roundings may change: of weights, of the sum before the epilogue (by LibTorch in a build without oneDNN)
+/// and of the result (bf16), of sums and inside the activation (fp32).
 Tensor tolerance(const Tensor& sum_of_absolutes, const Tensor& y, int64_t terms, torch::ScalarType type) {
-  const double term = static_cast<double>(terms + 8) * kSingle + (type == torch::kBFloat16 ? kBrain : 0);
+  const double term = static_cast<double>(terms + 8) * kSingle + (type == torch::kBFloat16 ? 2 * kBrain : 0);
   return kSteepest * (sum_of_absolutes * term) +
          (y.abs() + 1e-30) * (type == torch::kBFloat16 ? kBrain : 4 * kSingle);
 }
@@ -107,7 +108,8 @@ TEST(Dense, ConvolutionTakesAnyStrides) {
   const Tensor plain = convolution(o.x, {o.weight, o.bias}, o.options);
   const Tensor turned = o.x.permute({0, 4, 3, 2, 1}).contiguous().permute({0, 4, 3, 2, 1});
   EXPECT_TRUE(torch::equal(convolution(turned, {o.weight, o.bias}, o.options), plain));
-  EXPECT_TRUE(plain.is_contiguous(at::MemoryFormat::ChannelsLast3d));
+  if (dense_target() != std::string("no oneDNN"))  // LibTorch chooses its own layout
+    EXPECT_TRUE(plain.is_contiguous(at::MemoryFormat::ChannelsLast3d));
 }
 
 TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {
