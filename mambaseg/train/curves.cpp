@@ -23,9 +23,10 @@ std::string number(double value) {
   return text;
 }
 
-std::string text_at(double x, double y, const char* anchor, const std::string& words, const std::string& colour = "#444") {
-  return concat("<text x=\"", number(x), "\" y=\"", number(y), "\" text-anchor=\"", anchor, "\" fill=\"", colour,
-                "\">", words, "</text>\n");
+std::string text_at(double x, double y, const char* anchor, const std::string& words,
+                    const std::string& colour = "#444") {
+  return concat("<text x=\"", number(x), "\" y=\"", number(y), "\" text-anchor=\"", anchor, "\" fill=\"",
+                colour, "\">", words, "</text>\n");
 }
 
 /// One plot with its axes, its upper left corner at (0, top).
@@ -43,19 +44,21 @@ std::string plot(const std::string& title, const std::vector<Series>& all, doubl
   };
   std::string svg = text_at(kLeft, top + 18, "start", title, "#000");
   for (const double tick : axis_ticks(low, high, 5)) {
-    svg += concat("<line x1=\"", number(kLeft), "\" x2=\"", number(kWidth - kRight), "\" y1=\"", number(y(tick)),
-                  "\" y2=\"", number(y(tick)), "\" stroke=\"#ddd\"/>\n");
+    svg += concat("<line x1=\"", number(kLeft), "\" x2=\"", number(kWidth - kRight), "\" y1=\"",
+                  number(y(tick)), "\" y2=\"", number(y(tick)), "\" stroke=\"#ddd\"/>\n");
     svg += text_at(kLeft - 6, y(tick) + 4, "end", number(tick));
   }
   for (const double tick : axis_ticks(1, std::max(2.0, epochs), 6))
-    if (tick >= 1 && tick <= epochs) svg += text_at(x(tick), top + kHeight - kBottom + 16, "middle", number(tick));
+    if (tick >= 1 && tick <= epochs)
+      svg += text_at(x(tick), top + kHeight - kBottom + 16, "middle", number(tick));
   double legend = kWidth - kRight;
   for (const Series& series : all) {
     if (series.points.empty()) continue;
     std::string points;
-    for (const auto& [epoch, value] : series.points) points += number(x(epoch)) + "," + number(y(value)) + " ";
-    svg += concat("<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"", series.colour, "\" points=\"", points,
-                  "\"/>\n");
+    for (const auto& [epoch, value] : series.points)
+      points += number(x(epoch)) + "," + number(y(value)) + " ";
+    svg += concat("<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"", series.colour, "\" points=\"",
+                  points, "\"/>\n");
     svg += text_at(legend, top + 18, "end", series.name, series.colour);
     legend -= 12 + 7 * static_cast<double>(series.name.size());
   }
@@ -76,7 +79,8 @@ std::vector<Json> read_epoch_lines(const std::string& journal_path) {
 }
 
 std::string training_curves(const std::vector<Json>& epoch_lines) {
-  Series loss{"training", "#1f5fa8", {}}, dice{"validation", "#b5541c", {}}, average{"moving average", "#2c7a3f", {}};
+  Series loss{"training", "#1f5fa8", {}}, dice{"validation", "#b5541c", {}},
+      average{"moving average", "#2c7a3f", {}};
   double epochs = 1;
   for (const Json& line : epoch_lines) {
     const double epoch = line["epoch"].get<double>() + 1;
@@ -89,11 +93,13 @@ std::string training_curves(const std::vector<Json>& epoch_lines) {
       average.points.push_back({epoch, validation["average_dice"].get<double>()});
   }
   const bool validated = !dice.points.empty();
+  std::vector<Series> validation{dice};
+  if (average.points != dice.points) validation.push_back(average);
   const double height = validated ? 2 * kHeight + kGap : kHeight;
   return concat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", kWidth, " ", height,
-                "\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"", kWidth, "\" height=\"", height,
-                "\" fill=\"#fff\"/>\n", plot("Loss over epochs", {loss}, epochs, 0),
-                validated ? plot("Dice over epochs", {dice, average}, epochs, kHeight + kGap) : "", "</svg>\n");
+                "\" font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"", kWidth, "\" height=\"",
+                height, "\" fill=\"#fff\"/>\n", plot("Loss over epochs", {loss}, epochs, 0),
+                validated ? plot("Dice over epochs", validation, epochs, kHeight + kGap) : "", "</svg>\n");
 }
 
 }  // namespace mambaseg
