@@ -8,6 +8,7 @@
 
 #include "mambaseg/core/memory.h"
 #include "mambaseg/infer/predictor.h"
+#include "mambaseg/ops/block_cache.h"
 
 namespace mambaseg {
 namespace {
@@ -79,6 +80,7 @@ int main(int argc, char** argv) {
   app.add_option("--memory", memory_gib, "GiB");
   app.add_option("--threads", threads, "Threads");
   CLI11_PARSE(app, argc, argv);
+  mambaseg::cache_tensor_blocks();
   torch::set_num_threads(threads);
   mambaseg::run(size, classes, patch, spacing, memory_gib);
   return 0;

@@ -1,6 +1,7 @@
 // A network on one patch (MedSegMamba at the paper's size unless --network names another): seconds and
-// largest memory of a prediction, checked against and timed beside the same network run by plain LibTorch in
-// fp32 in the same process. Random weights. Prints a table, or with --json an array of objects.
+// largest memory of a prediction, or of a training step's forward and backward pass, checked against and timed
+// beside the same network run by plain LibTorch in fp32 in the same process. Random weights. Prints a table, or
+// with --json an array of objects.
 
 #include <ATen/Parallel.h>
 
@@ -10,6 +11,7 @@
 #include <fstream>
 
 #include "mambaseg/nets/network.h"
+#include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/plain_libtorch.h"
@@ -25,7 +27,7 @@ struct Options {
   std::vector<int64_t> patch;
   int64_t batch = 1;
   int threads = 2, runs = 2;
-  bool json = false, reference = true;
+  bool json = false, reference = true, training_step = false;
 };
 
 /// Difference of the class scores in root mean square, relative, that the precision explains: fp32 sums of
@@ -43,6 +45,34 @@ double best_s(int runs, const std::function<void()>& work) {
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return best;
+}
+
+void switch_dropout_off(mambaseg::Network& network) {
+  for (const auto& module : network.modules())
+    if (module->as<torch::nn::DropoutImpl>()) module->eval();
+}
+
+/// Gradients of all weights, one after another, of the mean square of the scores of every output.
+Tensor gradients(mambaseg::Network& network, const Tensor& patch, const std::string& precision) {
+  network.zero_grad();
+  std::vector<Tensor> outputs;
+  {
+    const mambaseg::Autocast autocast(precision, torch::kCPU);
+    outputs = network.forward(patch);
+  }
+  Tensor loss = torch::zeros({});
+  for (const Tensor& scores : outputs) loss = loss + scores.to(torch::kFloat32).square().mean();
+  loss.backward();
+  std::vector<Tensor> all;
+  for (const Tensor& parameter : network.parameters())
+    if (parameter.grad().defined()) all.push_back(parameter.grad().flatten());
+  return torch::cat(all);
+}
+
+/// Class scores.
+Tensor prediction(mambaseg::Network& network, const Tensor& patch, const std::string& precision) {
+  const torch::NoGradGuard no_grad;
+  return network.forward(precision == "bf16" ? patch.to(torch::kBFloat16) : patch)[0].to(torch::kFloat32);
 }
 
 /// Makes the largest memory start again from what is in use (Linux).
@@ -72,11 +102,12 @@ int run(const Options& options) {
   mambaseg::cache_tensor_blocks();
   torch::set_num_threads(options.threads);
   torch::manual_seed(1);
-  const torch::NoGradGuard no_grad;
   Json config = Json::parse(options.settings);
   config["name"] = options.network;
   const auto network = mambaseg::make_network(config);
-  network->eval();
+  network->train(options.training_step);
+  switch_dropout_off(*network);
+  const auto work = options.training_step ? gradients : prediction;
   const mambaseg::NetworkEntry& entry = mambaseg::find_network(options.network);
   std::vector<int64_t> sizes{options.batch,
                              config.value("in_channels", entry.settings().at("in_channels").get<int64_t>())};
@@ -87,26 +118,27 @@ int run(const Options& options) {
   const Tensor patch = torch::rand(sizes);
   std::string name = options.network;
   for (size_t i = 0; i < sizes.size(); ++i) name += (i ? "x" : " ") + std::to_string(sizes[i]);
+  if (options.training_step) name += " training step";
 
   struct Ours {
     torch::ScalarType type;
-    Tensor scores;
+    Tensor result;
     double seconds, gib;
   };
   std::vector<Ours> ours;
   for (const std::string& precision : options.precisions) {
     const auto type = precision == "bf16" ? torch::kBFloat16 : torch::kFloat32;
-    const Tensor x = patch.to(type);
+    Tensor result;
     forget_peak();
-    const double seconds = best_s(options.runs + 1, [&] { network->forward(x); });
-    ours.push_back({type, network->forward(x)[0].to(torch::kFloat32), seconds, peak_gib()});
+    const double seconds = best_s(options.runs + 1, [&] { result = work(*network, patch, precision); });
+    ours.push_back({type, result, seconds, peak_gib()});
   }
   Tensor exact;
   double reference_s = 0, reference_gib = 0;
   if (options.reference) {
     const mambaseg::PlainLibTorchGuard plain;
     forget_peak();
-    reference_s = best_s(options.runs, [&] { exact = network->forward(patch)[0]; });
+    reference_s = best_s(options.runs, [&] { exact = work(*network, patch, "fp32"); });
     reference_gib = peak_gib();
   }
 
@@ -114,9 +146,9 @@ int run(const Options& options) {
   Json lines = Json::array();
   for (size_t i = 0; i < ours.size(); ++i) {
     const double error =
-        exact.defined() ? ((ours[i].scores - exact).abs().max() / exact.abs().max()).item<double>() : -1;
+        exact.defined() ? ((ours[i].result - exact).abs().max() / exact.abs().max()).item<double>() : -1;
     if (exact.defined())
-      correct = correct && root_mean_square(ours[i].scores - exact) <=
+      correct = correct && root_mean_square(ours[i].result - exact) <=
                                error_bound(ours[i].type) * root_mean_square(exact);
     const std::string which = name + " " + options.precisions[i];
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads));
@@ -135,7 +167,7 @@ int run(const Options& options) {
                 mambaseg::dense_target());
   }
   if (!correct)
-    std::fprintf(stderr, "bench_medsegmamba: the scores differ by more than the precision explains\n");
+    std::fprintf(stderr, "bench_medsegmamba: the results differ by more than the precision explains\n");
   return correct ? 0 : 1;
 }
 
@@ -155,6 +187,9 @@ int main(int argc, char** argv) {
   app.add_option("--runs", options.runs, "Best of so many")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app.add_flag("--training-step", options.training_step,
+               "Forward and backward in training mode instead of a prediction; gradients are compared, so switch "
+               "random paths off (--settings '{\"drop_path\": 0}')");
   app.add_flag("!--no-reference", options.reference, "Neither check nor time plain LibTorch");
   app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);

@@ -32,12 +32,23 @@ std::string words_of(const Json& line, int64_t epochs, const char* samples) {
   return words;
 }
 
+/// The recipe that was named, or that of the run to be resumed.
+std::string recipe_path(const Options& options) {
+  if (!options.recipe.empty()) return options.recipe;
+  if (!options.resume)
+    throw UsageError("expected a recipe, as `mambaseg train RECIPE.toml -o RUN` (`--resume -o RUN` needs none)");
+  const auto path = std::filesystem::path(options.run) / "recipe.toml";
+  if (!std::filesystem::exists(path)) throw UsageError(options.run + ": no run to resume (no recipe.toml)");
+  return path.string();
+}
+
 void run(const Options& options) {
-  Json recipe = read_toml(options.recipe);
+  const std::string path = recipe_path(options);
+  Json recipe = read_toml(path);
   if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
   TrainOptions train_options;
-  train_options.settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  train_options.settings = with_context(path, [&] { return from_json<RunSettings>(recipe); });
   SplitSettings& split = train_options.settings.data.split;
   if (options.fold >= 0) split.fold = options.fold;
   if (options.repeat >= 0) split.repeat = options.repeat;
@@ -68,7 +79,8 @@ void run(const Options& options) {
 
 void declare_train(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("recipe", options->recipe, "Recipe, a TOML file (see recipes/)")->required();
+  command.add_option("recipe", options->recipe,
+                     "Recipe, a TOML file (see recipes/); with --resume that of the run unless given");
   command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
   command.add_option("--set", options->assignments, "Change a setting of the recipe, as training.epochs=3");
   command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")

@@ -14,16 +14,27 @@ namespace {
 
 void set_autocast(torch::DeviceType device, bool enabled) {
 #ifdef MAMBASEG_AUTOCAST_BY_DEVICE
-  at::autocast::set_autocast_dtype(device, torch::kBFloat16);
   at::autocast::set_autocast_enabled(device, enabled);
 #else
-  if (device == torch::kCPU) {
-    at::autocast::set_autocast_cpu_dtype(torch::kBFloat16);
-    at::autocast::set_cpu_enabled(enabled);
-  } else {
-    at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);
-    at::autocast::set_enabled(enabled);
-  }
+  device == torch::kCPU ? at::autocast::set_cpu_enabled(enabled) : at::autocast::set_enabled(enabled);
+#endif
+}
+
+void set_autocast_type(torch::DeviceType device, torch::ScalarType type) {
+#ifdef MAMBASEG_AUTOCAST_BY_DEVICE
+  at::autocast::set_autocast_dtype(device, type);
+#else
+  device == torch::kCPU ? at::autocast::set_autocast_cpu_dtype(type)
+                        : at::autocast::set_autocast_gpu_dtype(type);
+#endif
+}
+
+torch::ScalarType autocast_type(torch::DeviceType device) {
+#ifdef MAMBASEG_AUTOCAST_BY_DEVICE
+  return at::autocast::get_autocast_dtype(device);
+#else
+  return device == torch::kCPU ? at::autocast::get_autocast_cpu_dtype()
+                               : at::autocast::get_autocast_gpu_dtype();
 #endif
 }
 
@@ -38,10 +49,13 @@ bool is_autocast(torch::DeviceType device) {
 }  // namespace
 
 Autocast::Autocast(const std::string& precision, torch::Device device)
-    : active_(precision == "bf16" || (precision == "auto" && (device.is_cuda() || has_bf16_arithmetic()))),
+    : active_(precision == "bf16" || precision == "fp16" ||
+              (precision == "auto" && (device.is_cuda() || has_bf16_arithmetic()))),
       device_(device.type()) {
   if (!active_) return;
+  TORCH_CHECK(precision != "fp16" || device.is_cuda(), "fp16 is computed on CUDA only, not on ", device);
   at::autocast::increment_nesting();
+  set_autocast_type(device_, precision == "fp16" ? torch::kHalf : torch::kBFloat16);
   set_autocast(device_, true);
 }
 
@@ -52,7 +66,8 @@ Autocast::~Autocast() {
 }
 
 torch::Tensor as_autocast(const torch::Tensor& x) {
-  return x.scalar_type() == torch::kFloat && is_autocast(x.device().type()) ? x.to(torch::kBFloat16) : x;
+  const torch::DeviceType device = x.device().type();
+  return x.scalar_type() == torch::kFloat && is_autocast(device) ? x.to(autocast_type(device)) : x;
 }
 
 }  // namespace mambaseg

@@ -4,11 +4,12 @@
 #include <numeric>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
 
-constexpr size_t kAhead = 4;
+constexpr size_t kReady = 3;  // batches that may wait besides those being drawn
 constexpr uint64_t kOrderStream = 1, kPatchStream = 2;
 
 }  // namespace
@@ -34,31 +35,35 @@ std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patch
   return steps;
 }
 
-BatchStream::BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps, int64_t batch,
-                         int64_t first_step, uint64_t seed, int64_t epoch)
+BatchStream::BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
+                         int64_t first_step, uint64_t seed, int64_t epoch, int threads)
     : samplers_(samplers),
-      steps_(std::move(steps)),
-      batch_(static_cast<size_t>(batch)),
-      first_step_(static_cast<size_t>(first_step)),
       seed_(seed),
       epoch_(epoch),
-      worker_([this](const std::stop_token& stop) { work(stop); }) {}
+      most_ahead_(static_cast<size_t>(std::max(threads, 1)) + kReady) {
+  for (auto step = steps.begin() + first_step; step != steps.end(); ++step)
+    for (auto begin = step->begin(); begin != step->end();) {
+      const auto end = begin + std::min<int64_t>(batch, step->end() - begin);
+      batches_.emplace_back(begin, end);
+      begin = end;
+    }
+  for (int t = 0; t < std::max(threads, 1); ++t)
+    workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+}
 
 Batch BatchStream::next() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || failure_; });
-  if (ready_.empty()) std::rethrow_exception(failure_);
-  Batch batch = std::move(ready_.front());
-  ready_.pop_front();
+  changed_.wait(lock, [this] { return ready_.contains(handed_out_); });
+  Drawn drawn = std::move(ready_.extract(handed_out_++).mapped());
   changed_.notify_all();
-  return batch;
+  if (drawn.failure) std::rethrow_exception(drawn.failure);
+  return std::move(drawn.batch);
 }
 
-Batch BatchStream::draw(const PlannedStep& patches, size_t begin) const {
+Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
   Batch batch;
   std::vector<torch::Tensor> images, classes;
-  for (size_t i = begin; i < std::min(patches.size(), begin + batch_); ++i) {
-    const auto [index, patch] = patches[i];
+  for (const auto& [index, patch] : patches) {
     const uint64_t stream = stream_of(stream_of(kPatchStream, static_cast<uint64_t>(epoch_)),
                                       static_cast<uint64_t>(index), static_cast<uint64_t>(patch));
     const SampleSource& sampler = *samplers_[static_cast<size_t>(index)];
@@ -73,20 +78,25 @@ Batch BatchStream::draw(const PlannedStep& patches, size_t begin) const {
 }
 
 void BatchStream::work(const std::stop_token& stop) {
-  try {
-    for (size_t step = first_step_; step < steps_.size(); ++step) {
-      for (size_t begin = 0; begin < steps_[step].size(); begin += batch_) {
-        Batch batch = draw(steps_[step], begin);
-        std::unique_lock lock(mutex_);
-        if (!changed_.wait(lock, stop, [this] { return ready_.size() < kAhead; })) return;
-        if (stop.stop_requested()) return;
-        ready_.push_back(std::move(batch));
-        changed_.notify_all();
-      }
+  compute_on_this_thread_alone();
+  for (;;) {
+    size_t index = 0;
+    {
+      std::unique_lock lock(mutex_);
+      const bool go_on = changed_.wait(lock, stop, [this] {
+        return started_ == batches_.size() || started_ < handed_out_ + most_ahead_;
+      });
+      if (!go_on || stop.stop_requested() || started_ == batches_.size()) return;
+      index = started_++;
     }
-  } catch (...) {
+    Drawn drawn;
+    try {
+      drawn.batch = draw(batches_[index]);
+    } catch (...) {
+      drawn.failure = std::current_exception();
+    }
     const std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
+    ready_.emplace(index, std::move(drawn));
     changed_.notify_all();
   }
 }

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -32,32 +32,37 @@ using PlannedStep = std::vector<PlannedPatch>;
 std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step, uint64_t seed,
                                     int64_t epoch);
 
-/// Draws the batches of an epoch on a thread of its own, a few ahead of the trainer. What comes out of next()
-/// does not depend on timing: every patch has its own random stream.
+/// Draws the batches of an epoch on threads of its own, a few ahead of the trainer. What comes out of next()
+/// depends neither on timing nor on the number of threads: every patch has its own random stream.
 class BatchStream {
  public:
   /// `samplers` must outlive the stream. The steps before `first_step` are left out.
-  BatchStream(const SampleSources& samplers, std::vector<PlannedStep> steps, int64_t batch,
-              int64_t first_step, uint64_t seed, int64_t epoch);
+  BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
+              int64_t first_step, uint64_t seed, int64_t epoch, int threads);
 
-  /// The next batch, in order; rethrows what went wrong on the other thread. Must not be called after the
-  /// last one.
+  /// The next batch, in order; rethrows what went wrong while it was drawn. Must not be called after the last
+  /// one.
   Batch next();
 
  private:
+  struct Drawn {
+    Batch batch;
+    std::exception_ptr failure;
+  };
+
   void work(const std::stop_token& stop);
-  Batch draw(const PlannedStep& patches, size_t begin) const;
+  Batch draw(const std::vector<PlannedPatch>& patches) const;
 
   const SampleSources& samplers_;
-  const std::vector<PlannedStep> steps_;
-  const size_t batch_, first_step_;
   const uint64_t seed_;
   const int64_t epoch_;
+  const size_t most_ahead_;
+  std::vector<std::vector<PlannedPatch>> batches_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<Batch> ready_;
-  std::exception_ptr failure_;
-  std::jthread worker_;  ///< last member: it is stopped and joined before what it uses goes
+  size_t started_ = 0, handed_out_ = 0;
+  std::map<size_t, Drawn> ready_;
+  std::vector<std::jthread> workers_;  ///< last member: stopped and joined before what they use goes
 };
 
 }  // namespace mambaseg

@@ -26,6 +26,7 @@ struct TrainingSettings {
   std::vector<double> betas{0.9, 0.999};
   double clip_norm = 0;
   std::string precision = "fp32";
+  double loss_scale = 0;
   std::vector<double> deep_supervision{1, 0.5, 0.25, 0.125};
   int64_t validate_every = 1;
   double validation_average = 0;
@@ -54,8 +55,12 @@ struct TrainingSettings {
           at_least(0));
     visit("precision", precision,
           "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32; "
-          "auto: bf16 where the processor multiplies it",
-          one_of({"fp32", "bf16", "auto"}));
+          "fp16: the same in float16, on CUDA; auto: bf16 where the processor multiplies it",
+          one_of({"fp32", "bf16", "fp16", "auto"}));
+    visit("loss_scale", loss_scale,
+          "first factor of the loss that keeps small gradients within fp16: halved, and the step left out, when "
+          "a gradient overflows, doubled after 2000 steps without; 0: 65536 for fp16, none otherwise",
+          at_least(0));
     visit("validation_average", validation_average,
           "share of the old in the moving average of the validation Dice that picks the best epoch (nnU-Net: "
           "0.9); 0: the Dice itself",

@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kStepStream = 3;
+constexpr double kFirstLossScale = 65536;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -35,7 +36,14 @@ double seconds_since(Clock::time_point start) {
 class Trainer {
  public:
   explicit Trainer(const TrainOptions& options)
-      : options_(options), settings_(resolved(options.settings)), task_(task_of(settings_)) {}
+      : options_(options), settings_(resolved(options.settings)), task_(task_of(settings_)) {
+    const TrainingSettings& training = settings_.training;
+    if (training.precision == "fp16" && !options.device.is_cuda())
+      throw UsageError("setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
+    at_.loss_scale.factor = training.loss_scale > 0           ? training.loss_scale
+                            : training.precision == "fp16" ? kFirstLossScale
+                                                           : 1;
+  }
 
   TrainResult run() {
     open_folder();
@@ -161,7 +169,9 @@ class Trainer {
     torch::manual_seed(stream_of(stream_of(kStepStream, training.seed), static_cast<uint64_t>(at_.epoch),
                                  static_cast<uint64_t>(at_.step)));  // dropout and drop path
     optimizer_->zero_grad();
+    const double scale = at_.loss_scale.factor;
     double loss_sum = 0;
+    bool finite = true;
     for (size_t done = 0; done < step.size();) {
       const auto asked = Clock::now();
       const Batch batch = batches.next();
@@ -172,20 +182,34 @@ class Trainer {
       const auto count = static_cast<double>(batch.patches.size());
       const double value = loss.item<double>();
       if (!std::isfinite(value)) stop_not_finite("loss", value, batch, images);
-      (loss * (count / static_cast<double>(step.size()))).backward();
+      (loss * (scale * count / static_cast<double>(step.size()))).backward();
       loss_sum += value * count;
       done += batch.patches.size();
-      if (const double norm = done < step.size() ? 0 : gradient_norm(*network_); !std::isfinite(norm))
-        stop_not_finite("gradient norm", norm, batch, images);
+      const double norm = done < step.size() ? 0 : gradient_norm(*network_);
+      finite = std::isfinite(norm);
+      if (!finite && !at_.loss_scale.halve()) stop_not_finite("gradient norm", norm, batch, images);
     }
-    if (training.clip_norm > 0) torch::nn::utils::clip_grad_norm_(network_->parameters(), training.clip_norm);
-    optimizer_->step();
-    write_line({{"event", "step"},
-                {"epoch", at_.epoch},
-                {"step", at_.step},
-                {"loss", loss_sum / static_cast<double>(step.size())},
-                {"learning_rate", rate}});
+    if (finite) change_weights(scale);
+    Json line = {{"event", "step"},
+                 {"epoch", at_.epoch},
+                 {"step", at_.step},
+                 {"loss", loss_sum / static_cast<double>(step.size())},
+                 {"learning_rate", rate}};
+    if (scale != 1) line["loss_scale"] = scale;
+    if (!finite) line["left_out"] = true;
+    write_line(line);
     return loss_sum;
+  }
+
+  /// By the gradients of the loss times `scale`.
+  void change_weights(double scale) {
+    const double clip_norm = settings_.training.clip_norm;
+    if (scale != 1)
+      for (torch::Tensor& parameter : network_->parameters())
+        if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
+    if (clip_norm > 0) torch::nn::utils::clip_grad_norm_(network_->parameters(), clip_norm);
+    optimizer_->step();
+    at_.loss_scale.keep();
   }
 
   /// Ends the run; the weights are still those before the step, so they are kept with the position.
@@ -214,7 +238,8 @@ class Trainer {
     double rate = 0;
     waited_s_ = 0;
     {
-      BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch);
+      BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch,
+                          options_.threads);
       network_->train();
       const std::string what = concat("epoch ", at_.epoch + 1, "/", training.epochs);
       while (at_.step < static_cast<int64_t>(steps.size())) {

@@ -16,7 +16,7 @@ struct TrainOptions {
       folder;  ///< of the run: recipe.toml, journal.jsonl, best.safetensors, last.safetensors, split.json
   bool resume = false;  ///< go on where the run in `folder` stopped
   torch::Device device = torch::kCPU;
-  int threads = 1;      ///< for preparing cases
+  int threads = 1;      ///< for preparing cases and drawing batches
   std::string version;  ///< of the program, kept in the model files
   Progress progress;
   Warn warn;

@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/train/loss_scale.h"
 
 namespace mambaseg {
 
@@ -20,6 +21,7 @@ struct RunPosition {
   int64_t best_epoch = -1;
   double average_dice = -1;  ///< moving average of the validation Dice, -1 before the first
   int64_t journal_bytes = 0;
+  LossScale loss_scale;
 
   template <class Visitor>
   void describe(Visitor& visit) {
@@ -32,6 +34,7 @@ struct RunPosition {
     visit("best_epoch", best_epoch, "its epoch");
     visit("average_dice", average_dice, "moving average of the validation Dice");
     visit("journal_bytes", journal_bytes, "length of the journal");
+    visit("loss_scale", loss_scale, "factor of the loss");
   }
 };
 

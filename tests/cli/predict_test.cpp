@@ -94,6 +94,20 @@ TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
   for (const int32_t label : read_labels(output).voxels) EXPECT_TRUE(label == 0 || label == 10) << label;
 }
 
+TEST_F(Predict, TrainingGoesOnByTheRecipeOfItsRun) {
+  const std::string run = *folder / "resumed";
+  fs::copy(*folder / "run", run, fs::copy_options::recursive);
+  const ProgramResult resumed = run_mambaseg("train --resume -o " + run + " --set training.epochs=2");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("epoch 2/2"));
+  const ProgramResult nothing = run_mambaseg("train -o " + run);
+  EXPECT_EQ(nothing.exit_code, 2);
+  EXPECT_THAT(nothing.err, HasSubstr("expected a recipe"));
+  const ProgramResult nowhere = run_mambaseg("train --resume -o " + (*folder / "nowhere"));
+  EXPECT_EQ(nowhere.exit_code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("no run to resume"));
+}
+
 TEST_F(Predict, SaysWhichPrecisionItChose) {
   const std::string output = *folder / "precision.nii.gz";
   const ProgramResult automatic = predict("-i " + image() + " -o " + output + " --precision auto");

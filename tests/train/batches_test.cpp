@@ -59,28 +59,62 @@ TEST(BatchStream, ComesInOrderAndMayStartLater) {
   const auto samplers = drawn_samplers(2, 5);
   const auto steps = plan_epoch(samplers, 3, 1, 0);
   ASSERT_EQ(steps.size(), 4u);  // 3 3 3 1
-  BatchStream all(samplers, steps, 2, 0, 7, 0);
+  BatchStream all(samplers, steps, 2, 0, 7, 0, 1);
   std::vector<Batch> batches;
   for (const int64_t size : {2, 1, 2, 1, 2, 1, 1}) {
     batches.push_back(all.next());
     EXPECT_EQ(batches.back().images.size(0), size);
   }
-  BatchStream later(samplers, steps, 2, 2, 7, 0);
+  BatchStream later(samplers, steps, 2, 2, 7, 0, 3);
   for (size_t i = 4; i < 7; ++i) {
     const Batch batch = later.next();
     EXPECT_EQ(batch.patches, batches[i].patches);
     EXPECT_TRUE(torch::equal(batch.images, batches[i].images));
   }
-  BatchStream other(samplers, steps, 2, 0, 7, 1);
+  BatchStream other(samplers, steps, 2, 0, 7, 1, 2);
   EXPECT_FALSE(torch::equal(other.next().images, batches[0].images));
 }
 
 TEST(BatchStream, CanBeLeftEarly) {
   const auto samplers = drawn_samplers(2, 50);
   for (int i = 0; i < 20; ++i) {
-    BatchStream stream(samplers, plan_epoch(samplers, 0, 1, 0), 1, 0, 1, 0);
+    BatchStream stream(samplers, plan_epoch(samplers, 0, 1, 0), 1, 0, 1, 0, 1 + i % 3);
     if (i % 2) stream.next();
   }
+}
+
+TEST(BatchStream, TheNumberOfThreadsChangesNothing) {
+  const auto samplers = drawn_samplers(3, 20);
+  const auto steps = plan_epoch(samplers, 2, 1, 0);
+  BatchStream one(samplers, steps, 1, 0, 7, 0, 1), five(samplers, steps, 1, 0, 7, 0, 5);
+  for (int i = 0; i < 60; ++i) {
+    const Batch a = one.next(), b = five.next();
+    ASSERT_EQ(a.patches, b.patches);
+    ASSERT_TRUE(torch::equal(a.images, b.images)) << "batch " << i;
+  }
+}
+
+/// A case that cannot be read.
+class Broken : public SampleSource {
+ public:
+  const std::string& id() const override { return id_; }
+  int64_t count() const override { return 1; }
+  Sample draw(int64_t, Random) const override { throw Error("broken"); }
+
+ private:
+  std::string id_ = "broken";
+};
+
+TEST(BatchStream, AFailureComesInItsTurn) {
+  auto samplers = drawn_samplers(1, 6);
+  samplers.push_back(std::make_unique<Broken>());
+  std::vector<PlannedStep> steps;
+  for (int64_t i = 0; i < 6; ++i) steps.push_back({{0, i}});
+  steps.insert(steps.begin() + 2, PlannedStep{{1, 0}});
+  BatchStream stream(samplers, steps, 1, 0, 7, 0, 4);
+  EXPECT_EQ(stream.next().patches.size(), 1u);
+  EXPECT_EQ(stream.next().patches.size(), 1u);
+  EXPECT_THROW(stream.next(), Error);
 }
 
 }  // namespace

@@ -68,6 +68,11 @@ TEST(NanGuard, NamesTheGradient) {
   EXPECT_TRUE(std::isfinite(gradient_norm(layers)));
   {
     const torch::NoGradGuard no_grad;
+    layers.first->weight.mutable_grad().fill_(1e30f);
+  }
+  EXPECT_TRUE(std::isfinite(gradient_norm(layers))) << "the squares are beyond fp32, the norm is not";
+  {
+    const torch::NoGradGuard no_grad;
     layers.first->weight.mutable_grad().fill_(std::numeric_limits<float>::infinity());
   }
   EXPECT_FALSE(std::isfinite(gradient_norm(layers)));

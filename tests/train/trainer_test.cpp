@@ -1,5 +1,6 @@
 #include "mambaseg/train/trainer.h"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -217,6 +218,51 @@ TEST_F(TrainerTest, NonFiniteLossNamesModuleAndPatchAndLosesNothing) {
       options("run", 1);  // a lower rate cannot mend these weights, but the state is there and finite
   rest.resume = true;
   EXPECT_THAT(refusal(rest), HasSubstr("epoch 1, step 2"));
+}
+
+TEST_F(TrainerTest, ScalingTheLossByAPowerOfTwoChangesNothing) {
+  TrainOptions plain = options("plain", 2), scaled = options("scaled", 2);
+  for (TrainOptions* each : {&plain, &scaled}) each->settings.training.clip_norm = 0.1;
+  scaled.settings.training.loss_scale = 64;
+  train(plain);
+  train(scaled);
+  const auto first = journal("plain"), second = journal("scaled");
+  ASSERT_EQ(first.size(), second.size());
+  EXPECT_EQ(second[1]["loss_scale"], 64);
+  // Every product of the backward pass is scaled exactly; only the norm that clips is a sum of rounded squares.
+  for (size_t i = 1; i < first.size(); ++i)
+    EXPECT_NEAR(first[i]["loss"].get<double>(), second[i]["loss"].get<double>(), 1e-5) << "line " << i;
+}
+
+TEST_F(TrainerTest, AnOverflowingGradientLeavesTheStepOutAndHalvesTheScale) {
+  TrainOptions options = this->options("run", 4);
+  options.settings.training.loss_scale = std::ldexp(1.0, 130);  // beyond fp32
+  train(options);
+  std::vector<Json> steps;
+  for (const Json& line : journal("run"))
+    if (line["event"] == "step") steps.push_back(line);
+  ASSERT_EQ(steps.size(), 12u);
+  EXPECT_TRUE(steps.front().contains("left_out"));
+  double scale = std::ldexp(1.0, 130);
+  for (const Json& step : steps) {
+    EXPECT_EQ(step["loss_scale"], scale);
+    if (step.contains("left_out")) scale /= 2;
+  }
+  EXPECT_FALSE(steps.back().contains("left_out"));
+  EXPECT_LT(steps.back()["loss"], steps.front()["loss"]);
+  EXPECT_EQ(load_model(file("run", "last.safetensors")).info.history["position"]["loss_scale"]["factor"], scale);
+
+  TrainOptions rest = this->options("run", 5);  // goes on at the scale that fits
+  rest.settings.training.loss_scale = options.settings.training.loss_scale;
+  rest.resume = true;
+  train(rest);
+  EXPECT_EQ(journal("run").at(1 + 4 * 4)["loss_scale"], scale);
+}
+
+TEST_F(TrainerTest, HalfPrecisionNeedsCuda) {
+  TrainOptions half = options("run", 1);
+  half.settings.training.precision = "fp16";
+  EXPECT_THAT(refusal(half), HasSubstr("fp16 trains with --device cuda only"));
 }
 
 TEST_F(TrainerTest, OneStepOfAScanEqualsOneBatchOfItsPatches) {

@@ -93,8 +93,8 @@ torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
 torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor) {
   std::vector<int64_t> sizes = x.sizes().slice(2).vec();
   for (int64_t& size : sizes) size *= factor;
-  // LibTorch 1.13 interpolates no bf16 volume.
-  const torch::Tensor wide = x.scalar_type() == torch::kBFloat16 ? x.to(torch::kFloat) : x;
+  // LibTorch 1.13 interpolates no volume of 16-bit numbers on the CPU.
+  const torch::Tensor wide = x.element_size() < 4 ? x.to(torch::kFloat) : x;
   return (sizes.size() == 2 ? torch::upsample_bilinear2d(wide, sizes, false)
                             : torch::upsample_trilinear3d(wide, sizes, false))
       .to(x.scalar_type());
