@@ -143,8 +143,8 @@ class ConvUnit : public Unit {
     }
   }
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor y = conv_->forward(x);
-    return leaky(batch_ ? batch_->forward(y) : instance_->forward(y));
+    const Epilogue epilogue{Activation::leaky_relu, {}};
+    return batch_ ? normed(*conv_, *batch_, x, epilogue) : instance_->forward(conv_->forward(x), epilogue);
   }
 
  private:

@@ -19,9 +19,9 @@ std::shared_ptr<Convolution> dense_convolution(int64_t dimension, int64_t in, in
 
 int64_t squeezed(int64_t channels) { return std::max<int64_t>(1, channels / 16); }
 
-torch::Tensor phi(const torch::Tensor& x, const std::string& name) {
-  if (name == "gelu") return torch::gelu(x);
-  return name == "silu" ? torch::silu(x) : torch::sigmoid(x);
+Activation activation_named(const std::string& name) {
+  if (name == "gelu") return Activation::gelu;
+  return name == "silu" ? Activation::silu : Activation::sigmoid;
 }
 
 }  // namespace
@@ -55,8 +55,8 @@ torch::Tensor LscBlock::branches(const torch::Tensor& x) {
   torch::Tensor sum, shared;
   for (size_t i = 0; i < depthwise_.size(); ++i) {
     if (i < pointwise_.size()) shared = pointwise_[i]->forward(x);
-    const torch::Tensor y = depthwise_[i]->forward(shared);
-    sum = sum.defined() ? sum + y : y;
+    const bool last = i + 1 == depthwise_.size();
+    sum = depthwise_[i]->forward(shared, {last ? Activation::leaky_relu : Activation::none, sum});
   }
   return sum;
 }
@@ -65,14 +65,15 @@ torch::Tensor LscBlock::forward(const torch::Tensor& x) {
   if (depthwise_.empty()) {
     torch::Tensor y = x;
     for (size_t i = 0; i < dense_.size(); ++i) {
-      y = dense_norm_[i]->forward(dense_[i]->forward(y));
-      if (i + 1 < dense_.size()) y = leaky(y);
+      const bool last = i + 1 == dense_.size();
+      y = normed(*dense_[i], *dense_norm_[i], y,
+                 last ? Epilogue{Activation::none, x} : Epilogue{Activation::leaky_relu, {}});
     }
-    return x + y;
+    return y;
   }
-  torch::Tensor y = leaky(branches(x));
-  if (refine_) y = leaky(refine_->forward(y));
-  return x + norm_->forward(merge_->forward(y));
+  torch::Tensor y = branches(x);
+  if (refine_) y = refine_->forward(y, {Activation::leaky_relu, {}});
+  return normed(*merge_, *norm_, y, {Activation::none, x});
 }
 
 ChannelGate::ChannelGate(int64_t channels, int64_t hidden)
@@ -116,7 +117,8 @@ BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : 
 
 torch::Tensor BscBlock::spatial(const torch::Tensor& x) {
   const torch::Tensor e = channel_gate_->forward(attention_->forward(x)) * detail_->forward(x);
-  return x + mix_->forward(value_->forward(e) * phi(gate_->forward(e), settings_.activation));
+  const torch::Tensor gate = gate_->forward(e, {activation_named(settings_.activation), {}});
+  return mix_->forward(value_->forward(e) * gate, {Activation::none, x});
 }
 
 torch::Tensor BscBlock::sequential(const torch::Tensor& y) {
@@ -176,17 +178,19 @@ BagfBlock::BagfBlock(int64_t dimension, int64_t channels, const BagfSettings& s)
 
 torch::Tensor BagfBlock::forward(const torch::Tensor& encoder, const torch::Tensor& decoder) {
   if (!settings_.gate) return out_->forward(torch::cat({encoder, decoder}, 1));
-  torch::Tensor e = encoder_norm_->forward(encoder_align_->forward(encoder));
-  torch::Tensor d = decoder_norm_->forward(decoder_align_->forward(decoder));
+  torch::Tensor e = normed(*encoder_align_, *encoder_norm_, encoder);
+  torch::Tensor d = normed(*decoder_align_, *decoder_norm_, decoder);
   if (residual_norm_)
-    e = e + residual_norm_->forward(residual_pointwise_->forward(residual_depthwise_->forward(e)));
+    e = normed(*residual_pointwise_, *residual_norm_, residual_depthwise_->forward(e), {Activation::none, e});
   if (attention_)
     e = e * torch::sigmoid(attention_->forward(
                 torch::cat({e.mean({1}, /*keepdim=*/true), e.amax(1, /*keepdim=*/true)}, 1)));
   if (channel_gate_) d = d * channel_gate_->forward(d);
   const torch::Tensor maps = gate_->forward(torch::cat({e, d}, 1));
-  const torch::Tensor shares = torch::softmax(maps.unflatten(1, {2, maps.size(1) / 2}), 1);
-  return out_->forward(shares.select(1, 0) * e + shares.select(1, 1) * d);
+  // The softmax of two maps is a sigmoid of their difference, and the shares add up to 1.
+  const int64_t half = maps.size(1) / 2;
+  const torch::Tensor share = torch::sigmoid(maps.narrow(1, 0, half) - maps.narrow(1, half, half));
+  return out_->forward(d + share * (e - d));
 }
 
 }  // namespace mambaseg

@@ -34,9 +34,9 @@ Convolution::Convolution(const ConvolutionSettings& s) : settings_(s), ones_(s.k
   start(weight, bias);
 }
 
-torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  return convolution(x, {weight, bias, packed_},
-                     {settings_.stride, padding_, ones_, settings_.depthwise ? settings_.in : 1});
+torch::Tensor Convolution::forward(const torch::Tensor& x, const Epilogue& epilogue, const FixedNorm* norm) {
+  return convolution(x, {weight, bias, packed_, norm},
+                     {settings_.stride, padding_, ones_, settings_.depthwise ? settings_.in : 1}, epilogue);
 }
 
 std::shared_ptr<Convolution> pointwise_convolution(int64_t dimension, int64_t in, int64_t out, bool bias) {
@@ -80,6 +80,14 @@ torch::Tensor BatchNorm::forward(const torch::Tensor& x) {
   return torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, is_training(),
                            0.1, 1e-5, at::globalContext().userEnabledCuDNN())
       .to(x.scalar_type());
+}
+
+torch::Tensor normed(Convolution& convolution, BatchNorm& norm, const torch::Tensor& x,
+                     const Epilogue& epilogue) {
+  if (torch::GradMode::is_enabled() || norm.is_training())
+    return finish(norm.forward(convolution.forward(x)), epilogue);
+  const FixedNorm fixed = norm.fixed();
+  return convolution.forward(x, epilogue, &fixed);
 }
 
 torch::Tensor leaky(const torch::Tensor& x) { return torch::leaky_relu(x, kLeakySlope); }

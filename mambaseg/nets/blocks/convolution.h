@@ -25,8 +25,10 @@ struct ConvolutionSettings {
 class Convolution : public torch::nn::Module {
  public:
   explicit Convolution(const ConvolutionSettings& settings);
+  /// act(norm(convolution(x)) + residual), `norm` null or, without gradient, of fixed statistics:
   /// x (B, in, spatial...) -> (B, out, ceil(spatial / stride)...)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x, const Epilogue& epilogue = {},
+                        const FixedNorm* norm = nullptr);
   torch::Tensor weight, bias;
 
  private:
@@ -70,8 +72,14 @@ class BatchNorm : public torch::nn::Module {
  public:
   explicit BatchNorm(int64_t channels);
   torch::Tensor forward(const torch::Tensor& x);
+  FixedNorm fixed() const { return {weight, bias, running_mean, running_var, 1e-5}; }
   torch::Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };
+
+/// act(norm(convolution(x)) + residual), the norm folded into the weights where its statistics are fixed and no
+/// gradient is needed.
+torch::Tensor normed(Convolution& convolution, BatchNorm& norm, const torch::Tensor& x,
+                     const Epilogue& epilogue = {});
 
 /// Leaky ReLU of slope 0.01, as nnU-Net uses it everywhere.
 torch::Tensor leaky(const torch::Tensor& x);

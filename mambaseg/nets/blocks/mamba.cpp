@@ -45,10 +45,11 @@ torch::Tensor Mamba::forward(const torch::Tensor& x, bool backwards) {
   const torch::Tensor convolved = depthwise_conv(projected.narrow(2, 0, channels_), conv1d_->weight,
                                                  conv1d_->bias, {{}, true, true, order_L});
   SelectiveScanInputs inputs = project_scan_inputs(
-      torch::silu(convolved), {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
+      finish(convolved, {Activation::silu, {}}), {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
                                dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_});
   inputs.z = projected.narrow(2, channels_, channels_);
-  return out_proj_->forward(selective_scan(inputs, backwards ? &walk : nullptr));
+  const torch::Tensor read = selective_scan(inputs, backwards ? &walk : nullptr);
+  return out_proj_->forward(read.to(projected.scalar_type()));
 }
 
 }  // namespace mambaseg
