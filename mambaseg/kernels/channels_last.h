@@ -38,11 +38,12 @@ void halve_rows(const float* const* rows, int64_t row_count, int64_t outputs, in
 void halve_rows(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels, Bfloat16* y,
                 SimdTarget target = best_target());
 
-// Gradients, fp32.
-
 /// For y = act(x * scale + shift) and g = dy where y > 0, slope * dy elsewhere: sum[c] = sum over the rows of g,
 /// product[c] = sum of g * (x - middle[c]). At most kMomentRows rows.
 void scale_shift_sums(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
+                      const float* middle, float slope, float* sum, float* product,
+                      SimdTarget target = best_target());
+void scale_shift_sums(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
                       const float* middle, float slope, float* sum, float* product,
                       SimdTarget target = best_target());
 
@@ -50,8 +51,11 @@ void scale_shift_sums(const float* x, const float* y, const float* dy, int64_t r
 void scale_shift_gradient(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
                           float slope, const float* by_g, const float* by_x, const float* offset, float* dx,
                           SimdTarget target = best_target());
+void scale_shift_gradient(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows,
+                          int64_t channels, float slope, const float* by_g, const float* by_x,
+                          const float* offset, Bfloat16* dx, SimdTarget target = best_target());
 
-/// Gradient of halve_rows: dx is dy where x first equals y, in the order of the rows and within them, else 0.
+/// Gradient of halve_rows, fp32: dx is dy where x first equals y, in the order of the rows and within them, else 0.
 void halve_rows_gradient(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels,
                          const float* y, const float* dy, float* const* dx, SimdTarget target = best_target());
 

@@ -106,8 +106,9 @@ HWY_INLINE Vec through_activation(Vec y, Vec dy, Vec slope) {
   return hn::IfThenElse(hn::Gt(y, hn::Zero(Lanes())), dy, hn::Mul(dy, slope));
 }
 
-void gradient_sums(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
-                   const float* middle, float slope, float* sum, float* product) {
+template <class T>
+void gradient_sums(const T* x, const T* y, const T* dy, int64_t rows, int64_t channels, const float* middle,
+                   float slope, float* sum, float* product) {
   const Lanes d;
   const Vec below = hn::Set(d, slope);
   for (int64_t c = 0; c < channels; c += kLanes) {
@@ -124,8 +125,9 @@ void gradient_sums(const float* x, const float* y, const float* dy, int64_t rows
   }
 }
 
-void gradient_rows(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels, float slope,
-                   const float* by_g, const float* by_x, const float* offset, float* dx) {
+template <class T>
+void gradient_rows(const T* x, const T* y, const T* dy, int64_t rows, int64_t channels, float slope,
+                   const float* by_g, const float* by_x, const float* offset, T* dx) {
   const Vec below = hn::Set(Lanes(), slope);
   for (int64_t c = 0; c < channels; c += kLanes) {
     const int64_t count = channels - c;
@@ -185,6 +187,22 @@ void halve_fp32(const float* const* rows, int64_t row_count, int64_t outputs, in
 void halve_bf16(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels, Bfloat16* y) {
   halve(rows, row_count, outputs, channels, y);
 }
+void gradient_sums_fp32(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
+                        const float* middle, float slope, float* sum, float* product) {
+  gradient_sums(x, y, dy, rows, channels, middle, slope, sum, product);
+}
+void gradient_sums_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
+                        const float* middle, float slope, float* sum, float* product) {
+  gradient_sums(x, y, dy, rows, channels, middle, slope, sum, product);
+}
+void gradient_rows_fp32(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
+                        float slope, const float* by_g, const float* by_x, const float* offset, float* dx) {
+  gradient_rows(x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
+}
+void gradient_rows_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
+                        float slope, const float* by_g, const float* by_x, const float* offset, Bfloat16* dx) {
+  gradient_rows(x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace mambaseg
@@ -201,8 +219,10 @@ HWY_EXPORT(norm_fp32);
 HWY_EXPORT(norm_bf16);
 HWY_EXPORT(halve_fp32);
 HWY_EXPORT(halve_bf16);
-HWY_EXPORT(gradient_sums);
-HWY_EXPORT(gradient_rows);
+HWY_EXPORT(gradient_sums_fp32);
+HWY_EXPORT(gradient_sums_bf16);
+HWY_EXPORT(gradient_rows_fp32);
+HWY_EXPORT(gradient_rows_bf16);
 HWY_EXPORT(halve_gradient);
 
 namespace {
@@ -252,13 +272,25 @@ void halve_rows(const Bfloat16* const* rows, int64_t row_count, int64_t outputs,
 
 void scale_shift_sums(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
                       const float* middle, float slope, float* sum, float* product, SimdTarget target) {
-  HWY_DISPATCH_TABLE(gradient_sums)[table_index(target)](x, y, dy, rows, channels, middle, slope, sum, product);
+  HWY_DISPATCH_TABLE(gradient_sums_fp32)
+  [table_index(target)](x, y, dy, rows, channels, middle, slope, sum, product);
+}
+void scale_shift_sums(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
+                      const float* middle, float slope, float* sum, float* product, SimdTarget target) {
+  HWY_DISPATCH_TABLE(gradient_sums_bf16)
+  [table_index(target)](x, y, dy, rows, channels, middle, slope, sum, product);
 }
 
 void scale_shift_gradient(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
                           float slope, const float* by_g, const float* by_x, const float* offset, float* dx,
                           SimdTarget target) {
-  HWY_DISPATCH_TABLE(gradient_rows)
+  HWY_DISPATCH_TABLE(gradient_rows_fp32)
+  [table_index(target)](x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
+}
+void scale_shift_gradient(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows,
+                          int64_t channels, float slope, const float* by_g, const float* by_x,
+                          const float* offset, Bfloat16* dx, SimdTarget target) {
+  HWY_DISPATCH_TABLE(gradient_rows_bf16)
   [table_index(target)](x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
 }
 

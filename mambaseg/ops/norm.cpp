@@ -140,9 +140,10 @@ Tensor fast_group_norm(const Tensor& given, int64_t groups, const Tensor& weight
   return y;
 }
 
-/// Gradients of one batch item, fp32; those of weight and bias are added to what is there.
-void group_norm_gradient(const float* x, const float* y, const float* dy, int64_t rows, float slope,
-                         const std::vector<GroupStatistics>& groups, const float* weight, float* dx,
+/// Gradients of one batch item; those of weight and bias are added to what is there.
+template <class T>
+void group_norm_gradient(const T* x, const T* y, const T* dy, int64_t rows, float slope,
+                         const std::vector<GroupStatistics>& groups, const float* weight, T* dx,
                          std::vector<double>& dweight, std::vector<double>& dbias) {
   const size_t C = dweight.size(), width = C / groups.size();
   const auto channels = static_cast<int64_t>(C);
@@ -178,7 +179,7 @@ void group_norm_gradient(const float* x, const float* y, const float* dy, int64_
   });
 }
 
-/// Group norm and an activation of the given slope, fp32.
+/// Group norm and an activation of the given slope.
 class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given, const Tensor& weight,
@@ -212,10 +213,12 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
         const size_t at = 2 * (static_cast<size_t>(b) * groups + g);
         statistics.push_back({numbers[at], numbers[at + 1]});
       }
-      const auto of_item = [&](const Tensor& t) { return t.data_ptr<float>() + b * item; };
-      group_norm_gradient(of_item(x), of_item(y), of_item(dy), rows,
-                          static_cast<float>(ctx->saved_data["slope"].toDouble()), statistics,
-                          weight.data_ptr<float>(), of_item(dx), dweight, dbias);
+      with_numbers(x, [&]<class T>(const T* all) {
+        const auto of_item = [&](const Tensor& t) { return static_cast<T*>(t.data_ptr()) + b * item; };
+        group_norm_gradient<T>(all + b * item, of_item(y), of_item(dy), rows,
+                               static_cast<float>(ctx->saved_data["slope"].toDouble()), statistics,
+                               weight.data_ptr<float>(), of_item(dx), dweight, dbias);
+      });
     }
     return {dx,
             torch::tensor(dweight, torch::kDouble).to(torch::kFloat),
@@ -234,8 +237,6 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
               "group_norm: expected (B, ", weight.numel(), ", spatial...) and groups that divide it, got ",
               x.sizes(), " and ", groups, " groups");
   const bool recorded = needs_gradient({x, weight, bias, epilogue.residual});
-  if (recorded && x.scalar_type() == torch::kBFloat16)  // gradients in fp32
-    return group_norm(x.to(torch::kFloat), groups, weight, bias, eps, epilogue).to(torch::kBFloat16);
   if (!fits_kernels(x) || x.dim() < 4 || weight.scalar_type() != torch::kFloat)
     return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps),
                   epilogue);

@@ -100,6 +100,38 @@ TYPED_TEST(ChannelsLast, ScaleShiftEqualsTheFormula) {
         }
 }
 
+TYPED_TEST(ChannelsLast, GradientsOfScaleShiftEqualTheFormula) {
+  for (const SimdTarget target : supported_targets())
+    for (const int64_t channels : kChannels)
+      for (const float slope : {1.0f, 0.0f, 0.01f}) {
+        const int64_t rows = 37;
+        const auto x = random_numbers<TypeParam>(rows * channels, 10), y = random_numbers<TypeParam>(rows * channels, 11),
+                   dy = random_numbers<TypeParam>(rows * channels, 12);
+        const auto middle = random_numbers<float>(channels, 13), by_g = random_numbers<float>(channels, 14),
+                   by_x = random_numbers<float>(channels, 15), offset = random_numbers<float>(channels, 16);
+        std::vector<float> sum(static_cast<size_t>(channels)), product(sum.size());
+        std::vector<TypeParam> dx(x.size());
+        scale_shift_sums(x.data(), y.data(), dy.data(), rows, channels, middle.data(), slope, sum.data(),
+                         product.data(), target);
+        scale_shift_gradient(x.data(), y.data(), dy.data(), rows, channels, slope, by_g.data(), by_x.data(),
+                             offset.data(), dx.data(), target);
+        for (size_t c = 0; c < sum.size(); ++c) {
+          double s = 0, p = 0, magnitude = 0;
+          for (size_t i = c; i < x.size(); i += sum.size()) {
+            const double g = value(y[i]) > 0 ? value(dy[i]) : double(slope) * value(dy[i]);
+            const double of_x = double(value(x[i])) - middle[c];
+            s += g, p += g * of_x, magnitude += std::abs(g) * (1 + std::abs(of_x));
+            const double expected = g * by_g[c] + double(value(x[i])) * by_x[c] + offset[c];
+            const double sums = std::abs(g * by_g[c]) + std::abs(value(x[i]) * by_x[c]) + std::abs(offset[c]);
+            EXPECT_NEAR(value(dx[i]), expected, 3 * 0x1p-24 * sums + kRounding<TypeParam> * std::abs(expected) + 1e-12)
+                << target.name << " " << channels;
+          }
+          EXPECT_NEAR(sum[c], s, (rows + 2) * 0x1p-24 * magnitude) << target.name;
+          EXPECT_NEAR(product[c], p, (rows + 2) * 0x1p-24 * magnitude) << target.name;
+        }
+      }
+}
+
 TYPED_TEST(ChannelsLast, NormRowsEqualsTheFormula) {
   for (const SimdTarget target : supported_targets())
     for (const int64_t channels : kChannels) {

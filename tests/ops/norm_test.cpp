@@ -66,6 +66,17 @@ TEST(Norm, GradientsAreLibTorchs) {
   const auto theirs =
       torch::autograd::grad({torch::relu(torch::group_norm(x, 3, weight, bias, 1e-5))}, {x, weight, bias}, {dy});
   for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(torch::allclose(ours[i], theirs[i], 1e-4, 1e-5)) << i;
+
+  // The same in bf16: x, dy and the results are rounded, sums are not.
+  const Tensor low = x.detach().to(torch::kBFloat16).requires_grad_(), low_dy = dy.to(torch::kBFloat16);
+  const Tensor wide = low.detach().to(torch::kFloat).requires_grad_();
+  const auto rounded = torch::autograd::grad({group_norm(low, 3, weight, bias, 1e-5, {Activation::relu, {}})},
+                                             {low, weight, bias}, {low_dy});
+  const auto exact = torch::autograd::grad({torch::relu(torch::group_norm(wide, 3, weight, bias, 1e-5))},
+                                           {wide, weight, bias}, {low_dy.to(torch::kFloat)});
+  EXPECT_EQ(rounded[0].scalar_type(), torch::kBFloat16);
+  EXPECT_TRUE(torch::allclose(rounded[0].to(torch::kFloat), exact[0], 0x1p-8, 1e-5));
+  for (const size_t i : {1, 2}) EXPECT_TRUE(torch::allclose(rounded[i], exact[i], 1e-4, 1e-4)) << i;
 }
 
 TEST(Pooling, HalvedByMaxEqualsLibTorchs) {
