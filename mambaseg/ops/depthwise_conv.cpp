@@ -1,6 +1,7 @@
 #include "mambaseg/ops/depthwise_conv.h"
 
 #include "mambaseg/ops/depthwise_conv_parts.h"
+#include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
 namespace {
@@ -105,6 +106,23 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
   }
 };
 
+/// The same by LibTorch's grouped convolution.
+Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& geometry) {
+  const auto axes = static_cast<size_t>(x.dim() - 2);
+  const Tensor order = geometry.order_L.defined() ? geometry.order_L.to(torch::kLong) : Tensor();
+  Tensor given = geometry.channels_last ? x.movedim(-1, 1) : x;
+  if (order.defined()) given = given.index_select(-1, order);
+  std::vector<int64_t> padding;  // the last axis first
+  for (size_t axis = axes; axis-- > 0;)
+    padding.insert(padding.end(), {geometry.front[axis], geometry.back[axis]});
+  const std::vector<int64_t> ones(axes, 1), zeros(axes, 0);
+  const auto same_type = [&](const Tensor& t) { return t.defined() ? t.to(x.scalar_type()) : t; };
+  Tensor y = torch::convolution(torch::constant_pad_nd(given, padding), same_type(weight), same_type(bias), ones,
+                                zeros, ones, false, zeros, weight.size(0));
+  if (order.defined()) y = torch::zeros_like(y).index_copy(-1, order, y);
+  return geometry.channels_last ? y.movedim(1, -1) : y;
+}
+
 }  // namespace
 
 Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -131,6 +149,7 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   }
   TORCH_CHECK(static_cast<int64_t>(geometry.front.size()) == axes, "depthwise_conv: expected ", axes,
               " paddings, got ", geometry.front.size());
+  if (PlainLibTorchGuard::active()) return by_libtorch(x, weight, bias, geometry);
   TORCH_CHECK(x.is_cpu() || x.is_cuda(), "depthwise_conv: expected tensors on the CPU or a GPU, got ",
               x.device());
   const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;

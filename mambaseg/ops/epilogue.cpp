@@ -1,8 +1,28 @@
 #include "mambaseg/ops/epilogue.h"
 
 namespace mambaseg {
+namespace {
 
-torch::Tensor activate(const torch::Tensor& x, Activation activation) {
+using torch::Tensor;
+
+/// LibTorch 1.13 hands a contiguous x and its gradient to oneDNN as if both lay alike: where they do not, the
+/// gradient is made of memory that is not its own.
+class GeluFunction : public torch::autograd::Function<GeluFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x) {
+    ctx->save_for_backward({x});
+    return torch::gelu(x);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const Tensor x = ctx->get_saved_variables()[0], &dy = gradients[0];
+    return {at::gelu_backward(x.is_contiguous() ? dy.contiguous() : dy, x)};
+  }
+};
+
+}  // namespace
+
+Tensor activate(const Tensor& x, Activation activation) {
   switch (activation) {
     case Activation::none:
       return x;
@@ -11,7 +31,7 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation) {
     case Activation::leaky_relu:
       return torch::leaky_relu(x, kLeakySlope);
     case Activation::gelu:
-      return torch::gelu(x);
+      return GeluFunction::apply(x);
     case Activation::silu:
       return torch::silu(x);
     case Activation::sigmoid:
@@ -20,7 +40,7 @@ torch::Tensor activate(const torch::Tensor& x, Activation activation) {
   return x;
 }
 
-torch::Tensor finish(torch::Tensor y, const Epilogue& epilogue) {
+Tensor finish(Tensor y, const Epilogue& epilogue) {
   if (torch::GradMode::is_enabled())
     return activate(epilogue.residual.defined() ? y + epilogue.residual : y, epilogue.activation);
   if (epilogue.residual.defined()) y.add_(epilogue.residual);

@@ -3,7 +3,7 @@
 namespace mambaseg {
 
 /// While one lives, the calling thread's convolutions, linear layers, norms and poolings are LibTorch's own:
-/// what tests and benchmarks compare with.
+/// what tests and benchmarks compare with. The selective scan, which LibTorch does not have, stays.
 class PlainLibTorchGuard {
  public:
   PlainLibTorchGuard();

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mambaseg/ops/plain_libtorch.h"
+
 namespace mambaseg {
 namespace {
 
@@ -188,6 +190,21 @@ TEST(DepthwiseConv, TakesTensorsThatAreNotContiguous) {
   const Tensor permuted = t.x.detach().permute({0, 2, 3, 4, 1}).contiguous().permute({0, 4, 1, 2, 3});
   ASSERT_FALSE(permuted.is_contiguous());
   EXPECT_TRUE(convolve(c, {permuted, t.weight, t.bias}).equal(y));
+}
+
+TEST(DepthwiseConv, PlainLibTorchGivesTheSame) {
+  const auto both = [](auto&& convolve) {
+    const Tensor ours = convolve();
+    const PlainLibTorchGuard plain;
+    EXPECT_TRUE(torch::allclose(convolve(), ours, 1e-5, 1e-5)) << ours.sizes();
+  };
+  for (const Case& c : kCases) {
+    const Tensors t = make_tensors(c, torch::kFloat);
+    both([&] { return convolve(c, t); });
+  }
+  const Tensor x = torch::randn({2, 9, 5}), weight = torch::randn({5, 1, 4}), bias = torch::randn({5});
+  const Tensor order = torch::randperm(9).to(torch::kInt32);
+  both([&] { return depthwise_conv(x, weight, bias, {{}, true, true, order}); });
 }
 
 TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
