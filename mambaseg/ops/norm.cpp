@@ -183,7 +183,8 @@ void group_norm_gradient(const T* x, const T* y, const T* dy, int64_t rows, floa
 class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given, const Tensor& weight,
-                        const Tensor& bias, int64_t groups, double eps, double slope) {
+                        const Tensor& bias, int64_t groups, double eps, double slope,
+                        std::vector<GroupStatistics>* found) {
     const Tensor x = channels_last(given);
     std::vector<GroupStatistics> statistics;
     const Tensor y =
@@ -194,6 +195,7 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
     ctx->saved_data["statistics"] = numbers;
     ctx->saved_data["groups"] = groups;
     ctx->saved_data["slope"] = slope;
+    if (found) *found = std::move(statistics);
     return y;
   }
 
@@ -225,9 +227,28 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
             torch::tensor(dbias, torch::kDouble).to(torch::kFloat),
             Tensor(),
             Tensor(),
+            Tensor(),
             Tensor()};
   }
 };
+
+/// The items of a channels-last batch as one item whose first spatial axis is longer; and back.
+Tensor as_one_item(const Tensor& x) { return x.movedim(1, -1).flatten(0, 1).unsqueeze(0).movedim(-1, 1); }
+Tensor as_batch(const Tensor& y, int64_t items) {
+  return y.movedim(1, -1).squeeze(0).unflatten(0, {items, -1}).movedim(-1, 1);
+}
+
+void remember(RunningStatistics& running, const std::vector<GroupStatistics>& found, double values, double eps) {
+  const torch::NoGradGuard no_grad;
+  const auto kept = static_cast<float>(1 - running.momentum);
+  float *mean = running.mean.data_ptr<float>(), *var = running.var.data_ptr<float>();
+  for (size_t c = 0; c < found.size(); ++c) {
+    const double variance = 1 / (found[c].factor * found[c].factor) - eps;
+    const double unbiased = variance * values / std::max(values - 1, 1.0);
+    mean[c] = kept * mean[c] + static_cast<float>(running.momentum * found[c].mean);
+    var[c] = kept * var[c] + static_cast<float>(running.momentum * unbiased);
+  }
+}
 
 }  // namespace
 
@@ -243,11 +264,34 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   const auto slope = slope_of(epilogue.activation);
   if (recorded) {
     if (slope && !epilogue.residual.defined())
-      return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope);
-    return finish(GroupNormFunction::apply(x, weight, bias, groups, eps, 1.0), epilogue);
+      return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope, nullptr);
+    return finish(GroupNormFunction::apply(x, weight, bias, groups, eps, 1.0, nullptr), epilogue);
   }
   if (slope) return fast_group_norm(x, groups, weight, bias, eps, *slope, epilogue.residual);
   return finish(fast_group_norm(x, groups, weight, bias, eps, 1, {}), epilogue);
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStatistics running,
+                  double eps, const Epilogue& epilogue) {
+  const auto type = weight.scalar_type();
+  if (!fits_kernels(x) || x.dim() < 4 || type != torch::kFloat)
+    return finish(torch::batch_norm(x.to(type), weight, bias, running.mean, running.var, /*training=*/true,
+                                    running.momentum, eps, at::globalContext().userEnabledCuDNN())
+                      .to(x.scalar_type()),
+                  epilogue);
+  // A group norm of groups of one channel, in which the batch is one item.
+  const int64_t items = x.size(0), channels = x.size(1);
+  const Tensor one = items == 1 ? x : as_one_item(channels_last(x));
+  const auto slope = epilogue.residual.defined() ? torch::nullopt : slope_of(epilogue.activation);
+  std::vector<GroupStatistics> found;
+  Tensor y;
+  if (needs_gradient({x, weight, bias}))
+    y = GroupNormFunction::apply(one, weight, bias, channels, eps, static_cast<double>(slope.value_or(1)), &found);
+  else
+    y = fast_group_norm(one, channels, weight, bias, eps, slope.value_or(1), {}, &found);
+  remember(running, found, static_cast<double>(x.numel() / channels), eps);
+  if (items > 1) y = as_batch(y, items);
+  return slope ? y : finish(y, epilogue);
 }
 
 Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias, double eps) {

@@ -70,8 +70,7 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
         o.u.is_cuda() ? scan_backward_cuda(o, grad_out, borders) : scan_backward_cpu(o, grad_out, borders);
     Tensor grad_z;
     if (o.z.defined()) {
-      const Tensor z = o.z.to(y.scalar_type()), s = torch::sigmoid(z);
-      grad_z = grad_out * y * s * (1 + z * (1 - s));
+      grad_z = at::silu_backward(grad_out * y, o.z.to(y.scalar_type()));
     }
     return {g.u, g.delta, g.A, g.B, g.C, g.D, grad_z, g.delta_bias, Tensor(), Tensor(), Tensor()};
   }

@@ -79,6 +79,43 @@ TEST(Norm, GradientsAreLibTorchs) {
   for (const size_t i : {1, 2}) EXPECT_TRUE(torch::allclose(rounded[i], exact[i], 1e-4, 1e-4)) << i;
 }
 
+TEST(Norm, BatchNormInTrainingIsLibTorchs) {
+  torch::manual_seed(9);
+  for (const std::vector<int64_t>& sizes :
+       {std::vector<int64_t>{1, 12, 5, 7}, {3, 12, 5, 7}, {1, 6, 3, 4, 5}, {2, 33, 6, 5, 4}, {4, 8, 1, 1}})
+    for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu})
+      for (const bool with_residual : {false, true})
+        for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+          const int64_t channels = sizes[1];
+          const Tensor weight = torch::randn({channels}).requires_grad_(), bias = torch::randn({channels}).requires_grad_();
+          const Tensor x = (torch::randn(sizes) * 0.5 + 3).to(type).requires_grad_(), dy = torch::randn(sizes).to(type);
+          const Tensor residual = with_residual ? torch::randn(sizes).to(type) : Tensor();
+          const Tensor wide = x.detach().to(torch::kDouble).requires_grad_();
+          const auto in_double = [](const Tensor& t) { return t.defined() ? t.to(torch::kDouble) : t; };
+          RunningStatistics ours{torch::full({channels}, 0.5), torch::full({channels}, 2.0), 0.1};
+          const Tensor mean = torch::full({channels}, 0.5, torch::kDouble), var = torch::full({channels}, 2.0, torch::kDouble);
+          const Tensor expected =
+              finish(torch::batch_norm(wide, in_double(weight), in_double(bias), mean, var, true, 0.1, 1e-5, false),
+                     {activation, in_double(residual)});
+          const Tensor y = batch_norm(x, weight, bias, ours, 1e-5, {activation, residual});
+          const auto near = [&](const Tensor& a, const Tensor& b, double roundings) {
+            const double rounding = type == torch::kBFloat16 ? 0x1p-8 : 1e-6;
+            EXPECT_LE((in_double(a) - in_double(b)).abs().max().item<double>(),
+                      roundings * rounding * (1 + b.abs().max().item<double>()))
+                << sizes << type << static_cast<int>(activation) << with_residual;
+          };
+          EXPECT_EQ(y.scalar_type(), type);
+          EXPECT_EQ(y.sizes(), x.sizes());
+          near(y, expected, 10);
+          EXPECT_TRUE(torch::allclose(in_double(ours.mean), mean, 1e-5)) << sizes;
+          EXPECT_TRUE(torch::allclose(in_double(ours.var), var, 1e-5)) << sizes;
+          if (type == torch::kBFloat16 && activation != Activation::none) continue;  // the gradient's sign is rounded
+          const auto gradients = torch::autograd::grad({y}, {x, weight, bias}, {dy});
+          const auto exact = torch::autograd::grad({expected}, {wide, weight, bias}, {in_double(dy)});
+          for (size_t i = 0; i < gradients.size(); ++i) near(gradients[i], exact[i], 40);
+        }
+}
+
 TEST(Pooling, HalvedByMaxEqualsLibTorchs) {
   torch::manual_seed(6);
   for (const std::vector<int64_t>& sizes :

@@ -75,17 +75,21 @@ BatchNorm::BatchNorm(int64_t channels)
       running_var(register_buffer("running_var", torch::ones({channels}))),
       num_batches_tracked(register_buffer("num_batches_tracked", torch::zeros({}, torch::kLong))) {}
 
-torch::Tensor BatchNorm::forward(const torch::Tensor& x) {
-  if (is_training()) num_batches_tracked.add_(1);
-  return torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, is_training(),
-                           0.1, 1e-5, at::globalContext().userEnabledCuDNN())
-      .to(x.scalar_type());
+torch::Tensor BatchNorm::forward(const torch::Tensor& x, const Epilogue& epilogue) {
+  if (is_training()) {
+    num_batches_tracked.add_(1);
+    return batch_norm(x, weight, bias, {running_mean, running_var, 0.1}, 1e-5, epilogue);
+  }
+  return finish(torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, false, 0,
+                                  1e-5, at::globalContext().userEnabledCuDNN())
+                    .to(x.scalar_type()),
+                epilogue);
 }
 
 torch::Tensor normed(Convolution& convolution, BatchNorm& norm, const torch::Tensor& x,
                      const Epilogue& epilogue) {
   if (torch::GradMode::is_enabled() || norm.is_training())
-    return finish(norm.forward(convolution.forward(x)), epilogue);
+    return norm.forward(convolution.forward(x), epilogue);
   const FixedNorm fixed = norm.fixed();
   return convolution.forward(x, epilogue, &fixed);
 }

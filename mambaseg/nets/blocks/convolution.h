@@ -71,7 +71,8 @@ class InstanceNorm : public torch::nn::Module {
 class BatchNorm : public torch::nn::Module {
  public:
   explicit BatchNorm(int64_t channels);
-  torch::Tensor forward(const torch::Tensor& x);
+  /// act(norm(x) + residual)
+  torch::Tensor forward(const torch::Tensor& x, const Epilogue& epilogue = {});
   FixedNorm fixed() const { return {weight, bias, running_mean, running_var, 1e-5}; }
   torch::Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };

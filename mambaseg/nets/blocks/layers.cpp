@@ -55,14 +55,19 @@ torch::Tensor LinearImpl::run(const torch::Tensor& x, const Epilogue& epilogue, 
 torch::Tensor ConvTranspose2dImpl::forward(const torch::Tensor& x) { return transposed(*this, x, grown_); }
 torch::Tensor ConvTranspose3dImpl::forward(const torch::Tensor& x) { return transposed(*this, x, grown_); }
 
-torch::Tensor BatchNorm2dImpl::forward(const torch::Tensor& x) {
-  return nn::BatchNorm2dImpl::forward(x.to(weight.scalar_type())).to(x.scalar_type());
+torch::Tensor BatchNorm2dImpl::run(const torch::Tensor& x, const Epilogue& epilogue) {
+  if (is_training()) {
+    num_batches_tracked.add_(1);
+    return batch_norm(x, weight, bias, {running_mean, running_var, options.momentum().value()}, options.eps(),
+                      epilogue);
+  }
+  return finish(nn::BatchNorm2dImpl::forward(x.to(weight.scalar_type())).to(x.scalar_type()), epilogue);
 }
 
 torch::Tensor normed(Conv2d& convolution, BatchNorm2d& norm, const torch::Tensor& x,
                      const Epilogue& epilogue) {
   if (torch::GradMode::is_enabled() || norm->is_training())
-    return finish(norm->forward(convolution->forward(x)), epilogue);
+    return norm->run(convolution->forward(x), epilogue);
   const FixedNorm fixed = norm->fixed();
   return convolution->run(x, epilogue, &fixed);
 }

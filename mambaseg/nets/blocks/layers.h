@@ -97,10 +97,11 @@ class ConvTranspose3dImpl : public torch::nn::ConvTranspose3dImpl {
 TORCH_MODULE(ConvTranspose3d);
 
 /// With running statistics in evaluation mode. Parameters stay fp32 when activations are bf16.
-class BatchNorm2dImpl : public torch::nn::BatchNorm2dImpl {
+class BatchNorm2dImpl : public torch::nn::BatchNorm2dImpl, public EpilogueLayer {
  public:
   using torch::nn::BatchNorm2dImpl::BatchNorm2dImpl;
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) { return run(x, {}); }
+  torch::Tensor run(const torch::Tensor& x, const Epilogue& epilogue) override;
   void pretty_print(std::ostream& out) const override { out << "BatchNorm2d(" << weight.numel() << ")"; }
   FixedNorm fixed() const { return {weight, bias, running_mean, running_var, options.eps()}; }
 };
