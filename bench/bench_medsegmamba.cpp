@@ -32,8 +32,12 @@ struct Options {
 
 /// Difference of the class scores in root mean square, relative, that the precision explains: fp32 sums of
 /// 10^4 terms in another order, bf16 numbers of 8 bits through some tens of layers. Single voxels may differ
-/// by more: with random weights, norms over few or nearly equal voxels amplify.
-double error_bound(torch::ScalarType type) { return type == torch::kBFloat16 ? 0.2 : 1e-3; }
+/// by more: with random weights, norms over few or nearly equal voxels amplify. Gradients come through every
+/// layer twice; those of fp32 differ from those in double by up to 1e-3, LibTorch's as ours.
+double error_bound(torch::ScalarType type, bool of_gradients) {
+  if (type == torch::kBFloat16) return of_gradients ? 0.5 : 0.2;
+  return of_gradients ? 1e-2 : 1e-3;
+}
 
 double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
 
@@ -149,7 +153,7 @@ int run(const Options& options) {
         exact.defined() ? ((ours[i].result - exact).abs().max() / exact.abs().max()).item<double>() : -1;
     if (exact.defined())
       correct = correct && root_mean_square(ours[i].result - exact) <=
-                               error_bound(ours[i].type) * root_mean_square(exact);
+                               error_bound(ours[i].type, options.training_step) * root_mean_square(exact);
     const std::string which = name + " " + options.precisions[i];
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads));
     lines.push_back(
