@@ -20,6 +20,7 @@ void write_nrrd(const std::string& path, const Image&) {
 }
 Image read_dicom(const std::string&, Part, const Warn&) { refuse("DICOM"); }
 Image read_grey_picture(const std::string&, Part, const Warn&) { refuse("pictures"); }
+bool pictures_are_supported() { return false; }
 Picture read_picture(const std::string& path) {
   return with_context(path, []() -> Picture { refuse("pictures"); });
 }
