@@ -5,6 +5,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/resize.h"
 #include "mambaseg/infer/ensemble.h"
+#include "mambaseg/ops/block_cache.h"
 
 namespace mambaseg {
 namespace {
@@ -209,6 +210,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
       [this](const torch::Tensor& x) { return probabilities(x); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
+  if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept
   Volume<int32_t> labels(target);
   for (size_t v = 0; v < labels.voxels.size(); ++v) {
     const uint8_t k = classes.voxels[v];

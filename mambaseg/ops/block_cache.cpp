@@ -40,6 +40,11 @@ class BlockCache {
     keep(block, size);
   }
 
+  void give_back() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    give_back_down_to(0);
+  }
+
   BlockCacheState state() {
     const std::lock_guard<std::mutex> lock(mutex_);
     return state_;
@@ -155,6 +160,8 @@ void cache_tensor_blocks() {
   static CachingAllocator allocator;
   c10::SetCPUAllocator(&allocator, /*priority=*/1);
 }
+
+void give_back_tensor_blocks() { cache().give_back(); }
 
 BlockCacheState block_cache_state() { return cache().state(); }
 

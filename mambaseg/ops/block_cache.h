@@ -10,6 +10,9 @@ namespace mambaseg {
 /// what is in use, is never more than the program once had in use. Call it once, before threads start.
 void cache_tensor_blocks();
 
+/// Gives what is kept and not in use back to the system: before large memory is taken that is no tensor's.
+void give_back_tensor_blocks();
+
 /// Bytes that the cache holds from the system, in use and kept, and the most that were in use at once.
 struct BlockCacheState {
   size_t in_use = 0, kept = 0, most_in_use = 0;

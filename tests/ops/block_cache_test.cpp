@@ -39,6 +39,18 @@ TEST_F(BlockCacheTest, HoldsNoMoreThanWasInUseAtOnce) {
   EXPECT_EQ(block_cache_state().most_in_use, most);
 }
 
+TEST_F(BlockCacheTest, GivesBackWhatIsNotInUse) {
+  const torch::Tensor used = block(12).fill_(7);
+  { const torch::Tensor a = block(30); }
+  ASSERT_GT(block_cache_state().kept, 0u);
+  const size_t in_use = block_cache_state().in_use;
+  give_back_tensor_blocks();
+  EXPECT_EQ(block_cache_state().kept, 0u);
+  EXPECT_EQ(block_cache_state().in_use, in_use);
+  EXPECT_EQ(used.to(torch::kLong).sum().item<int64_t>(), 7 * 12 * kMebibyte);
+  EXPECT_EQ(block(30).fill_(1).to(torch::kLong).sum().item<int64_t>(), 30 * kMebibyte);
+}
+
 TEST_F(BlockCacheTest, TensorsAreAlignedAndHoldWhatIsWritten) {
   for (const int64_t size : {1, 2, 3, 9}) {
     const torch::Tensor t = block(size).fill_(size);
