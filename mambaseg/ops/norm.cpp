@@ -240,14 +240,15 @@ Tensor as_batch(const Tensor& y, int64_t items) {
 
 void remember(RunningStatistics& running, const std::vector<GroupStatistics>& found, double values, double eps) {
   const torch::NoGradGuard no_grad;
-  const auto kept = static_cast<float>(1 - running.momentum);
-  float *mean = running.mean.data_ptr<float>(), *var = running.var.data_ptr<float>();
-  for (size_t c = 0; c < found.size(); ++c) {
-    const double variance = 1 / (found[c].factor * found[c].factor) - eps;
-    const double unbiased = variance * values / std::max(values - 1, 1.0);
-    mean[c] = kept * mean[c] + static_cast<float>(running.momentum * found[c].mean);
-    var[c] = kept * var[c] + static_cast<float>(running.momentum * unbiased);
+  std::vector<double> mean, unbiased;
+  for (const auto& [group_mean, factor] : found) {
+    mean.push_back(group_mean);
+    unbiased.push_back((1 / (factor * factor) - eps) * values / std::max(values - 1, 1.0));
   }
+  // By LibTorch's operations, which tell the tensors' versions: weights packed with the old values are renewed.
+  const double share = running.momentum;
+  running.mean.mul_(1 - share).add_(torch::tensor(mean, torch::kDouble).to(running.mean.scalar_type()), share);
+  running.var.mul_(1 - share).add_(torch::tensor(unbiased, torch::kDouble).to(running.var.scalar_type()), share);
 }
 
 }  // namespace
