@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/core/memory.h"
 #include "mambaseg/infer/predictor.h"
 #include "mambaseg/ops/block_cache.h"

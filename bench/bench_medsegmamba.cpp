@@ -1,9 +1,10 @@
 // A network on one patch (MedSegMamba at the paper's size unless --network names another): seconds and
-// largest memory of a prediction, or of a training step's forward and backward pass, checked against and timed
-// beside the same network run by plain LibTorch in fp32 in the same process. Random weights. Prints a table, or
-// with --json an array of objects.
+// largest memory of a prediction, or of a training step's forward and backward pass, checked against and
+// timed beside the same network run by plain LibTorch in fp32 in the same process. Random weights. Prints a
+// table, or with --json an array of objects.
 
 #include <ATen/Parallel.h>
+#include <torch/nn/modules/dropout.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -157,7 +158,8 @@ int run(const Options& options) {
             exact.defined() ? root_mean_square(ours[i].result - exact) / root_mean_square(exact) : 0;
         rms > bound) {
       correct = false;
-      std::fprintf(stderr, "bench_medsegmamba: %s differs by %.2g in root mean square, expected at most %.2g\n",
+      std::fprintf(stderr,
+                   "bench_medsegmamba: %s differs by %.2g in root mean square, expected at most %.2g\n",
                    which.c_str(), rms, bound);
     }
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads));
@@ -194,9 +196,10 @@ int main(int argc, char** argv) {
   app.add_option("--runs", options.runs, "Best of so many")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_flag("--training-step", options.training_step,
-               "Forward and backward in training mode instead of a prediction; gradients are compared, so switch "
-               "random paths off (--settings '{\"drop_path\": 0}')");
+  app.add_flag(
+      "--training-step", options.training_step,
+      "Forward and backward in training mode instead of a prediction; gradients are compared, so switch "
+      "random paths off (--settings '{\"drop_path\": 0}')");
   app.add_flag("!--no-reference", options.reference, "Neither check nor time plain LibTorch");
   app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);

@@ -3,6 +3,8 @@
 // array of one object. (What networks predict in a second: bench_medsegmamba --network hym_unet.)
 
 #include <ATen/Parallel.h>
+#include <torch/nn/functional.h>
+#include <torch/nn/functional/vision.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>

@@ -2,7 +2,7 @@
 // the steps in the same process.
 
 #include <ATen/Parallel.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "bench/measurement.h"
 #include "mambaseg/kernels/target.h"

@@ -42,9 +42,11 @@ void run(const Options& options) {
 
 void declare_ablate(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("table", options->table, "TOML file that names a recipe and its variants (see recipes/)")
+  command
+      .add_option("table", options->table, "TOML file that names a recipe and its variants (see recipes/)")
       ->required();
-  command.add_option("-o,--output", options->folder, "Folder of all runs; what is there is not repeated")->required();
+  command.add_option("-o,--output", options->folder, "Folder of all runs; what is there is not repeated")
+      ->required();
   command.add_option("--set", options->assignments, "Change a setting of the recipe for all variants");
   options->machine.declare(command);
   command.callback([options] { run(*options); });

@@ -6,8 +6,8 @@
 
 namespace mambaseg {
 
-/// A command of the program: `declare` adds options to its subcommand and sets the callback that does the work. A
-/// callback throws UsageError (exit code 2) or Error (exit code 1); only main catches.
+/// A command of the program: `declare` adds options to its subcommand and sets the callback that does the
+/// work. A callback throws UsageError (exit code 2) or Error (exit code 1); only main catches.
 struct Command {
   const char* name;
   const char* summary;

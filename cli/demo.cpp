@@ -173,7 +173,9 @@ void run(const Options& options) {
       readable_duration(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count())
           .c_str(),
       options.folder.c_str(),
-      pictures_are_supported() ? "  overlay.png           them and the atlas over the brain, in three planes\n" : "",
+      pictures_are_supported()
+          ? "  overlay.png           them and the atlas over the brain, in three planes\n"
+          : "",
       trained.best_path.c_str());
 }
 

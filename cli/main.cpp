@@ -19,9 +19,10 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
-               "Research use only: not a medical device.",
-               "mambaseg"};
+  CLI::App app{
+      "Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
+      "Research use only: not a medical device.",
+      "mambaseg"};
   app.set_version_flag("--version", MAMBASEG_VERSION);
   app.require_subcommand(1);
   for (const mambaseg::Command& command : mambaseg::commands())

@@ -166,9 +166,10 @@ void declare_predict(CLI::App& command) {
                   "Remove connected components smaller than this many mm3 from the labels; 0: keep all")
       ->check(CLI::NonNegativeNumber);
   command
-      .add_option("--precision", options->precision,
-                  "fp32; bf16; auto: bf16 where the processor has it and a trial on the first image keeps its "
-                  "labels")
+      .add_option(
+          "--precision", options->precision,
+          "fp32; bf16; auto: bf16 where the processor has it and a trial on the first image keeps its "
+          "labels")
       ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");

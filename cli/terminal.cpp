@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <ATen/Parallel.h>
+#include <torch/cuda.h>
 
 #include <chrono>
 #include <cstdio>
@@ -24,7 +25,9 @@ void close_bar() {
   bar_open = false;
 }
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
@@ -62,7 +65,7 @@ Progress progress_bar() {
     const int full = int(fraction * width);
     std::string bar = std::string(size_t(full), '=') + std::string(size_t(width - full), ' ');
     const double spent = seconds_since(state->start);
-    const std::string left = last ? "took " + readable_duration(spent)
+    const std::string left = last           ? "took " + readable_duration(spent)
                              : fraction > 0 ? readable_duration(spent * (1 - fraction) / fraction) + " left"
                                             : "";
     std::fprintf(stderr, "\r%s [%s] %lld/%lld %s\033[K", what.c_str(), bar.c_str(), (long long)done,
@@ -84,7 +87,8 @@ Warn warnings_to_stderr() {
 }
 
 void Machine::declare(CLI::App& command) {
-  command.add_option("--threads", threads, "Threads to use; 0 means all cores")->check(CLI::NonNegativeNumber);
+  command.add_option("--threads", threads, "Threads to use; 0 means all cores")
+      ->check(CLI::NonNegativeNumber);
   command.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
 }
 

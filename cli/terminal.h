@@ -2,14 +2,15 @@
 
 #include <string>
 
+#include <torch/types.h>
 #include <CLI/CLI.hpp>
-#include <torch/torch.h>
 
 #include "mambaseg/core/progress.h"
 
 namespace mambaseg {
 
-/// A progress bar with the time left on stderr when that is a terminal, else nothing. Ends its line when done = total.
+/// A progress bar with the time left on stderr when that is a terminal, else nothing. Ends its line when done
+/// = total.
 Progress progress_bar();
 
 /// Prints "mambaseg: warning: ..." on stderr, ending an unfinished bar first.
@@ -21,8 +22,8 @@ struct Machine {
   std::string device = "cpu";
 
   void declare(CLI::App& command);
-  /// Sets LibTorch's threads, flushes denormals to zero in every worker, and returns the device; UsageError when it is
-  /// not there.
+  /// Sets LibTorch's threads, flushes denormals to zero in every worker, and returns the device; UsageError
+  /// when it is not there.
   torch::Device start() const;
 };
 

@@ -36,7 +36,8 @@ std::string words_of(const Json& line, int64_t epochs, const char* samples) {
 std::string recipe_path(const Options& options) {
   if (!options.recipe.empty()) return options.recipe;
   if (!options.resume)
-    throw UsageError("expected a recipe, as `mambaseg train RECIPE.toml -o RUN` (`--resume -o RUN` needs none)");
+    throw UsageError(
+        "expected a recipe, as `mambaseg train RECIPE.toml -o RUN` (`--resume -o RUN` needs none)");
   const auto path = std::filesystem::path(options.run) / "recipe.toml";
   if (!std::filesystem::exists(path)) throw UsageError(options.run + ": no run to resume (no recipe.toml)");
   return path.string();

@@ -1,2 +1,2 @@
 // The precompiled LibTorch headers are built with this file (see targets.cmake).
-#include <torch/torch.h>
+#include <torch/types.h>

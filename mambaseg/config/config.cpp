@@ -24,13 +24,15 @@ std::string join(const std::string& path, std::string_view key) {
 }
 
 void refuse_type(const std::string& path, const char* expected, const Json& value) {
-  throw UsageError(concat("setting ", path.empty() ? "(root)" : path, ": expected ", expected, ", got ", value.dump()));
+  throw UsageError(
+      concat("setting ", path.empty() ? "(root)" : path, ": expected ", expected, ", got ", value.dump()));
 }
 
 void check_rule(const std::string& path, const Json& value, const Rule& rule) {
   bool kept = true;
   if (value.is_string() && !rule.choices.empty()) {
-    kept = std::find(rule.choices.begin(), rule.choices.end(), value.get<std::string>()) != rule.choices.end();
+    kept =
+        std::find(rule.choices.begin(), rule.choices.end(), value.get<std::string>()) != rule.choices.end();
   } else if (value.is_number()) {
     const auto number = value.get<double>();
     kept = number >= rule.low && number <= rule.high;

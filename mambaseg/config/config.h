@@ -20,9 +20,10 @@
 ///       }
 ///     };
 ///
-/// Reading from JSON or TOML, writing, `--set key=value` and the reference documentation all come from describe().
-/// Members may be bool, integers, floating point, std::string, std::vector of these, nested structs with describe(),
-/// std::vector of such structs, std::map<std::string, T>, and Json for parts whose type another setting decides.
+/// Reading from JSON or TOML, writing, `--set key=value` and the reference documentation all come from
+/// describe(). Members may be bool, integers, floating point, std::string, std::vector of these, nested
+/// structs with describe(), std::vector of such structs, std::map<std::string, T>, and Json for parts whose
+/// type another setting decides.
 namespace mambaseg {
 
 using Json = nlohmann::json;
@@ -58,7 +59,9 @@ struct AnyVisitor {
   void operator()(const char*, T&, const char*, const Rule& = {}) {}
 };
 template <class T>
-concept Described = requires(T value, AnyVisitor visit) { value.describe(visit); };
+concept Described = requires(T value, AnyVisitor visit) {
+  value.describe(visit);
+};
 
 template <class T>
 void read_value(const std::string& path, const Json& json, T& value, const Rule& rule);
@@ -177,8 +180,8 @@ class Documenter {
 
 }  // namespace config_detail
 
-/// Reads `json` over the defaults of T. Unknown keys, wrong types and broken rules throw UsageError naming the
-/// setting (`path` is put in front of its name) and, for a misspelt key, the nearest known one.
+/// Reads `json` over the defaults of T. Unknown keys, wrong types and broken rules throw UsageError naming
+/// the setting (`path` is put in front of its name) and, for a misspelt key, the nearest known one.
 template <class T>
 T from_json(const Json& json, const std::string& path = "") {
   T value;
@@ -202,8 +205,8 @@ std::vector<SettingDocumentation> documentation(const std::string& path = "") {
   return documenter.lines;
 }
 
-/// Applies "a.b.c=value" to `json`; value is read as TOML (so 3, 0.5, true, "word", [1, 2]), and as plain text when
-/// that fails. Throws UsageError when there is no "=".
+/// Applies "a.b.c=value" to `json`; value is read as TOML (so 3, 0.5, true, "word", [1, 2]), and as plain
+/// text when that fails. Throws UsageError when there is no "=".
 void set_by_path(Json& json, const std::string& assignment);
 
 /// Reads a TOML file. Throws Error naming the file, line and column of a syntax error.

@@ -37,23 +37,35 @@ void insert(toml::table& table, const std::string& key, const Json& value);
 toml::array to_toml_array(const Json& json) {
   toml::array out;
   for (const Json& value : json) {
-    if (value.is_object()) out.push_back(to_toml_table(value));
-    else if (value.is_array()) out.push_back(to_toml_array(value));
-    else if (value.is_boolean()) out.push_back(value.get<bool>());
-    else if (value.is_number_integer()) out.push_back(value.get<int64_t>());
-    else if (value.is_number()) out.push_back(value.get<double>());
-    else out.push_back(value.is_string() ? value.get<std::string>() : value.dump());
+    if (value.is_object())
+      out.push_back(to_toml_table(value));
+    else if (value.is_array())
+      out.push_back(to_toml_array(value));
+    else if (value.is_boolean())
+      out.push_back(value.get<bool>());
+    else if (value.is_number_integer())
+      out.push_back(value.get<int64_t>());
+    else if (value.is_number())
+      out.push_back(value.get<double>());
+    else
+      out.push_back(value.is_string() ? value.get<std::string>() : value.dump());
   }
   return out;
 }
 
 void insert(toml::table& table, const std::string& key, const Json& value) {
-  if (value.is_object()) table.insert(key, to_toml_table(value));
-  else if (value.is_array()) table.insert(key, to_toml_array(value));
-  else if (value.is_boolean()) table.insert(key, value.get<bool>());
-  else if (value.is_number_integer()) table.insert(key, value.get<int64_t>());
-  else if (value.is_number()) table.insert(key, value.get<double>());
-  else if (value.is_string()) table.insert(key, value.get<std::string>());
+  if (value.is_object())
+    table.insert(key, to_toml_table(value));
+  else if (value.is_array())
+    table.insert(key, to_toml_array(value));
+  else if (value.is_boolean())
+    table.insert(key, value.get<bool>());
+  else if (value.is_number_integer())
+    table.insert(key, value.get<int64_t>());
+  else if (value.is_number())
+    table.insert(key, value.get<double>());
+  else if (value.is_string())
+    table.insert(key, value.get<std::string>());
 }
 
 toml::table to_toml_table(const Json& json) {
@@ -102,7 +114,8 @@ void set_by_path(Json& json, const std::string& assignment) {
   std::stringstream keys(path);
   for (std::string key; std::getline(keys, key, '.');) {
     if (at->is_null()) *at = Json::object();
-    if (!at->is_object()) throw UsageError(concat("--set: ", path, " goes through a setting that is not a table"));
+    if (!at->is_object())
+      throw UsageError(concat("--set: ", path, " goes through a setting that is not a table"));
     at = &(*at)[key];
   }
   *at = value;

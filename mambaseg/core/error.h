@@ -7,7 +7,8 @@
 namespace mambaseg {
 
 /// A failure that the user can cause and mend: a file, a setting, a full disk. The message says who, what was
-/// expected and what came; each level that knows more puts its words in front (see with_context). Exit code 1.
+/// expected and what came; each level that knows more puts its words in front (see with_context). Exit
+/// code 1.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -27,7 +28,8 @@ std::string concat(const Parts&... parts) {
   return out.str();
 }
 
-/// Throws Error(concat(parts...)) unless `condition` holds. For what a user can cause; use assert for what only we can.
+/// Throws Error(concat(parts...)) unless `condition` holds. For what a user can cause; use assert for what
+/// only we can.
 template <class... Parts>
 void require(bool condition, const Parts&... parts) {
   if (!condition) throw Error(concat(parts...));

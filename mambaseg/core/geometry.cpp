@@ -46,7 +46,8 @@ void symmetric_eigen(std::array<Vector3, 3> a, Vector3& values, std::array<Vecto
   values = {a[0][0], a[1][1], a[2][2]};
 }
 
-/// The orthonormal matrix nearest to the column-normalised voxel axes (polar factor), as nibabel's io_orientation uses.
+/// The orthonormal matrix nearest to the column-normalised voxel axes (polar factor), as nibabel's
+/// io_orientation uses.
 std::array<Vector3, 3> nearest_rotation(const std::array<Vector3, 3>& matrix, const Vector3& spacing) {
   std::array<Vector3, 3> r{};
   for (int i = 0; i < 3; ++i)
@@ -81,13 +82,15 @@ Vector3 Affine::operator()(const Vector3& x) const {
 
 double Affine::determinant() const {
   const auto& m = matrix;
-  return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+  return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
+         m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
          m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
 }
 
 Affine Affine::inverse() const {
   const double d = determinant();
-  require(std::isfinite(d) && d != 0, "geometry: the voxel-to-mm matrix has no inverse (determinant ", d, ")");
+  require(std::isfinite(d) && d != 0, "geometry: the voxel-to-mm matrix has no inverse (determinant ", d,
+          ")");
   const auto& m = matrix;
   Affine out;
   for (int i = 0; i < 3; ++i)
@@ -115,7 +118,8 @@ Affine compose(const Affine& first, const Affine& second) {
 Vector3 Geometry::spacing_mm() const {
   const auto& m = voxel_to_ras_mm.matrix;
   Vector3 spacing{};
-  for (int j = 0; j < 3; ++j) spacing[j] = std::sqrt(m[0][j] * m[0][j] + m[1][j] * m[1][j] + m[2][j] * m[2][j]);
+  for (int j = 0; j < 3; ++j)
+    spacing[j] = std::sqrt(m[0][j] * m[0][j] + m[1][j] * m[1][j] + m[2][j] * m[2][j]);
   return spacing;
 }
 
@@ -128,7 +132,8 @@ std::string Geometry::orientation() const {
   for (int axis = 0; axis < 3; ++axis) {  // nibabel's order: each array axis takes its largest free direction
     int best = -1;
     for (int world = 0; world < 3; ++world)
-      if (!taken[world] && (best < 0 || std::abs(weight[world][axis]) > std::abs(weight[best][axis]))) best = world;
+      if (!taken[world] && (best < 0 || std::abs(weight[world][axis]) > std::abs(weight[best][axis])))
+        best = world;
     taken[best] = true;
     word[static_cast<size_t>(axis)] = kDirections[best][weight[best][axis] >= 0 ? 1 : 0];
   }
@@ -139,7 +144,8 @@ bool same_grid(const Geometry& a, const Geometry& b, double tolerance_mm) {
   if (a.size != b.size) return false;
   for (int corner = 0; corner < 8; ++corner) {
     Vector3 voxel{};
-    for (int axis = 0; axis < 3; ++axis) voxel[axis] = (corner >> axis & 1) ? static_cast<double>(a.size[axis] - 1) : 0;
+    for (int axis = 0; axis < 3; ++axis)
+      voxel[axis] = (corner >> axis & 1) ? static_cast<double>(a.size[axis] - 1) : 0;
     const Vector3 pa = a.voxel_to_ras_mm(voxel);
     const Vector3 pb = b.voxel_to_ras_mm(voxel);
     for (int axis = 0; axis < 3; ++axis)
@@ -150,8 +156,8 @@ bool same_grid(const Geometry& a, const Geometry& b, double tolerance_mm) {
 
 std::string describe(const Geometry& geometry) {
   const Vector3 s = geometry.spacing_mm();
-  return concat(geometry.size[0], "x", geometry.size[1], "x", geometry.size[2], " voxels of ", s[0], " x ", s[1],
-                " x ", s[2], " mm, ", geometry.orientation());
+  return concat(geometry.size[0], "x", geometry.size[1], "x", geometry.size[2], " voxels of ", s[0], " x ",
+                s[1], " x ", s[2], " mm, ", geometry.orientation());
 }
 
 AxisPermutation permutation_between(const std::string& from, const std::string& to) {
@@ -161,8 +167,8 @@ AxisPermutation permutation_between(const std::string& from, const std::string& 
         if (c == letter) return world;
     throw Error(concat("orientation: expected three letters such as RAS or LIA, got \"", word, "\""));
   };
-  require(from.size() == 3 && to.size() == 3, "orientation: expected three letters such as RAS or LIA, got \"", from,
-          "\" and \"", to, "\"");
+  require(from.size() == 3 && to.size() == 3,
+          "orientation: expected three letters such as RAS or LIA, got \"", from, "\" and \"", to, "\"");
   AxisPermutation p;
   for (int out = 0; out < 3; ++out) {
     int found = -1;

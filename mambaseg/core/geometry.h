@@ -25,9 +25,9 @@ struct Affine {
 /// first(second(x))
 Affine compose(const Affine& first, const Affine& second);
 
-/// Where a voxel grid lies in the patient: `size` voxels along the array axes i, j, k (i is fastest in memory) and the
-/// map from voxel index (voxel centres at whole numbers) to mm in the scanner frame, x to the Right, y Anterior,
-/// z Superior (the NIfTI and nibabel convention, "RAS+").
+/// Where a voxel grid lies in the patient: `size` voxels along the array axes i, j, k (i is fastest in
+/// memory) and the map from voxel index (voxel centres at whole numbers) to mm in the scanner frame, x to the
+/// Right, y Anterior, z Superior (the NIfTI and nibabel convention, "RAS+").
 struct Geometry {
   Index3 size{0, 0, 0};
   Affine voxel_to_ras_mm;
@@ -36,8 +36,8 @@ struct Geometry {
   /// Lengths of the columns of the matrix, mm.
   Vector3 spacing_mm() const;
   double voxel_volume_mm3() const;
-  /// For each array axis the anatomical direction in which the index grows, for example "LIA" or "RAS". Decided as
-  /// nibabel's io_orientation does, so oblique axes get the closest free direction.
+  /// For each array axis the anatomical direction in which the index grows, for example "LIA" or "RAS".
+  /// Decided as nibabel's io_orientation does, so oblique axes get the closest free direction.
   std::string orientation() const;
 
   bool operator==(const Geometry&) const = default;
@@ -49,7 +49,8 @@ bool same_grid(const Geometry& a, const Geometry& b, double tolerance_mm = 1e-3)
 /// "160x192x224 voxels of 1 x 1 x 1 mm, LIA", for messages.
 std::string describe(const Geometry& geometry);
 
-/// How array axes are renamed and flipped: output axis a is input axis `axis[a]`, walked backwards when `flip[a]`.
+/// How array axes are renamed and flipped: output axis a is input axis `axis[a]`, walked backwards when
+/// `flip[a]`.
 struct AxisPermutation {
   std::array<int, 3> axis{0, 1, 2};
   std::array<bool, 3> flip{false, false, false};

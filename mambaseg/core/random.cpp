@@ -49,8 +49,8 @@ double Random::normal() {
 }
 
 uint64_t stream_of(uint64_t a, uint64_t b, uint64_t c) {
-  const auto mixed = philox({static_cast<uint32_t>(b), static_cast<uint32_t>(b >> 32), static_cast<uint32_t>(c),
-                             static_cast<uint32_t>(c >> 32)},
+  const auto mixed = philox({static_cast<uint32_t>(b), static_cast<uint32_t>(b >> 32),
+                             static_cast<uint32_t>(c), static_cast<uint32_t>(c >> 32)},
                             {static_cast<uint32_t>(a), static_cast<uint32_t>(a >> 32)});
   return (uint64_t{mixed[0]} << 32) | mixed[1];
 }

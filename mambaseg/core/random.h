@@ -5,9 +5,10 @@
 
 namespace mambaseg {
 
-/// Counter-based random numbers (Philox 4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
-/// The numbers depend only on (seed, stream) and on how many were drawn: a stream per (epoch, case, ...) makes work
-/// repeatable whatever thread does it, and a resumed run draws what the uninterrupted one would have drawn.
+/// Counter-based random numbers (Philox 4x32-10; Salmon et al. 2011, "Parallel random numbers: as easy as 1,
+/// 2, 3"). The numbers depend only on (seed, stream) and on how many were drawn: a stream per (epoch, case,
+/// ...) makes work repeatable whatever thread does it, and a resumed run draws what the uninterrupted one
+/// would have drawn.
 class Random {
  public:
   explicit Random(uint64_t seed, uint64_t stream = 0);

@@ -19,7 +19,8 @@ struct Volume {
       : geometry(g), voxels(static_cast<size_t>(g.voxel_count()), value) {}
 
   int64_t offset(int64_t i, int64_t j, int64_t k) const {
-    assert(i >= 0 && i < geometry.size[0] && j >= 0 && j < geometry.size[1] && k >= 0 && k < geometry.size[2]);
+    assert(i >= 0 && i < geometry.size[0] && j >= 0 && j < geometry.size[1] && k >= 0 &&
+           k < geometry.size[2]);
     return i + geometry.size[0] * (j + geometry.size[1] * k);
   }
   T& at(int64_t i, int64_t j, int64_t k) { return voxels[static_cast<size_t>(offset(i, j, k))]; }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/geometry.h"

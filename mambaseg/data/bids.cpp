@@ -43,15 +43,16 @@ std::string only(const std::vector<std::string>& files, const std::string& id, c
 
 std::vector<Case> read_bids(const DatasetSettings& settings, Problems& problems) {
   if (settings.channels.empty())
-    throw UsageError("setting data.dataset.channels: expected the last words of the image names, as [\"T1w\"]");
+    throw UsageError(
+        "setting data.dataset.channels: expected the last words of the image names, as [\"T1w\"]");
   std::map<std::string, std::map<std::string, std::vector<std::string>>> files;  // id, suffix
   for (const auto& entry : fs::recursive_directory_iterator(settings.folder)) {
     const std::string path = entry.path().string();
     if (!entry.is_regular_file() || !is_image_name(path)) continue;
     const Name name = parsed(image_stem(path));
     const auto& wanted = settings.channels;
-    if (name.id.empty() ||
-        (name.suffix != settings.mask && std::find(wanted.begin(), wanted.end(), name.suffix) == wanted.end()))
+    if (name.id.empty() || (name.suffix != settings.mask &&
+                            std::find(wanted.begin(), wanted.end(), name.suffix) == wanted.end()))
       continue;
     files[name.id][name.suffix].push_back(path);
   }

@@ -85,14 +85,15 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
 
 std::string settings_hash(const Json& settings) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (const char c : settings.dump() + kLayout) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  for (const char c : settings.dump() + kLayout)
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   std::ostringstream text;
   text << std::hex << hash;
   return text.str();
 }
 
-int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation, const std::string& folder,
-                      int threads, const Progress& progress, const Warn& warn) {
+int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
+                      const std::string& folder, int threads, const Progress& progress, const Warn& warn) {
   std::error_code failure;
   fs::create_directories(folder, failure);
   require(!failure, folder, ": cannot be created: ", failure.message());

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/progress.h"
@@ -39,8 +39,9 @@ std::string settings_hash(const Json& settings);
 /// atomically, so an interrupted call is continued by the next. A file counts as done when its hash and
 /// the sizes and times of its source files fit. Cases are divided among `threads`. Throws one Error listing
 /// every case that failed, after the others are done. Returns how many were prepared now.
-int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation, const std::string& folder,
-                      int threads, const Progress& progress = {}, const Warn& warn = {});
+int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
+                      const std::string& folder, int threads, const Progress& progress = {},
+                      const Warn& warn = {});
 
 /// Reads what prepare_cases wrote; voxels stay in the mapped file until they are touched.
 PreparedCase load_prepared(const std::string& folder, const std::string& id);

@@ -109,7 +109,8 @@ std::vector<int64_t> spread_positions(int64_t size, int64_t patch, double fracti
   const auto steps = static_cast<int64_t>(std::ceil(room / (static_cast<double>(patch) * fraction)));
   std::vector<int64_t> out{0};
   for (int64_t i = 1; i <= steps; ++i)
-    out.push_back(static_cast<int64_t>(std::nearbyint(room / static_cast<double>(steps) * static_cast<double>(i))));
+    out.push_back(
+        static_cast<int64_t>(std::nearbyint(room / static_cast<double>(steps) * static_cast<double>(i))));
   return out;
 }
 

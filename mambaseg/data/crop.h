@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/core/volume.h"
 
@@ -46,9 +46,9 @@ Box region_box(const Box& box, const Index3& patch, int64_t step, const Index3& 
 /// Multiples of `step` at which a patch fits into `size` voxels; none when the patch is larger.
 std::vector<int64_t> patch_positions(int64_t size, int64_t patch, int64_t step);
 
-/// Starts of patches spread evenly over `size` voxels, first at 0, last at size - patch, no further apart than
-/// `fraction` of the patch, rounded half to even (nnU-Net's sliding window). Throws Error when the patch is
-/// larger than `size` or the fraction is not in (0, 1].
+/// Starts of patches spread evenly over `size` voxels, first at 0, last at size - patch, no further apart
+/// than `fraction` of the patch, rounded half to even (nnU-Net's sliding window). Throws Error when the patch
+/// is larger than `size` or the fraction is not in (0, 1].
 std::vector<int64_t> spread_positions(int64_t size, int64_t patch, double fraction);
 
 /// Starts of all patches inside `size`: last axis outermost, first axis fastest, the order of the official

@@ -5,9 +5,9 @@
 #include <map>
 #include <set>
 
+#include "mambaseg/data/bids.h"
 #include "mambaseg/data/picture_datasets.h"
 #include "mambaseg/data/problems.h"
-#include "mambaseg/data/bids.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
@@ -121,11 +121,11 @@ std::string detect_layout(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.is_directory() && fs::is_directory(entry.path() / "mri")) return "freesurfer";
   if (const std::string pictures = detect_picture_layout(folder.string()); !pictures.empty()) return pictures;
-  throw Error(
-      concat(folder.string(),
-             ": not a dataset: expected dataset.json with imagesTr and labelsTr, images/ and labels/, or "
-             "subjects that hold mri/; or for pictures images/ and masks/, ISIC's *_Input and *_GroundTruth, or "
-             "PH2's IMD folders"));
+  throw Error(concat(
+      folder.string(),
+      ": not a dataset: expected dataset.json with imagesTr and labelsTr, images/ and labels/, or "
+      "subjects that hold mri/; or for pictures images/ and masks/, ISIC's *_Input and *_GroundTruth, or "
+      "PH2's IMD folders"));
 }
 
 }  // namespace

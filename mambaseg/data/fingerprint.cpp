@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "mambaseg/core/random.h"
-#include "mambaseg/data/nonzero_mask.h"
 #include "mambaseg/data/crop.h"
+#include "mambaseg/data/nonzero_mask.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
@@ -78,7 +78,8 @@ void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTab
       unexpected.insert(label);
       continue;
     }
-    if (static_cast<size_t>(k) >= out.class_voxels.size()) out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
+    if (static_cast<size_t>(k) >= out.class_voxels.size())
+      out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
     ++out.class_voxels[static_cast<size_t>(k)];
   }
   if (unexpected.empty() || plan.unknown_labels == "background") return;
@@ -95,7 +96,8 @@ void sample_foreground(const std::vector<Volume<float>>& channels, const Volume<
     if (class_of(labels.voxels[v]) > 0) places.push_back(v);
   const auto wanted = std::min<size_t>(places.size(), kSamplesPerCase);
   for (size_t i = 0; i < wanted; ++i)  // the first `wanted` of a shuffle
-    std::swap(places[i], places[i + static_cast<size_t>(random.below(static_cast<int64_t>(places.size() - i)))]);
+    std::swap(places[i],
+              places[i + static_cast<size_t>(random.below(static_cast<int64_t>(places.size() - i)))]);
   for (const Volume<float>& channel : channels) {
     out.samples.emplace_back();
     for (size_t i = 0; i < wanted; ++i) out.samples.back().push_back(channel.voxels[places[i]]);
@@ -123,9 +125,8 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   if (!images_read) return out;
   const Geometry grid = channels[0].geometry;
   out.content = hash_of(channels[0].voxels);
-  const bool one_size = std::all_of(channels.begin(), channels.end(), [&](const auto& channel) {
-    return channel.geometry.size == grid.size;
-  });
+  const bool one_size = std::all_of(channels.begin(), channels.end(),
+                                    [&](const auto& channel) { return channel.geometry.size == grid.size; });
   if (!one_size) return out;
   const auto box = nonzero_box(nonzero_mask(channels));
   if (!box) {
@@ -142,8 +143,9 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   if (same_grid(labels.geometry, grid))
     sample_foreground(channels, labels, class_of, random, out);
   else
-    out.problems.push_back(concat("case ", one.id, ": the labels ", one.labels, " (", describe(labels.geometry),
-                                  ") are not on the grid of the image (", describe(grid), ")"));
+    out.problems.push_back(concat("case ", one.id, ": the labels ", one.labels, " (",
+                                  describe(labels.geometry), ") are not on the grid of the image (",
+                                  describe(grid), ")"));
   return out;
 }
 
@@ -176,8 +178,8 @@ Inspection joined(std::vector<CaseFindings>& all) {
     out.problems.insert(out.problems.end(), one.problems.begin(), one.problems.end());
     if (one.content != 0)
       if (const auto [other, is_new] = first_with.emplace(one.content, one.fingerprint.id); !is_new)
-        out.problems.push_back(concat("cases ", other->second, " and ", one.fingerprint.id,
-                                      " hold the same image"));
+        out.problems.push_back(
+            concat("cases ", other->second, " and ", one.fingerprint.id, " hold the same image"));
     if (!one.fingerprint.size.empty()) out.fingerprint.cases.push_back(std::move(one.fingerprint));
     if (samples.size() < one.samples.size()) samples.resize(one.samples.size());
     for (size_t c = 0; c < one.samples.size(); ++c)

@@ -8,7 +8,8 @@
 
 namespace mambaseg {
 
-/// What the planner wants to know of one case: its box of non-zero voxels, on axes turned to Plan::orientation.
+/// What the planner wants to know of one case: its box of non-zero voxels, on axes turned to
+/// Plan::orientation.
 struct CaseFingerprint {
   std::string id;
   std::vector<int64_t> size;

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include <torch/nn/functional.h>
+
 namespace mambaseg {
 namespace {
 
@@ -25,8 +27,7 @@ torch::Tensor blurred(const torch::Tensor& channel, double sigma) {
   for (int64_t axis = 0; axis < channel.dim(); ++axis) {
     const auto lines = out.movedim(axis, -1);
     const auto flat = lines.reshape({-1, 1, lines.size(-1)});
-    const auto padded =
-        F::pad(flat, F::PadFuncOptions({radius, radius}).mode(torch::kReplicate));
+    const auto padded = F::pad(flat, F::PadFuncOptions({radius, radius}).mode(torch::kReplicate));
     out = torch::conv1d(padded, bell.view({1, 1, -1})).view(lines.sizes()).movedim(-1, axis);
   }
   return out;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/random.h"

@@ -25,7 +25,8 @@ struct PictureAugmentSettings {
   }
 };
 
-/// Where an augmented picture looks: pixel x = (row, column) shows the picture at c + M (x - c), c its centre.
+/// Where an augmented picture looks: pixel x = (row, column) shows the picture at c + M (x - c), c its
+/// centre.
 using PictureTransform = std::array<std::array<double, 2>, 2>;
 
 /// Draws flips, rotation and scaling, in one matrix.

@@ -1,5 +1,8 @@
 #include "mambaseg/data/picture_case.h"
 
+#include <torch/nn/functional.h>
+#include <torch/nn/functional/upsampling.h>
+
 namespace mambaseg {
 namespace {
 
@@ -33,7 +36,9 @@ void check_plan(const PicturePlan& plan) {
 
 torch::Tensor network_input(const Picture& picture, const PicturePlan& plan) {
   const auto values = colours_of(plan.channels == 1 ? to_grey(picture) : picture);
-  auto x = resized_maps(values.unsqueeze(0), plan.size[0], plan.size[1]).squeeze(0).expand({plan.channels, -1, -1});
+  auto x = resized_maps(values.unsqueeze(0), plan.size[0], plan.size[1])
+               .squeeze(0)
+               .expand({plan.channels, -1, -1});
   if (plan.intensity == "minmax") {
     const float low = x.min().item<float>(), high = x.max().item<float>();
     if (high > low) x = (x - low) * (255 / (high - low));
@@ -59,7 +64,8 @@ PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) {
     out.id = one.id;
     out.scale = 1.0f / 255;
     out.image_CIJK = network_input(picture, plan);
-    const auto share = resized(mask_of(mask, plan.mask_threshold).to(torch::kFloat32), plan.size[0], plan.size[1]);
+    const auto share =
+        resized(mask_of(mask, plan.mask_threshold).to(torch::kFloat32), plan.size[0], plan.size[1]);
     out.classes_IJK = (share >= 0.5).to(torch::kUInt8).contiguous();
     return out;
   });
@@ -68,7 +74,8 @@ PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) {
 Preparation picture_preparation(const PicturePlan& plan) {
   Json settings = to_json(plan);
   settings.erase("threshold");  // of the prediction only
-  return {settings_hash(settings), [plan](const Case& one, const Warn&) { return prepare_picture(one, plan); }};
+  return {settings_hash(settings),
+          [plan](const Case& one, const Warn&) { return prepare_picture(one, plan); }};
 }
 
 }  // namespace mambaseg

@@ -29,7 +29,8 @@ struct PicturePlan {
           one_of({"unit", "minmax"}));
     visit("mask_threshold", mask_threshold, "values of a mask above this are the structure", between(0, 254));
     visit("structure", structure, "name of what the masks show");
-    visit("threshold", threshold, "prediction: probability from which a pixel is the structure", between(0, 1));
+    visit("threshold", threshold, "prediction: probability from which a pixel is the structure",
+          between(0, 1));
   }
 };
 

@@ -44,12 +44,13 @@ struct Plan {
 
   template <class Visitor>
   void describe(Visitor& visit) {
-    visit("conform", conform,
-          "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); millimetre: 1 mm voxels "
-          "along the "
-          "image's own axes, as many as it takes; none: keep the grid, only turn it; spacing: voxels of "
-          "`spacing`, cubic for images and linear for each label, slices apart where they are thick (nnU-Net)",
-          one_of({"freesurfer", "millimetre", "none", "spacing"}));
+    visit(
+        "conform", conform,
+        "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); millimetre: 1 mm voxels "
+        "along the "
+        "image's own axes, as many as it takes; none: keep the grid, only turn it; spacing: voxels of "
+        "`spacing`, cubic for images and linear for each label, slices apart where they are thick (nnU-Net)",
+        one_of({"freesurfer", "millimetre", "none", "spacing"}));
     visit("orientation", orientation,
           "array axes of the network's input, for example LIA (freesurfer is always LIA)");
     visit("conform_order", conform_order, "interpolation of conform: 1 linear, 3 cubic spline",
@@ -69,7 +70,8 @@ struct Plan {
     visit("crop_margin", crop_margin, "voxels that the box keeps around it", at_least(0));
     visit("patch", patch, "patch edges in voxels, in array order", at_least(1));
     visit("window", window,
-          "patches at prediction. fixed: one at every multiple of `step`, all voxels count alike; gaussian: spread "
+          "patches at prediction. fixed: one at every multiple of `step`, all voxels count alike; gaussian: "
+          "spread "
           "evenly, at most `step_fraction` of a patch apart, the middle of a patch counts most (nnU-Net)",
           one_of({"fixed", "gaussian"}));
     visit("step", step, "window fixed: voxels between neighbouring patches, at most the shortest patch edge",

@@ -54,7 +54,8 @@ double voxels_of(const std::vector<int64_t>& size) {
 }
 
 /// Equal edges in mm, kFullVoxels in all, inside the median case.
-std::vector<int64_t> first_patch(const std::vector<double>& spacing, const std::vector<int64_t>& median_size) {
+std::vector<int64_t> first_patch(const std::vector<double>& spacing,
+                                 const std::vector<int64_t>& median_size) {
   double product = 1;
   for (const double s : spacing) product /= s;
   const double scale = std::cbrt(kFullVoxels / product);
@@ -79,7 +80,8 @@ StagePlan plan_stages(std::vector<int64_t>& patch, std::vector<double> spacing,
   StagePlan out;
   std::vector<int64_t> size = patch, kernel(kAxes, 1);
   std::vector<int64_t> stride(kAxes, 1);
-  for (int64_t features = settings.first_features;; features = std::min(2 * features, settings.most_features)) {
+  for (int64_t features = settings.first_features;;
+       features = std::min(2 * features, settings.most_features)) {
     const double finest = *std::min_element(spacing.begin(), spacing.end());
     for (size_t a = 0; a < kAxes; ++a)
       if (spacing[a] < kAlike * finest) kernel[a] = 3;
@@ -108,8 +110,9 @@ StagePlan plan_stages(std::vector<int64_t>& patch, std::vector<double> spacing,
 
 double training_bytes(const StagePlan& stages, const std::vector<int64_t>& patch, int64_t batch,
                       int64_t channels, int64_t classes) {
-  // Kept for the gradient, for each voxel and feature: of two convolutions the output and the normalised output, on the
-  // way down and on the way up; what is joined there counts double. And as much again while gradients flow.
+  // Kept for the gradient, for each voxel and feature: of two convolutions the output and the normalised
+  // output, on the way down and on the way up; what is joined there counts double. And as much again while
+  // gradients flow.
   constexpr double kMapsDown = 4, kMapsUp = 7, kGradients = 1.3, kFloat = 4;
   constexpr double kWeightCopies = 4;  // weight, gradient, momentum, the convolution's own order of them
   double maps = static_cast<double>(channels) * voxels_of(patch), weights = 0, voxels = voxels_of(patch);
@@ -118,7 +121,8 @@ double training_bytes(const StagePlan& stages, const std::vector<int64_t>& patch
     for (const int64_t stride : stages.strides[s]) voxels /= static_cast<double>(stride);
     const auto features = static_cast<double>(stages.features[s]);
     const bool last = s + 1 == stages.features.size();
-    maps += voxels * (features * (kMapsDown + (last ? 0 : kMapsUp)) + (last ? 0 : 3 * static_cast<double>(classes)));
+    maps += voxels *
+            (features * (kMapsDown + (last ? 0 : kMapsUp)) + (last ? 0 : 3 * static_cast<double>(classes)));
     weights += voxels_of(stages.kernels[s]) *
                (static_cast<double>(before) * features + features * features * (last ? 1 : 4));
     before = stages.features[s];
@@ -133,9 +137,12 @@ PlannedExperiment plan_experiment(const Fingerprint& fingerprint, int64_t classe
   out.spacing_mm = target_spacing(fingerprint);
   double all_voxels = 0;
   for (size_t a = 0; a < kAxes; ++a)
-    out.median_size.push_back(std::max<int64_t>(1, std::lround(point(
-        over_cases(fingerprint, [&](const auto& c) { return double(c.size[a]) * c.spacing_mm[a] / out.spacing_mm[a]; }),
-        0.5))));
+    out.median_size.push_back(std::max<int64_t>(
+        1, std::lround(point(over_cases(fingerprint,
+                                        [&](const auto& c) {
+                                          return double(c.size[a]) * c.spacing_mm[a] / out.spacing_mm[a];
+                                        }),
+                             0.5))));
   all_voxels = voxels_of(out.median_size) * static_cast<double>(fingerprint.cases.size());
   const auto channels = std::max<int64_t>(1, static_cast<int64_t>(fingerprint.channels.size()));
   const double budget = settings.memory_gib * double(int64_t{1} << 30);
@@ -153,8 +160,9 @@ PlannedExperiment plan_experiment(const Fingerprint& fingerprint, int64_t classe
       const auto share = [&](size_t axis) { return double(out.patch[axis]) / double(out.median_size[axis]); };
       if (longest == kAxes || share(a) > share(longest)) longest = a;
     }
-    require(longest < kAxes, "plan: ", settings.memory_gib, " GiB do not hold a step of ", settings.least_batch,
-            " patches of ", out.patch[0], "x", out.patch[1], "x", out.patch[2], " voxels");
+    require(longest < kAxes, "plan: ", settings.memory_gib, " GiB do not hold a step of ",
+            settings.least_batch, " patches of ", out.patch[0], "x", out.patch[1], "x", out.patch[2],
+            " voxels");
     out.patch[longest] -= divisor[longest];
   }
   int64_t batch = settings.least_batch;

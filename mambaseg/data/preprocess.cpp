@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 #include <optional>
+#include <set>
 #include <type_traits>
 
 #include "mambaseg/core/error.h"
@@ -105,10 +105,11 @@ void normalise(std::vector<float>& values, const Plan& plan) {
 
 Vector3 spacing_of(const Plan& plan) { return {plan.spacing[0], plan.spacing[1], plan.spacing[2]}; }
 
-/// nnU-Net's way to the network: intensities from the file's own voxels, then cubic resampling. With zscore the
-/// background stays 0, which splines would blur.
+/// nnU-Net's way to the network: intensities from the file's own voxels, then cubic resampling. With zscore
+/// the background stays 0, which splines would blur.
 Volume<float> on_spacing(const Volume<float>& source, bool whole_numbers, const Plan& plan) {
-  Volume<float> turned = permuted(source, permutation_between(source.geometry.orientation(), plan.orientation));
+  Volume<float> turned =
+      permuted(source, permutation_between(source.geometry.orientation(), plan.orientation));
   if (plan.intensity == "robust") {
     rescale_to_bytes(turned.voxels, range_of(turned.voxels, whole_numbers));
     bytes_to_unit(turned.voxels);
@@ -133,7 +134,8 @@ Volume<int32_t> on_network_grid(const Volume<int32_t>& labels, const Geometry& g
   if (plan.conform != "spacing") return resample_labels(labels, grid);
   const Volume<int32_t> turned =
       permuted(labels, permutation_between(labels.geometry.orientation(), plan.orientation));
-  Volume<int32_t> out = resized_labels(turned, grid.size, separate_axis(turned.geometry.spacing_mm(), spacing_of(plan)));
+  Volume<int32_t> out =
+      resized_labels(turned, grid.size, separate_axis(turned.geometry.spacing_mm(), spacing_of(plan)));
   require(same_grid(out.geometry, grid), "labels: their grid (", describe(labels.geometry),
           ") is not that of the image");
   return out;
@@ -149,8 +151,9 @@ void check_plan(const Plan& plan) {
   };
   need(plan.patch.size() == 3, concat("patch needs 3 edges, got ", plan.patch.size()));
   const int64_t shortest = *std::min_element(plan.patch.begin(), plan.patch.end());
-  need(plan.window != "fixed" || plan.step <= shortest, concat("step ", plan.step, " would leave voxels between patches of ", shortest,
-                                     " voxels; expected at most ", shortest));
+  need(plan.window != "fixed" || plan.step <= shortest,
+       concat("step ", plan.step, " would leave voxels between patches of ", shortest,
+              " voxels; expected at most ", shortest));
   need(plan.conform_order != 2, "conform_order 2 is not known; expected 1 (linear) or 3 (cubic)");
   need(plan.conform != "freesurfer" || plan.orientation == "LIA",
        "conform = \"freesurfer\" always gives LIA, not " + plan.orientation);
@@ -222,7 +225,8 @@ PreparedImage prepare_images(const std::vector<Image>& channels, const Plan& pla
   PreparedImage out = prepare_image(channels[0], plan, warn);
   for (size_t c = 1; c < channels.size(); ++c) {
     require(same_grid(channels[c].geometry, channels[0].geometry), "image: the grid of channel ", c, " (",
-            describe(channels[c].geometry), ") is not that of channel 0 (", describe(channels[0].geometry), ")");
+            describe(channels[c].geometry), ") is not that of channel 0 (", describe(channels[0].geometry),
+            ")");
     out.further.push_back(prepare_image(channels[c], plan, warn).image);
   }
   return out;
@@ -232,7 +236,8 @@ torch::Tensor image_tensor(const PreparedImage& image) {
   const torch::Tensor first = tensor_from_volume(image.image).unsqueeze(0);
   if (image.further.empty()) return first;
   std::vector<torch::Tensor> channels{first};
-  for (const Volume<float>& channel : image.further) channels.push_back(tensor_from_volume(channel).unsqueeze(0));
+  for (const Volume<float>& channel : image.further)
+    channels.push_back(tensor_from_volume(channel).unsqueeze(0));
   return torch::cat(channels);
 }
 

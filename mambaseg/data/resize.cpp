@@ -80,7 +80,8 @@ std::vector<Taps> axis_taps(int64_t from, int64_t to, int order) {
   const double last = static_cast<double>(from - 1);
   std::vector<Taps> out;
   for (int64_t x = 0; x < to; ++x) {
-    const double at = (static_cast<double>(x) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
+    const double at =
+        (static_cast<double>(x) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
     if (order == 0) {
       out.push_back({{static_cast<int64_t>(std::floor(std::clamp(at, 0.0, last) + 0.5)), 1}});
     } else if (order == 1) {
@@ -151,7 +152,8 @@ Volume<int32_t> resized_labels(const Volume<int32_t>& labels, const Index3& size
   if (labels.geometry.size == size) return labels;
   std::array<std::vector<Taps>, 3> taps;
   for (int axis = 0; axis < 3; ++axis)
-    taps[static_cast<size_t>(axis)] = axis_taps(labels.geometry.size[axis], size[axis], axis == separate ? 0 : 1);
+    taps[static_cast<size_t>(axis)] =
+        axis_taps(labels.geometry.size[axis], size[axis], axis == separate ? 0 : 1);
   Volume<int32_t> out(resized_grid(labels.geometry, size));
   at::parallel_for(0, size[2], 1, [&](int64_t begin, int64_t end) {
     std::vector<std::pair<int32_t, double>> seen;  // label and weight

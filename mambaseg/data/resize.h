@@ -5,8 +5,8 @@
 
 #include "mambaseg/core/volume.h"
 
-/// Resampling to another spacing as nnU-Net does it (Isensee et al. 2021; default_resampling.py): the new grid
-/// covers the same box in space, so voxel x of n lies at (x + 1/2) m / n - 1/2 of the m old ones.
+/// Resampling to another spacing as nnU-Net does it (Isensee et al. 2021; default_resampling.py): the new
+/// grid covers the same box in space, so voxel x of n lies at (x + 1/2) m / n - 1/2 of the m old ones.
 namespace mambaseg {
 
 /// size * from / to along each axis, rounded half to even, at least 1.

@@ -115,7 +115,7 @@ std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count) 
 }
 
 Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
-                        const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped) {
+                 const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped) {
   const int64_t channels = one.image_CIJK.size(0);
   Sample out;
   if (transform.resample) {
@@ -143,8 +143,7 @@ Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& siz
   }
   if (transform.flip[static_cast<size_t>(side_axis)]) {
     auto* classes = out.classes.data_ptr<int64_t>();
-    for (int64_t i = 0; i < out.classes.numel(); ++i)
-      classes[i] = swapped[static_cast<size_t>(classes[i])];
+    for (int64_t i = 0; i < out.classes.numel(); ++i) classes[i] = swapped[static_cast<size_t>(classes[i])];
   }
   return out;
 }

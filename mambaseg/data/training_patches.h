@@ -35,7 +35,7 @@ std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count);
 /// The patch of `size` at `start` of a case, seen through `transform`: trilinear image, nearest labels, zero
 /// and background outside. `swapped[k]` is what class k becomes under a flip along `side_axis`.
 Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
-                        const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped);
+                 const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped);
 
 /// Draws the patches of one volume.
 class PatchSampler : public SampleSource {

@@ -44,8 +44,8 @@ Box at_least_patch(Box box, const Index3& patch) {
   return box;
 }
 
-/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk; as
-/// half-precision numbers where they are small enough to keep three digits, which need half of it.
+/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk;
+/// as half-precision numbers where they are small enough to keep three digits, which need half of it.
 torch::Tensor packed(const torch::Tensor& image, float& scale) {
   constexpr float kLargestHalf = 1024;
   const auto bytes = (image * 255).round();
@@ -97,7 +97,8 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
 }
 
 Preparation volume_preparation(const Plan& plan) {
-  return {plan_hash(plan), [plan](const Case& one, const Warn& warn) { return prepare_case(one, plan, warn); }};
+  return {plan_hash(plan),
+          [plan](const Case& one, const Warn& warn) { return prepare_case(one, plan, warn); }};
 }
 
 }  // namespace mambaseg

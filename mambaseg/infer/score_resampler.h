@@ -3,7 +3,7 @@
 #include <functional>
 #include <optional>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/data/crop.h"
 

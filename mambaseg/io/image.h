@@ -16,16 +16,17 @@ using VoxelData =
                  std::vector<uint32_t>, std::vector<int32_t>, std::vector<uint64_t>, std::vector<int64_t>,
                  std::vector<float>, std::vector<double>>;
 
-/// A scalar 3-D image as its file holds it. A header scaling other than slope 1, offset 0 has been applied (the
-/// values are then double).
+/// A scalar 3-D image as its file holds it. A header scaling other than slope 1, offset 0 has been applied
+/// (the values are then double).
 struct Image {
   Geometry geometry;
   VoxelData voxels;  ///< geometry.voxel_count() values, i fastest
 };
 
-/// Reads a scalar 3-D image of any known format (formats.h), or a folder that holds one DICOM series. A 4-D file whose
-/// fourth size is 1 counts as 3-D. Throws Error naming the path for: missing, empty, truncated, unknown format, 4-D,
-/// RGB, complex, no voxels. `warn` gets a line for headers that are read with a repair (non-orthonormal axes, ...).
+/// Reads a scalar 3-D image of any known format (formats.h), or a folder that holds one DICOM series. A 4-D
+/// file whose fourth size is 1 counts as 3-D. Throws Error naming the path for: missing, empty, truncated,
+/// unknown format, 4-D, RGB, complex, no voxels. `warn` gets a line for headers that are read with a repair
+/// (non-orthonormal axes, ...).
 Image read_image(const std::string& path, const Warn& warn = {});
 
 /// read_image, as float. Throws Error when a voxel is NaN or infinite, with the count.
@@ -37,8 +38,8 @@ Volume<int32_t> read_labels(const std::string& path, const Warn& warn = {});
 /// Geometry only, without reading voxels where the format allows it.
 Geometry read_geometry(const std::string& path, const Warn& warn = {});
 
-/// Writes in the format of the file name. The data are written under a temporary name in the same folder and renamed,
-/// so a reader never sees half a file. Throws Error naming the path.
+/// Writes in the format of the file name. The data are written under a temporary name in the same folder and
+/// renamed, so a reader never sees half a file. Throws Error naming the path.
 void write_image(const std::string& path, const Image& image);
 void write_volume(const std::string& path, const Volume<float>& volume);
 /// Labels go to the smallest of uint8, int16, int32 that holds them.

@@ -10,8 +10,8 @@
 
 namespace mambaseg {
 
-/// A tensor as stored in a file: type name of the safetensors format ("F32", "I64", "U8", "BOOL", ...), sizes, and
-/// the bytes, little-endian, last axis fastest.
+/// A tensor as stored in a file: type name of the safetensors format ("F32", "I64", "U8", "BOOL", ...),
+/// sizes, and the bytes, little-endian, last axis fastest.
 struct StoredTensor {
   std::string name;
   std::string dtype;
@@ -32,8 +32,8 @@ struct TensorFile {
 /// Bytes of one element of a safetensors dtype; throws Error on an unknown one.
 size_t dtype_size(const std::string& dtype);
 
-/// Maps a .safetensors file. Throws Error naming the path and what is wrong (header length, JSON, overlap, hole,
-/// offsets past the end, size that does not fit the shape).
+/// Maps a .safetensors file. Throws Error naming the path and what is wrong (header length, JSON, overlap,
+/// hole, offsets past the end, size that does not fit the shape).
 TensorFile read_safetensors(const std::string& path);
 
 /// Writes atomically: header padded to 8 bytes, tensors in the given order.

@@ -63,7 +63,8 @@ void scale(const T* x, const T* residual, int64_t rows, int64_t channels, const 
 }
 
 template <class T>
-void norm(const T* x, int64_t rows, int64_t channels, const float* weight, const float* bias, float eps, T* y) {
+void norm(const T* x, int64_t rows, int64_t channels, const float* weight, const float* bias, float eps,
+          T* y) {
   const Lanes d;
   const float part = 1.0f / static_cast<float>(channels);
   for (int64_t r = 0; r < rows; ++r, x += channels, y += channels) {
@@ -139,8 +140,8 @@ void gradient_rows(const T* x, const T* y, const T* dy, int64_t rows, int64_t ch
   }
 }
 
-void halve_gradient(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels, const float* y,
-                    const float* dy, float* const* dx) {
+void halve_gradient(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels,
+                    const float* y, const float* dy, float* const* dx) {
   for (int64_t i = 0; i < outputs; ++i) {
     for (int64_t c = 0; c < channels; c += kLanes) {
       const int64_t count = channels - c, at = i * channels + c;
@@ -158,7 +159,8 @@ void halve_gradient(const float* const* rows, int64_t row_count, int64_t outputs
 }
 
 // Highway's tables hold plain functions.
-void moments_fp32(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum, float* square) {
+void moments_fp32(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum,
+                  float* square) {
   moments(x, rows, channels, shift, sum, square);
 }
 void moments_bf16(const Bfloat16* x, int64_t rows, int64_t channels, const float* shift, float* sum,
@@ -169,12 +171,12 @@ void scale_fp32(const float* x, const float* residual, int64_t rows, int64_t cha
                 const float* shifts, float slope, float* y) {
   scale(x, residual, rows, channels, scales, shifts, slope, y);
 }
-void scale_bf16(const Bfloat16* x, const Bfloat16* residual, int64_t rows, int64_t channels, const float* scales,
-                const float* shifts, float slope, Bfloat16* y) {
+void scale_bf16(const Bfloat16* x, const Bfloat16* residual, int64_t rows, int64_t channels,
+                const float* scales, const float* shifts, float slope, Bfloat16* y) {
   scale(x, residual, rows, channels, scales, shifts, slope, y);
 }
-void norm_fp32(const float* x, int64_t rows, int64_t channels, const float* weight, const float* bias, float eps,
-               float* y) {
+void norm_fp32(const float* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
+               float eps, float* y) {
   norm(x, rows, channels, weight, bias, eps, y);
 }
 void norm_bf16(const Bfloat16* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
@@ -184,23 +186,25 @@ void norm_bf16(const Bfloat16* x, int64_t rows, int64_t channels, const float* w
 void halve_fp32(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels, float* y) {
   halve(rows, row_count, outputs, channels, y);
 }
-void halve_bf16(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels, Bfloat16* y) {
+void halve_bf16(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels,
+                Bfloat16* y) {
   halve(rows, row_count, outputs, channels, y);
 }
 void gradient_sums_fp32(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
                         const float* middle, float slope, float* sum, float* product) {
   gradient_sums(x, y, dy, rows, channels, middle, slope, sum, product);
 }
-void gradient_sums_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
-                        const float* middle, float slope, float* sum, float* product) {
+void gradient_sums_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows,
+                        int64_t channels, const float* middle, float slope, float* sum, float* product) {
   gradient_sums(x, y, dy, rows, channels, middle, slope, sum, product);
 }
 void gradient_rows_fp32(const float* x, const float* y, const float* dy, int64_t rows, int64_t channels,
                         float slope, const float* by_g, const float* by_x, const float* offset, float* dx) {
   gradient_rows(x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
 }
-void gradient_rows_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
-                        float slope, const float* by_g, const float* by_x, const float* offset, Bfloat16* dx) {
+void gradient_rows_bf16(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows,
+                        int64_t channels, float slope, const float* by_g, const float* by_x,
+                        const float* offset, Bfloat16* dx) {
   gradient_rows(x, y, dy, rows, channels, slope, by_g, by_x, offset, dx);
 }
 
@@ -252,8 +256,8 @@ void scale_shift(const Bfloat16* x, const Bfloat16* residual, int64_t rows, int6
   HWY_DISPATCH_TABLE(scale_bf16)[table_index(target)](x, residual, rows, channels, scale, shift, slope, y);
 }
 
-void norm_rows(const float* x, int64_t rows, int64_t channels, const float* weight, const float* bias, float eps,
-               float* y, SimdTarget target) {
+void norm_rows(const float* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
+               float eps, float* y, SimdTarget target) {
   HWY_DISPATCH_TABLE(norm_fp32)[table_index(target)](x, rows, channels, weight, bias, eps, y);
 }
 void norm_rows(const Bfloat16* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
@@ -265,8 +269,8 @@ void halve_rows(const float* const* rows, int64_t row_count, int64_t outputs, in
                 SimdTarget target) {
   HWY_DISPATCH_TABLE(halve_fp32)[table_index(target)](rows, row_count, outputs, channels, y);
 }
-void halve_rows(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels, Bfloat16* y,
-                SimdTarget target) {
+void halve_rows(const Bfloat16* const* rows, int64_t row_count, int64_t outputs, int64_t channels,
+                Bfloat16* y, SimdTarget target) {
   HWY_DISPATCH_TABLE(halve_bf16)[table_index(target)](rows, row_count, outputs, channels, y);
 }
 
@@ -275,8 +279,9 @@ void scale_shift_sums(const float* x, const float* y, const float* dy, int64_t r
   HWY_DISPATCH_TABLE(gradient_sums_fp32)
   [table_index(target)](x, y, dy, rows, channels, middle, slope, sum, product);
 }
-void scale_shift_sums(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows, int64_t channels,
-                      const float* middle, float slope, float* sum, float* product, SimdTarget target) {
+void scale_shift_sums(const Bfloat16* x, const Bfloat16* y, const Bfloat16* dy, int64_t rows,
+                      int64_t channels, const float* middle, float slope, float* sum, float* product,
+                      SimdTarget target) {
   HWY_DISPATCH_TABLE(gradient_sums_bf16)
   [table_index(target)](x, y, dy, rows, channels, middle, slope, sum, product);
 }

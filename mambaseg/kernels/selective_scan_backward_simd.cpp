@@ -290,7 +290,8 @@ void backward(const Scan<I>& s, const Gradients<I>& g, float* scratch) {
       if (s.C_stride == 0) transpose<V>(s.C, N, tile, 1.0f, keep.C);
       start_states<V>(g.last_state, N, tile, keep.grad_x);
       for (float* sums : {keep.grad_A, keep.grad_B, keep.grad_C}) std::fill(sums, sums + N * kWidth, 0.0f);
-      for (float* sums : {keep.grad_bias, keep.grad_skip, keep.step_sum}) std::fill(sums, sums + kWidth, 0.0f);
+      for (float* sums : {keep.grad_bias, keep.grad_skip, keep.step_sum})
+        std::fill(sums, sums + kWidth, 0.0f);
       for (float* products : {keep.products_B, keep.products_C})
         std::fill(products, products + kLanes * kLanes, 0.0f);
     });
@@ -333,7 +334,9 @@ void backward(const Scan<I>& s, const Gradients<I>& g, float* scratch) {
   });
 }
 
-void backward_fp32(const Scan<float>& s, const Gradients<float>& g, float* scratch) { backward(s, g, scratch); }
+void backward_fp32(const Scan<float>& s, const Gradients<float>& g, float* scratch) {
+  backward(s, g, scratch);
+}
 void backward_bf16(const Scan<Bfloat16>& s, const Gradients<Bfloat16>& g, float* scratch) {
   backward(s, g, scratch);
 }

@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include <torch/nn/functional.h>
+#include <torch/nn/functional/upsampling.h>
+
 namespace mambaseg {
 namespace {
 
@@ -27,8 +30,8 @@ std::vector<double> deep_supervision_weights(int64_t outputs) {
 }
 
 torch::Tensor deeply_supervised(const Loss& loss, const std::vector<torch::Tensor>& scores,
-                                const std::vector<torch::Tensor>& classes,
-                                const std::vector<double>& weights, int64_t epoch) {
+                                const std::vector<torch::Tensor>& classes, const std::vector<double>& weights,
+                                int64_t epoch) {
   if (weights.size() < scores.size())
     throw UsageError(concat("deep supervision: ", weights.size(), " weights for ", scores.size(),
                             " outputs of the network"));

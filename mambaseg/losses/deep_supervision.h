@@ -9,10 +9,11 @@ namespace mambaseg {
 std::vector<double> deep_supervision_weights(int64_t outputs);
 
 /// Sum over scales of weight times loss. `scores[i]` (B, K, spatial_i...), finest first; `classes[i]`
-/// (B, spatial_i...) or, when there is only one map, that of the finest scale, which is brought to the size of the others
-/// by nearest neighbour. Scales of weight 0 are not looked at. UsageError when there are fewer weights than scales.
+/// (B, spatial_i...) or, when there is only one map, that of the finest scale, which is brought to the size
+/// of the others by nearest neighbour. Scales of weight 0 are not looked at. UsageError when there are fewer
+/// weights than scales.
 torch::Tensor deeply_supervised(const Loss& loss, const std::vector<torch::Tensor>& scores,
-                                const std::vector<torch::Tensor>& classes,
-                                const std::vector<double>& weights, int64_t epoch);
+                                const std::vector<torch::Tensor>& classes, const std::vector<double>& weights,
+                                int64_t epoch);
 
 }  // namespace mambaseg

@@ -22,8 +22,8 @@ struct DiceSettings {
   }
 };
 
-/// Targets y (B, K, V) of classes (B, spatial...): 1 where the voxel is of class k, 0 elsewhere and for ignored
-/// voxels.
+/// Targets y (B, K, V) of classes (B, spatial...): 1 where the voxel is of class k, 0 elsewhere and for
+/// ignored voxels.
 torch::Tensor one_hot_targets(const torch::Tensor& classes, int64_t class_count, torch::ScalarType type);
 
 /// The loss of probabilities p against targets y, both (B, K, V). `counted_BV`, which may be undefined, is

@@ -1,5 +1,8 @@
 #include "mambaseg/losses/dice_bce_boundary.h"
 
+#include <torch/nn/functional.h>
+#include <torch/nn/functional/loss.h>
+
 namespace mambaseg {
 namespace {
 

@@ -28,9 +28,8 @@ class DiceBinaryCrossEntropy : public Loss {
       throw UsageError(concat("loss: ", settings_.regions.size(), " regions, but the network has ", channels,
                               " score channels"));
     const auto type = scores.scalar_type();
-    const auto targets_BKV = settings_.regions.empty()
-                                 ? one_hot_targets(classes, scores.size(1), type)
-                                 : region_targets(settings_.regions, classes, type);
+    const auto targets_BKV = settings_.regions.empty() ? one_hot_targets(classes, scores.size(1), type)
+                                                       : region_targets(settings_.regions, classes, type);
     return dice_binary_cross_entropy(scores.flatten(2), targets_BKV, counted_voxels(classes), settings_);
   }
 
@@ -43,17 +42,17 @@ class DiceBinaryCrossEntropy : public Loss {
 torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const torch::Tensor& targets_BKV,
                                         const torch::Tensor& counted_BV, const Settings& settings) {
   const auto dice = dice_loss_of(torch::sigmoid(scores_BKV), targets_BKV, counted_BV, settings.dice);
-  const auto cost_BKV = torch::binary_cross_entropy_with_logits(scores_BKV, targets_BKV, {}, {},
-                                                                at::Reduction::None);
-  const auto entropy =
-      counted_BV.defined()
-          ? (cost_BKV.mean(1) * counted_BV).sum() / counted_BV.sum().clamp_min(1)
-          : cost_BKV.mean();
+  const auto cost_BKV =
+      torch::binary_cross_entropy_with_logits(scores_BKV, targets_BKV, {}, {}, at::Reduction::None);
+  const auto entropy = counted_BV.defined()
+                           ? (cost_BKV.mean(1) * counted_BV).sum() / counted_BV.sum().clamp_min(1)
+                           : cost_BKV.mean();
   return settings.dice_weight * dice + settings.cross_entropy_weight * entropy;
 }
 
 const LossEntry dice_binary_cross_entropy_entry{
-    "dice_binary_cross_entropy", "Dice plus binary cross-entropy of each score channel, for regions that overlap",
+    "dice_binary_cross_entropy",
+    "Dice plus binary cross-entropy of each score channel, for regions that overlap",
     [](const Json& settings, const LossData&) -> std::unique_ptr<Loss> {
       return std::make_unique<DiceBinaryCrossEntropy>(from_json<Settings>(settings, "loss"));
     },

@@ -4,8 +4,9 @@
 
 namespace mambaseg {
 
-/// dice_weight * Dice + cross_entropy_weight * binary cross-entropy of p = sigmoid(scores): every score channel
-/// is a question of its own, so regions may overlap (nnU-Net's region-based training: whole tumour, core, ...).
+/// dice_weight * Dice + cross_entropy_weight * binary cross-entropy of p = sigmoid(scores): every score
+/// channel is a question of its own, so regions may overlap (nnU-Net's region-based training: whole tumour,
+/// core, ...).
 struct DiceBinaryCrossEntropySettings {
   double dice_weight = 1;
   double cross_entropy_weight = 1;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/config/config.h"
 
@@ -20,8 +20,8 @@ class Loss {
 
   /// scores (B, K, spatial...) before softmax, classes (B, spatial...) int64 in 0..K-1 or, except for
   /// dice_bce_boundary, kIgnoredClass; or with one map of scores, K = 1, before a sigmoid and classes 0 and 1
-  /// (losses that can; UsageError from others) -> scalar, differentiable in scores. `epoch` counts from 0: some
-  /// losses change their parts while training goes on.
+  /// (losses that can; UsageError from others) -> scalar, differentiable in scores. `epoch` counts from 0:
+  /// some losses change their parts while training goes on.
   virtual torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
                                    int64_t epoch) const = 0;
 };

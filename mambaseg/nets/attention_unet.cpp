@@ -4,6 +4,10 @@
 
 #include "mambaseg/nets/attention_unet.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/upsampling.h>
+
 #include "mambaseg/nets/blocks/unet2d.h"
 #include "mambaseg/ops/pooling.h"
 

@@ -6,6 +6,9 @@
 
 #include "mambaseg/nets/ce_net.h"
 
+#include <torch/nn/functional.h>
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/nets/blocks/layers.h"
 
 namespace mambaseg {

@@ -13,6 +13,12 @@
 
 #include <utility>
 
+#include <torch/nn/functional.h>
+#include <torch/nn/init.h>
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include "mambaseg/nets/blocks/patch2d.h"
 #include "mambaseg/nets/blocks/ss2d.h"
 

@@ -7,6 +7,9 @@
 
 #include "mambaseg/nets/lbmnet.h"
 
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/linear.h>
+
 #include "mambaseg/nets/blocks/nnunet.h"
 #include "mambaseg/nets/lbmnet_blocks.h"
 

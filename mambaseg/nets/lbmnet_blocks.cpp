@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/nnunet.h"
 

@@ -8,6 +8,9 @@
 
 #include <cmath>
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
+
 #include "mambaseg/nets/blocks/mixer_block.h"
 #include "mambaseg/nets/blocks/ss3d.h"
 #include "mambaseg/nets/blocks/transformer_bottleneck.h"

@@ -4,6 +4,8 @@
 
 #include "mambaseg/nets/plain_unet.h"
 
+#include <torch/nn/modules/container/modulelist.h>
+
 namespace mambaseg {
 namespace {
 

@@ -4,6 +4,9 @@
 
 #include "mambaseg/nets/unet_cbam.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/nets/blocks/unet2d.h"
 
 namespace mambaseg {

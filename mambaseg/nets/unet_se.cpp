@@ -4,6 +4,8 @@
 
 #include "mambaseg/nets/unet_se.h"
 
+#include <torch/nn/modules/activation.h>
+
 #include "mambaseg/nets/blocks/unet2d.h"
 
 namespace mambaseg {

@@ -8,6 +8,10 @@
 #include <algorithm>
 #include <utility>
 
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 namespace mambaseg {
 namespace {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/kernels/bfloat16.h"
 #include "mambaseg/ops/plain_libtorch.h"

@@ -1,5 +1,7 @@
 #include "mambaseg/ops/dense.h"
 
+#include <torch/autograd.h>
+
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/depthwise_conv.h"

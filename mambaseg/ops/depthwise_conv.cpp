@@ -1,5 +1,7 @@
 #include "mambaseg/ops/depthwise_conv.h"
 
+#include <torch/autograd.h>
+
 #include "mambaseg/ops/depthwise_conv_parts.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
@@ -117,8 +119,8 @@ Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias, co
     padding.insert(padding.end(), {geometry.front[axis], geometry.back[axis]});
   const std::vector<int64_t> ones(axes, 1), zeros(axes, 0);
   const auto same_type = [&](const Tensor& t) { return t.defined() ? t.to(x.scalar_type()) : t; };
-  Tensor y = torch::convolution(torch::constant_pad_nd(given, padding), same_type(weight), same_type(bias), ones,
-                                zeros, ones, false, zeros, weight.size(0));
+  Tensor y = torch::convolution(torch::constant_pad_nd(given, padding), same_type(weight), same_type(bias),
+                                ones, zeros, ones, false, zeros, weight.size(0));
   if (order.defined()) y = torch::zeros_like(y).index_copy(-1, order, y);
   return geometry.channels_last ? y.movedim(1, -1) : y;
 }

@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/kernels/depthwise_conv.h"
 

@@ -1,5 +1,7 @@
 #include "mambaseg/ops/epilogue.h"
 
+#include <torch/autograd.h>
+
 namespace mambaseg {
 namespace {
 

@@ -1,6 +1,7 @@
 #include "mambaseg/ops/norm.h"
 
 #include <ATen/Parallel.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -238,17 +239,21 @@ Tensor as_batch(const Tensor& y, int64_t items) {
   return y.movedim(1, -1).squeeze(0).unflatten(0, {items, -1}).movedim(-1, 1);
 }
 
-void remember(RunningStatistics& running, const std::vector<GroupStatistics>& found, double values, double eps) {
+void remember(RunningStatistics& running, const std::vector<GroupStatistics>& found, double values,
+              double eps) {
   const torch::NoGradGuard no_grad;
   std::vector<double> mean, unbiased;
   for (const auto& [group_mean, factor] : found) {
     mean.push_back(group_mean);
     unbiased.push_back((1 / (factor * factor) - eps) * values / std::max(values - 1, 1.0));
   }
-  // By LibTorch's operations, which tell the tensors' versions: weights packed with the old values are renewed.
+  // By LibTorch's operations, which tell the tensors' versions: weights packed with the old values are
+  // renewed.
   const double share = running.momentum;
-  running.mean.mul_(1 - share).add_(torch::tensor(mean, torch::kDouble).to(running.mean.scalar_type()), share);
-  running.var.mul_(1 - share).add_(torch::tensor(unbiased, torch::kDouble).to(running.var.scalar_type()), share);
+  running.mean.mul_(1 - share).add_(torch::tensor(mean, torch::kDouble).to(running.mean.scalar_type()),
+                                    share);
+  running.var.mul_(1 - share).add_(torch::tensor(unbiased, torch::kDouble).to(running.var.scalar_type()),
+                                   share);
 }
 
 }  // namespace
@@ -287,7 +292,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Run
   std::vector<GroupStatistics> found;
   Tensor y;
   if (needs_gradient({x, weight, bias}))
-    y = GroupNormFunction::apply(one, weight, bias, channels, eps, static_cast<double>(slope.value_or(1)), &found);
+    y = GroupNormFunction::apply(one, weight, bias, channels, eps, static_cast<double>(slope.value_or(1)),
+                                 &found);
   else
     y = fast_group_norm(one, channels, weight, bias, eps, slope.value_or(1), {}, &found);
   remember(running, found, static_cast<double>(x.numel() / channels), eps);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/ops/epilogue.h"
 
@@ -18,8 +18,8 @@ struct RunningStatistics {
   double momentum = 0.1;    ///< share of the batch at hand
 };
 
-/// act(x, normed in each channel over batch and space, scaled and shifted, + residual): batch norm in training.
-/// Types, layout and gradients as group_norm.
+/// act(x, normed in each channel over batch and space, scaled and shifted, + residual): batch norm in
+/// training. Types, layout and gradients as group_norm.
 torch::Tensor batch_norm(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
                          RunningStatistics running, double eps, const Epilogue& epilogue = {});
 

@@ -3,6 +3,8 @@
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 
+#include <ATen/Parallel.h>
+
 namespace mambaseg {
 namespace {
 
@@ -116,7 +118,8 @@ std::pair<Tensor, Tensor> folded(const DenseWeights& w) {
   if (!w.norm) return {w.weight, w.bias};
   const FixedNorm& norm = *w.norm;
   const Tensor scale = norm.weight * torch::rsqrt(norm.var + norm.eps);
-  const Tensor bias = w.bias.defined() ? (w.bias - norm.mean) * scale + norm.bias : norm.bias - norm.mean * scale;
+  const Tensor bias =
+      w.bias.defined() ? (w.bias - norm.mean) * scale + norm.bias : norm.bias - norm.mean * scale;
   std::vector<int64_t> rows(static_cast<size_t>(w.weight.dim()), 1);
   rows[0] = -1;
   return {w.weight * scale.view(rows), bias};
@@ -212,7 +215,8 @@ dnnl::convolution_forward::primitive_desc forward_desc(dnnl::prop_kind kind, con
 
 dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory::desc& dx,
                                                                    const memory::desc& weights,
-                                                                   const memory::desc& dy, const Geometry& g) {
+                                                                   const memory::desc& dy,
+                                                                   const Geometry& g) {
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   const auto hint = forward_desc(dnnl::prop_kind::forward_training, dx, weights, {}, dy, g);
 #if DNNL_VERSION_MAJOR >= 3
@@ -222,9 +226,11 @@ dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory:
 #endif
 }
 
-dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(
-    const memory::desc& x, const memory::desc& dweights, const memory::desc& dbias, const memory::desc& dy,
-    const Geometry& g) {
+dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const memory::desc& x,
+                                                                         const memory::desc& dweights,
+                                                                         const memory::desc& dbias,
+                                                                         const memory::desc& dy,
+                                                                         const Geometry& g) {
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   const memory::desc weights(dweights.dims(), x.data_type(), memory::format_tag::any);
   const auto hint = forward_desc(dnnl::prop_kind::forward_training, x, weights, {}, dy, g);
@@ -303,17 +309,18 @@ void convolution(const Tensor& x, const DenseWeights& w, const ConvolutionOption
   const Problem& p = problem(contents, key_of(kForward, x, y, w, epilogue), [&] {
     const auto desc = forward_desc(dnnl::prop_kind::forward_inference, channels_last(x),
                                    any_weights(w.weight, options.groups, type_of(x)),
-                                   or_none(with_bias, bias_desc(y.size(1))), channels_last(y), Geometry(options),
-                                   attributes(epilogue, residual));
-    return Problem{{}, dnnl::convolution_forward(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc()};
+                                   or_none(with_bias, bias_desc(y.size(1))), channels_last(y),
+                                   Geometry(options), attributes(epilogue, residual));
+    return Problem{
+        {}, dnnl::convolution_forward(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc()};
   });
   const Packing& weights = packed(contents, w, p.weights, plain_weights(w.weight, options.groups));
-  Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
-                      {DNNL_ARG_WEIGHTS, weights.weights},
-                      {DNNL_ARG_DST, wrapped(y, p.y)}};
+  Arguments arguments{
+      {DNNL_ARG_SRC, wrapped(x, p.x)}, {DNNL_ARG_WEIGHTS, weights.weights}, {DNNL_ARG_DST, wrapped(y, p.y)}};
   if (with_bias) arguments.insert({DNNL_ARG_BIAS, wrapped(weights.bias, bias_desc(y.size(1)))});
   if (epilogue.residual.defined())
-    arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
+    arguments.insert(
+        {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
   run(p.primitive, arguments);
 }
 
@@ -322,9 +329,13 @@ void convolution_backward_data(const Tensor& dy, const DenseWeights& w, const Co
   PackedWeights::Contents& contents = w.packed.contents();
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const Problem& p = problem(contents, key_of(kBackwardData, dy, dx), [&] {
-    const auto desc = backward_data_desc(channels_last(dx), any_weights(w.weight, options.groups, type_of(dy)),
-                                         channels_last(dy), Geometry(options));
-    return Problem{{}, dnnl::convolution_backward_data(desc), desc.diff_dst_desc(), desc.weights_desc(),
+    const auto desc =
+        backward_data_desc(channels_last(dx), any_weights(w.weight, options.groups, type_of(dy)),
+                           channels_last(dy), Geometry(options));
+    return Problem{{},
+                   dnnl::convolution_backward_data(desc),
+                   desc.diff_dst_desc(),
+                   desc.weights_desc(),
                    desc.diff_src_desc()};
   });
   const Packing& weights = packed(contents, w, p.weights, plain_weights(w.weight, options.groups));
@@ -338,13 +349,17 @@ void convolution_backward_weights(const Tensor& x, const Tensor& dy, const Packe
   PackedWeights::Contents& contents = packed_weights.contents();
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const memory::desc bias = or_none(dbias.defined(), bias_desc(dy.size(1)));
-  const Problem& p = problem(contents, key_of(kBackwardWeights, x, dy, {dweight, dbias, packed_weights}), [&] {
-    const auto desc = backward_weights_desc(
-        channels_last(x), any_weights(dweight, options.groups, memory::data_type::f32), bias, channels_last(dy),
-        Geometry(options));
-    return Problem{{}, dnnl::convolution_backward_weights(desc), desc.src_desc(), desc.diff_weights_desc(),
-                   desc.diff_dst_desc()};
-  });
+  const Problem& p =
+      problem(contents, key_of(kBackwardWeights, x, dy, {dweight, dbias, packed_weights}), [&] {
+        const auto desc = backward_weights_desc(channels_last(x),
+                                                any_weights(dweight, options.groups, memory::data_type::f32),
+                                                bias, channels_last(dy), Geometry(options));
+        return Problem{{},
+                       dnnl::convolution_backward_weights(desc),
+                       desc.src_desc(),
+                       desc.diff_weights_desc(),
+                       desc.diff_dst_desc()};
+      });
   const memory gradient(p.weights, engine());
   Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
                       {DNNL_ARG_DIFF_DST, wrapped(dy, p.y)},
@@ -359,23 +374,21 @@ void linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue, Te
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const bool with_bias = w.bias.defined();
   const int64_t in = w.weight.size(1), out = w.weight.size(0);
-  const memory::desc residual =
-      epilogue.residual.defined() ? described(epilogue.residual) : memory::desc();
+  const memory::desc residual = epilogue.residual.defined() ? described(epilogue.residual) : memory::desc();
   const memory::desc bias = memory::desc({1, out}, memory::data_type::f32, memory::format_tag::ab);
   const Problem& p = problem(contents, key_of(kLinear, x, y, w, epilogue), [&] {
-    const auto desc =
-        matmul_desc(described(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
-                    or_none(with_bias, bias), described(y), attributes(epilogue, residual));
+    const auto desc = matmul_desc(described(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
+                                  or_none(with_bias, bias), described(y), attributes(epilogue, residual));
     return Problem{{}, dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc()};
   });
   const Packing& weights =
       packed(contents, w, p.weights, memory::desc({in, out}, memory::data_type::f32, memory::dims{1, in}));
-  Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
-                      {DNNL_ARG_WEIGHTS, weights.weights},
-                      {DNNL_ARG_DST, wrapped(y, p.y)}};
+  Arguments arguments{
+      {DNNL_ARG_SRC, wrapped(x, p.x)}, {DNNL_ARG_WEIGHTS, weights.weights}, {DNNL_ARG_DST, wrapped(y, p.y)}};
   if (with_bias) arguments.insert({DNNL_ARG_BIAS, wrapped(weights.bias, bias)});
   if (epilogue.residual.defined())
-    arguments.insert({DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
+    arguments.insert(
+        {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
   run(p.primitive, arguments);
 }
 

@@ -1,6 +1,7 @@
 #include "mambaseg/ops/pooling.h"
 
 #include <ATen/Parallel.h>
+#include <torch/autograd.h>
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,7 @@
 #include "mambaseg/ops/selective_scan.h"
 
+#include <torch/autograd.h>
+
 #include "mambaseg/ops/selective_scan_operands.h"
 
 namespace mambaseg {

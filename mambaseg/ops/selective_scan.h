@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/scan/order.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 // What the selective scan's autograd function, its CPU part and its CUDA part share; not for others.
 

@@ -59,8 +59,8 @@ Evaluation run_once(const AblationOptions& options, const Variant& variant, int6
   EvaluationOptions scoring;
   scoring.metrics = options.settings.metrics;
   scoring.threads = train_options.threads;
-  return evaluate(predicted(cases, model, folder / "predictions", train_options), scoring, options.train.progress,
-                  options.train.warn);
+  return evaluate(predicted(cases, model, folder / "predictions", train_options), scoring,
+                  options.train.progress, options.train.warn);
 }
 
 /// The foreground mean of one repeat, NaN when no case has a value.
@@ -84,7 +84,8 @@ std::vector<AblationRow> run_ablation(const AblationOptions& options) {
     if (variant.name.empty() || !names.insert(variant.name).second)
       throw UsageError(concat("variants: expected a name of its own for each, got \"", variant.name, "\""));
   if (names.empty()) throw UsageError("variants: expected at least one");
-  for (const Variant& variant : options.settings.variants) settings_of(options, variant, 0);  // before hours pass
+  for (const Variant& variant : options.settings.variants)
+    settings_of(options, variant, 0);  // before hours pass
   std::vector<AblationRow> rows;
   for (const Variant& variant : options.settings.variants) {
     AblationRow row{variant.name, 0, {}};
@@ -104,7 +105,8 @@ std::string ablation_table(const std::vector<AblationRow>& rows, const std::vect
     cells.push_back({row.name, std::to_string(row.parameters), std::to_string(row.repeats.size())});
     for (const std::string& metric : metrics) {
       const Description d = over_repeats(row, metric);
-      cells.back().push_back(short_number(d.mean, 4) + (std::isfinite(d.sd) ? " ± " + short_number(d.sd, 2) : ""));
+      cells.back().push_back(short_number(d.mean, 4) +
+                             (std::isfinite(d.sd) ? " ± " + short_number(d.sd, 2) : ""));
     }
   }
   return aligned_table(cells);

@@ -36,19 +36,21 @@ struct AblationSettings {
 
 struct AblationOptions {
   AblationSettings settings;
-  Json recipe;         ///< the recipe with what the command line changes
-  std::string folder;  ///< FOLDER/VARIANT/repeat_R holds a run and its predictions, FOLDER/ablation.json the table
+  Json recipe;  ///< the recipe with what the command line changes
+  std::string
+      folder;  ///< FOLDER/VARIANT/repeat_R holds a run and its predictions, FOLDER/ablation.json the table
   TrainOptions train;  ///< device, threads, version and callbacks
 };
 
 struct AblationRow {
   std::string name;
   int64_t parameters = 0;
-  std::vector<Method> repeats;  ///< scores of the test cases of each split, or of its validation cases without any
+  std::vector<Method>
+      repeats;  ///< scores of the test cases of each split, or of its validation cases without any
 };
 
-/// Trains, predicts and scores what is not there yet, so an interrupted table is continued by the next call. Throws
-/// UsageError on a variant without or with the name of another.
+/// Trains, predicts and scores what is not there yet, so an interrupted table is continued by the next call.
+/// Throws UsageError on a variant without or with the name of another.
 std::vector<AblationRow> run_ablation(const AblationOptions& options);
 
 /// Mean and standard deviation over the splits of the mean over classes; one line a variant.

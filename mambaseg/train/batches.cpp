@@ -83,9 +83,8 @@ void BatchStream::work(const std::stop_token& stop) {
     size_t index = 0;
     {
       std::unique_lock lock(mutex_);
-      const bool go_on = changed_.wait(lock, stop, [this] {
-        return started_ == batches_.size() || started_ < handed_out_ + most_ahead_;
-      });
+      const bool go_on = changed_.wait(
+          lock, stop, [this] { return started_ == batches_.size() || started_ < handed_out_ + most_ahead_; });
       if (!go_on || stop.stop_requested() || started_ == batches_.size()) return;
       index = started_++;
     }

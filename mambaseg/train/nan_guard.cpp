@@ -116,7 +116,8 @@ std::string find_non_finite(torch::nn::Module& module, const std::function<void(
 double gradient_norm(const torch::nn::Module& module) {
   double sum = 0;
   for (const auto& parameter : module.parameters())
-    if (parameter.grad().defined()) sum += std::pow(parameter.grad().norm(2, torch::kDouble).item<double>(), 2);
+    if (parameter.grad().defined())
+      sum += std::pow(parameter.grad().norm(2, torch::kDouble).item<double>(), 2);
   return std::sqrt(sum);
 }
 

@@ -1,5 +1,9 @@
 #include "mambaseg/train/optimizer.h"
 
+#include <torch/optim/adamw.h>
+#include <torch/optim/optimizer.h>
+#include <torch/optim/sgd.h>
+
 namespace mambaseg {
 namespace {
 
@@ -11,8 +15,8 @@ Parameters divided(const TrainingSettings& settings, const torch::nn::Module& ne
   Parameters out;
   for (const auto& parameter : network.named_parameters()) {
     const std::string& name = parameter.key();
-    const bool scan_state = name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds") ||
-                            name.ends_with(".D");
+    const bool scan_state =
+        name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds") || name.ends_with(".D");
     const bool decays = settings.decay == "all" || (parameter.value().dim() > 1 && !scan_state);
     (decays ? out.decayed : out.kept).push_back(parameter.value());
   }

@@ -6,11 +6,15 @@
 
 namespace mambaseg {
 
-Json planned_recipe(const RunSettings& recipe, const PlannedExperiment& planned, const Fingerprint& fingerprint) {
+Json planned_recipe(const RunSettings& recipe, const PlannedExperiment& planned,
+                    const Fingerprint& fingerprint) {
   Json plan = {{"conform", "spacing"}, {"spacing", planned.spacing_mm}};
   if (recipe.plan.intensity == "ct" && !fingerprint.channels.empty()) {
     const ChannelFingerprint& channel = fingerprint.channels[0];
-    plan["ct"] = {{"mean", channel.mean}, {"deviation", channel.deviation}, {"low", channel.low}, {"high", channel.high}};
+    plan["ct"] = {{"mean", channel.mean},
+                  {"deviation", channel.deviation},
+                  {"low", channel.low},
+                  {"high", channel.high}};
   }
   Json network = recipe.network;
   network["in_channels"] = std::max<size_t>(1, fingerprint.channels.size());

@@ -53,12 +53,14 @@ struct TrainingSettings {
           "weights of the outputs of a network with deep supervision, finest first; scaled to sum 1; empty: "
           "halved from one to the next, 0 for the coarsest (nnU-Net)",
           at_least(0));
-    visit("precision", precision,
-          "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32; "
-          "fp16: the same in float16, on CUDA; auto: bf16 where the processor multiplies it",
-          one_of({"fp32", "bf16", "fp16", "auto"}));
+    visit(
+        "precision", precision,
+        "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32; "
+        "fp16: the same in float16, on CUDA; auto: bf16 where the processor multiplies it",
+        one_of({"fp32", "bf16", "fp16", "auto"}));
     visit("loss_scale", loss_scale,
-          "first factor of the loss that keeps small gradients within fp16: halved, and the step left out, when "
+          "first factor of the loss that keeps small gradients within fp16: halved, and the step left out, "
+          "when "
           "a gradient overflows, doubled after 2000 steps without; 0: 65536 for fp16, none otherwise",
           at_least(0));
     visit("validation_average", validation_average,

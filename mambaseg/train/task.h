@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/sample_source.h"

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <optional>
 
+#include <torch/nn/utils.h>
+#include <torch/optim/optimizer.h>
+
 #include "mambaseg/core/memory.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/atomic_file.h"
@@ -39,8 +42,9 @@ class Trainer {
       : options_(options), settings_(resolved(options.settings)), task_(task_of(settings_)) {
     const TrainingSettings& training = settings_.training;
     if (training.precision == "fp16" && !options.device.is_cuda())
-      throw UsageError("setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
-    at_.loss_scale.factor = training.loss_scale > 0           ? training.loss_scale
+      throw UsageError(
+          "setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
+    at_.loss_scale.factor = training.loss_scale > 0        ? training.loss_scale
                             : training.precision == "fp16" ? kFirstLossScale
                                                            : 1;
   }

@@ -2,6 +2,9 @@
 
 #include <filesystem>
 
+#include <torch/optim/optimizer.h>
+#include <torch/serialize/archive.h>
+
 #include "mambaseg/io/atomic_file.h"
 
 namespace mambaseg {

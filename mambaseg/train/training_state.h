@@ -2,7 +2,8 @@
 
 #include <string>
 
-#include <torch/torch.h>
+#include <torch/optim/optimizer.h>
+#include <torch/types.h>
 
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/train/loss_scale.h"

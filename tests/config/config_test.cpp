@@ -46,7 +46,8 @@ std::string refusal(const Json& json) {
 }
 
 TEST(Config, RoundTripKeepsEveryMember) {
-  const Json json = Json::parse(R"({"epochs": 3, "device": "cuda", "resume": true, "inner": {"rate": 0.25, "widths": [4]},
+  const Json json =
+      Json::parse(R"({"epochs": 3, "device": "cuda", "resume": true, "inner": {"rate": 0.25, "widths": [4]},
       "list": [{"rate": 1.0, "widths": []}], "labels": {"a": 1}, "network": {"name": "x", "depth": 9}})");
   EXPECT_EQ(to_json(from_json<Outer>(json)), json);
   EXPECT_EQ(from_json<Outer>(Json::object()).inner.widths.size(), 2u);
@@ -59,7 +60,8 @@ TEST(Config, SaysWhichSettingIsWrongAndWhy) {
   EXPECT_EQ(refusal({{"epochs", "many"}}), "setting epochs: expected a whole number, got \"many\"");
   EXPECT_EQ(refusal({{"epochs", 1.5}}), "setting epochs: expected a whole number, got 1.5");
   EXPECT_EQ(refusal({{"device", "tpu"}}), "setting device: expected one of cpu, cuda, got \"tpu\"");
-  EXPECT_EQ(refusal({{"inner", {{"widths", {1, 0}}}}}), "setting inner.widths[1]: expected at least 1, got 0");
+  EXPECT_EQ(refusal({{"inner", {{"widths", {1, 0}}}}}),
+            "setting inner.widths[1]: expected at least 1, got 0");
   EXPECT_EQ(refusal({{"inner", 4}}), "setting inner: expected a table of settings, got 4");
 }
 

@@ -7,7 +7,8 @@ namespace {
 
 TEST(Error, ContextIsPutInFrontAndTheKindIsKept) {
   try {
-    with_context("case_7", [] { with_context("image.nii", [] { throw UsageError("expected 1 channel, got 3"); }); });
+    with_context("case_7",
+                 [] { with_context("image.nii", [] { throw UsageError("expected 1 channel, got 3"); }); });
     FAIL() << "nothing was thrown";
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(), "case_7: image.nii: expected 1 channel, got 3");

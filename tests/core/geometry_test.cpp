@@ -60,7 +60,8 @@ TEST(Permutation, AllFortyEightOrientationsKeepVoxelsAtTheirPlaces) {
         for (int64_t j = 0; j < out.geometry.size[1]; ++j)
           for (int64_t i = 0; i < out.geometry.size[0]; ++i) {
             const Vector3 v = back({double(i), double(j), double(k)});
-            ASSERT_EQ(out.at(i, j, k), volume.at(std::lround(v[0]), std::lround(v[1]), std::lround(v[2]))) << to;
+            ASSERT_EQ(out.at(i, j, k), volume.at(std::lround(v[0]), std::lround(v[1]), std::lround(v[2])))
+                << to;
           }
       ++tried;
     }

@@ -65,7 +65,8 @@ TEST_F(FingerprintTest, SizesSpacingsAndIntensities) {
 }
 
 TEST_F(FingerprintTest, EveryProblemIsListedAtOnce) {
-  std::vector<Case> cases{draw("good"), draw("same"), draw("value"), draw("grid"), draw("nan"), draw("missing")};
+  std::vector<Case> cases{draw("good"), draw("same"), draw("value"),
+                          draw("grid"), draw("nan"),  draw("missing")};
   Volume<int32_t> labels = read_labels(cases[2].labels);
   labels.voxels[0] = 4;
   write_labels(cases[2].labels, labels);

@@ -7,7 +7,8 @@
 namespace mambaseg {
 namespace {
 
-Fingerprint of_cases(const std::vector<std::vector<int64_t>>& sizes, const std::vector<std::vector<double>>& spacings) {
+Fingerprint of_cases(const std::vector<std::vector<int64_t>>& sizes,
+                     const std::vector<std::vector<double>>& spacings) {
   Fingerprint out;
   for (size_t i = 0; i < sizes.size(); ++i)
     out.cases.push_back({"case" + std::to_string(i), sizes[i], spacings[i % spacings.size()]});
@@ -40,7 +41,8 @@ TEST(PlanStages, ThickSlicesAreHalvedLaterAndFilteredFlat) {
 
 TEST(PlanExperiment, SmallImagesGetOnePatch) {
   // MSD hippocampus: the median case is 36 x 50 x 35 voxels of 1 mm; nnU-Net plans 40 x 56 x 40.
-  const auto plan = plan_experiment(of_cases(std::vector<std::vector<int64_t>>(200, {36, 50, 35}), {{1, 1, 1}}), 3, {});
+  const auto plan =
+      plan_experiment(of_cases(std::vector<std::vector<int64_t>>(200, {36, 50, 35}), {{1, 1, 1}}), 3, {});
   EXPECT_EQ(plan.patch, (std::vector<int64_t>{40, 56, 40}));
   EXPECT_EQ(plan.stages.features.size(), 4U);
   EXPECT_GE(plan.batch, 2);
@@ -66,8 +68,10 @@ TEST(PlanExperiment, KeepsToItsBudget) {
 }
 
 TEST(PlanExperiment, SpacingIsTheMedianAndFinerAlongThickSlices) {
-  const std::vector<std::vector<double>> thick{{0.5, 0.5, 2}, {0.5, 0.5, 5}, {0.5, 0.5, 5}, {0.5, 0.5, 5}, {0.5, 0.5, 5}};
-  const auto plan = plan_experiment(of_cases(std::vector<std::vector<int64_t>>(5, {256, 256, 30}), thick), 2, {});
+  const std::vector<std::vector<double>> thick{
+      {0.5, 0.5, 2}, {0.5, 0.5, 5}, {0.5, 0.5, 5}, {0.5, 0.5, 5}, {0.5, 0.5, 5}};
+  const auto plan =
+      plan_experiment(of_cases(std::vector<std::vector<int64_t>>(5, {256, 256, 30}), thick), 2, {});
   EXPECT_NEAR(plan.spacing_mm[2], 3.2, 1e-9);  // 10 % of the way from 2 to 5, in ranks: 0.4 of the first gap
   EXPECT_EQ(plan.spacing_mm[0], 0.5);
 }

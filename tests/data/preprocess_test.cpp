@@ -230,7 +230,8 @@ TEST(Spacing, ImageAndLabelsLieOnOneGridAndBackgroundStaysZero) {
     const Geometry& grid = prepared.image.geometry;
     EXPECT_EQ(grid, network_grid(image.geometry, plan));
     EXPECT_EQ(grid.orientation(), "RAS");
-    for (const double edge : grid.spacing_mm()) EXPECT_NEAR(edge, 1.3, 0.05);  // whole voxels over the same box
+    for (const double edge : grid.spacing_mm())
+      EXPECT_NEAR(edge, 1.3, 0.05);  // whole voxels over the same box
     Volume<int32_t> labels(image.geometry);
     const auto& values = std::get<std::vector<float>>(image.voxels);
     labels.voxels.assign(values.begin(), values.end());

@@ -31,7 +31,8 @@ TEST(Resize, LinearValuesLieBetweenVoxelCentresAndEdgesRepeat) {
 }
 
 TEST(Resize, CubicKeepsConstantsAndNeverLeavesTheRange) {
-  for (const float v : resized(line({7, 7, 7}, 1), along(1, 11), 3, std::nullopt).voxels) EXPECT_NEAR(v, 7, 1e-5);
+  for (const float v : resized(line({7, 7, 7}, 1), along(1, 11), 3, std::nullopt).voxels)
+    EXPECT_NEAR(v, 7, 1e-5);
   for (const float v : resized(line({0, 0, 9, 9, 0, 0}, 2), along(2, 23), 3, std::nullopt).voxels) {
     EXPECT_GE(v, 0);
     EXPECT_LE(v, 9);
@@ -66,7 +67,8 @@ TEST(ResizeLabels, TheLargestLabelThatReachesAHalfWins) {
   Volume<int32_t> labels(grid);
   labels.voxels = {5, 2, 0};
   EXPECT_EQ(resized_labels(labels, {6, 1, 1}, {}).voxels, (std::vector<int32_t>{5, 5, 2, 2, 0, 0}));
-  EXPECT_EQ(resized_labels(labels, {2, 1, 1}, {}).voxels, (std::vector<int32_t>{5, 0}));  // shares 3/4 of 5; of 0
+  EXPECT_EQ(resized_labels(labels, {2, 1, 1}, {}).voxels,
+            (std::vector<int32_t>{5, 0}));  // shares 3/4 of 5; of 0
   labels.voxels = {5, 2, 2};
   EXPECT_EQ(resized_labels(labels, {1, 1, 1}, {}).voxels, (std::vector<int32_t>{2}));
   labels.geometry.size = {2, 1, 1};

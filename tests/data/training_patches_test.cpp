@@ -57,12 +57,10 @@ TEST(CutPatch, UsesTheScaleOfBytes) {
   PreparedCase one = drawn_case({4, 4, 4});
   one.image_CIJK = torch::full({1, 4, 4, 4}, 51, torch::kUInt8);
   one.scale = 1.0f / 255;
-  EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, {}, 0, {0, 1}).image[0][1][1][1].item<float>(), 0.2,
-              1e-6);
-  EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, identity_resampled(), 0, {0, 1})
-                  .image[0][1][1][1]
-                  .item<float>(),
-              0.2, 1e-6);
+  EXPECT_NEAR(cut_patch(one, {0, 0, 0}, {4, 4, 4}, {}, 0, {0, 1}).image[0][1][1][1].item<float>(), 0.2, 1e-6);
+  EXPECT_NEAR(
+      cut_patch(one, {0, 0, 0}, {4, 4, 4}, identity_resampled(), 0, {0, 1}).image[0][1][1][1].item<float>(),
+      0.2, 1e-6);
 }
 
 TEST(CutPatch, FlipsAndExchangesSides) {
@@ -89,8 +87,7 @@ TEST(CutPatch, QuarterTurnMovesVoxelsExactly) {
   const auto patch = cut_patch(one, {0, 0, 0}, {5, 5, 5}, turn, 0, {0, 1});
   for (int64_t i = 0; i < 5; ++i)
     for (int64_t j = 0; j < 5; ++j)
-      EXPECT_FLOAT_EQ(patch.image[0][i][j][3].item<float>(),
-                      one.image_CIJK[0][4 - j][i][3].item<float>());
+      EXPECT_FLOAT_EQ(patch.image[0][i][j][3].item<float>(), one.image_CIJK[0][4 - j][i][3].item<float>());
 }
 
 TEST(CutPatch, IsLinearBetweenVoxelsAndZeroOutside) {
@@ -157,8 +154,7 @@ TEST(PatchSampler, CaseWithoutLabelsStillGivesPatches) {
   SamplingSettings sampling;
   sampling.kind = "random";
   sampling.foreground = 1;
-  EXPECT_EQ(PatchSampler(one, sampling, {}, drawn_plan({4, 4, 4})).draw(0, Random(1)).classes.numel(),
-            64);
+  EXPECT_EQ(PatchSampler(one, sampling, {}, drawn_plan({4, 4, 4})).draw(0, Random(1)).classes.numel(), 64);
   EXPECT_THROW(PatchSampler(one, sampling, {}, drawn_plan({16, 4, 4})), Error);
 }
 

@@ -1,4 +1,5 @@
-// nnU-Net's losses. Its Dice part is -Dice where ours is 1 - Dice: values differ by exactly 1, gradients do not.
+// nnU-Net's losses. Its Dice part is -Dice where ours is 1 - Dice: values differ by exactly 1, gradients do
+// not.
 
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/losses/dice.h"
@@ -35,7 +36,8 @@ GoldenResult check_loss(const GoldenCase& g, const std::function<torch::Tensor(c
 
 GoldenResult check_dice_cross_entropy(const GoldenCase& g) {
   const auto loss = make_loss(dice_cross_entropy(g.args.at("batch_dice")));
-  return check_loss(g, [&](const torch::Tensor& logits) { return (*loss)(logits, classes_of(g, "target"), 0); });
+  return check_loss(g,
+                    [&](const torch::Tensor& logits) { return (*loss)(logits, classes_of(g, "target"), 0); });
 }
 
 GoldenResult check_soft_dice(const GoldenCase& g) {
@@ -44,12 +46,14 @@ GoldenResult check_soft_dice(const GoldenCase& g) {
   dice.background = argument(g, "do_bg", true);
   dice.present_only = false;
   dice.pool_batch = argument(g, "batch_dice", false);
-  return check_loss(g, [&](const torch::Tensor& logits) { return dice_loss(logits, classes_of(g, "target"), dice); });
+  return check_loss(
+      g, [&](const torch::Tensor& logits) { return dice_loss(logits, classes_of(g, "target"), dice); });
 }
 
 GoldenResult check_dice_binary_cross_entropy(const GoldenCase& g) {
   return check_loss(g, [&](const torch::Tensor& logits) {
-    return dice_binary_cross_entropy(logits.flatten(2), g.at("input.target").flatten(2).to(torch::kFloat32), {}, {});
+    return dice_binary_cross_entropy(logits.flatten(2), g.at("input.target").flatten(2).to(torch::kFloat32),
+                                     {}, {});
   });
 }
 
@@ -57,7 +61,8 @@ GoldenResult check_deep_supervision(const GoldenCase& g) {
   GoldenComparison comparison(g);
   for (const auto& [key, expected] : g.tensors)
     if (key.rfind("output.weights", 0) == 0)
-      comparison.output(key.substr(7), torch::tensor(deep_supervision_weights(expected.numel()), torch::kFloat64));
+      comparison.output(key.substr(7),
+                        torch::tensor(deep_supervision_weights(expected.numel()), torch::kFloat64));
   std::vector<torch::Tensor> logits, classes;
   for (int64_t i = 0; g.has(concat("input.logits", i)); ++i) {
     logits.push_back(g.at(concat("input.logits", i)));

@@ -92,7 +92,8 @@ GoldenResult check_normalisation(const GoldenCase& g) {
   std::vector<uint8_t> mask;
   for (const float label : floats_of(g.at("input.seg"))) mask.push_back(label >= 0);
   const Json& ct = g.args.at("intensityproperties");
-  const CtIntensities intensities{ct.at("mean"), ct.at("std"), ct.at("percentile_00_5"), ct.at("percentile_99_5")};
+  const CtIntensities intensities{ct.at("mean"), ct.at("std"), ct.at("percentile_00_5"),
+                                  ct.at("percentile_99_5")};
   const auto compare = [&](const char* name, std::vector<float> values, const auto& change) {
     change(values);
     found.near(name, g.at(std::string("output.") + name).flatten(), torch::tensor(values), kTolerance);
@@ -111,7 +112,8 @@ GoldenResult check_gaussian(const GoldenCase& g) {
   PipelineFindings found;
   const Json& cases = g.args.at("tile_scaling_sigma");
   for (size_t i = 0; i < cases.size(); ++i)
-    for (const auto& [name, type] : {std::pair{"f64", torch::kFloat64}, {"f32", torch::kFloat32}, {"f16", torch::kFloat16}}) {
+    for (const auto& [name, type] :
+         {std::pair{"f64", torch::kFloat64}, {"f32", torch::kFloat32}, {"f16", torch::kFloat16}}) {
       const torch::Tensor expected = g.at(concat("output.", name, "_", i)).to(torch::kFloat64);
       const torch::Tensor weights =
           gaussian_importance(cases[i][0].get<std::vector<int64_t>>(), cases[i][2], cases[i][1], type);
@@ -149,10 +151,11 @@ GoldenResult check_poly_rate(const GoldenCase& g) {
     const torch::Tensor& expected = g.at("output." + name);
     std::vector<double> rates;
     for (int64_t i = 0; i < expected.numel(); ++i)
-      rates.push_back(learning_rate(schedule, values[0], every * static_cast<double>(i), static_cast<int64_t>(values[1])));
+      rates.push_back(learning_rate(schedule, values[0], every * static_cast<double>(i),
+                                    static_cast<int64_t>(values[1])));
     found.near(name, expected, torch::tensor(rates, torch::kFloat64), kTolerance);
-    found.near(name + " at the start", g.at("output." + name + "_initial"), torch::tensor({values[0]}, torch::kFloat64),
-               kTolerance);
+    found.near(name + " at the start", g.at("output." + name + "_initial"),
+               torch::tensor({values[0]}, torch::kFloat64), kTolerance);
   }
   return found.result();
 }

@@ -32,7 +32,8 @@ TEST(ProbabilityFiles, HoldEachClassOnItsGrid) {
     EXPECT_NEAR(image.at(1, 0, 2), 255 * p[k][1][0][2].item<float>(), 0.5001);
   }
   int left = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(folder.string())) left += entry.is_regular_file();
+  for (const auto& entry : std::filesystem::directory_iterator(folder.string()))
+    left += entry.is_regular_file();
   EXPECT_EQ(left, 2);  // no waiting file stays
 }
 

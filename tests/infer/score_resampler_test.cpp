@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <torch/nn/functional.h>
+#include <torch/nn/functional/upsampling.h>
+
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
@@ -60,7 +63,8 @@ TEST(ScoreResampler, TakesTheNearestSliceAlongASeparateAxis) {
 }
 
 TEST(ScoreResampler, RefusesAMissingSlab) {
-  ScoreResampler resampler(2, {2, 2, 6}, whole_box({2, 2, 6}), {2, 2, 12}, {}, [](const torch::Tensor&, int64_t) {});
+  ScoreResampler resampler(2, {2, 2, 6}, whole_box({2, 2, 6}), {2, 2, 12}, {},
+                           [](const torch::Tensor&, int64_t) {});
   EXPECT_THROW(resampler.take(torch::ones({2, 2, 2, 2}), 3), Error);
 }
 

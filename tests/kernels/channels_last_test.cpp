@@ -86,15 +86,17 @@ TYPED_TEST(ChannelsLast, ScaleShiftEqualsTheFormula) {
                      residual = random_numbers<TypeParam>(rows * channels, 3);
           const auto scale = random_numbers<float>(channels, 4), shift = random_numbers<float>(channels, 5);
           std::vector<TypeParam> y(x.size());
-          scale_shift(x.data(), with_residual ? residual.data() : nullptr, rows, channels, scale.data(), shift.data(),
-                      slope, y.data(), target);
+          scale_shift(x.data(), with_residual ? residual.data() : nullptr, rows, channels, scale.data(),
+                      shift.data(), slope, y.data(), target);
           for (size_t i = 0; i < x.size(); ++i) {
             const size_t c = i % size_t(channels);
-            const double product = double(value(x[i])) * scale[c], plus = with_residual ? value(residual[i]) : 0;
+            const double product = double(value(x[i])) * scale[c],
+                         plus = with_residual ? value(residual[i]) : 0;
             double expected = product + shift[c] + plus;
             if (expected < 0) expected *= slope;
             const double sums = std::abs(product) + std::abs(shift[c]) + std::abs(plus);
-            EXPECT_NEAR(value(y[i]), expected, 3 * 0x1p-24 * sums + kRounding<TypeParam> * std::abs(expected) + 1e-12)
+            EXPECT_NEAR(value(y[i]), expected,
+                        3 * 0x1p-24 * sums + kRounding<TypeParam> * std::abs(expected) + 1e-12)
                 << target.name << " " << channels;
           }
         }
@@ -105,7 +107,8 @@ TYPED_TEST(ChannelsLast, GradientsOfScaleShiftEqualTheFormula) {
     for (const int64_t channels : kChannels)
       for (const float slope : {1.0f, 0.0f, 0.01f}) {
         const int64_t rows = 37;
-        const auto x = random_numbers<TypeParam>(rows * channels, 10), y = random_numbers<TypeParam>(rows * channels, 11),
+        const auto x = random_numbers<TypeParam>(rows * channels, 10),
+                   y = random_numbers<TypeParam>(rows * channels, 11),
                    dy = random_numbers<TypeParam>(rows * channels, 12);
         const auto middle = random_numbers<float>(channels, 13), by_g = random_numbers<float>(channels, 14),
                    by_x = random_numbers<float>(channels, 15), offset = random_numbers<float>(channels, 16);
@@ -123,7 +126,8 @@ TYPED_TEST(ChannelsLast, GradientsOfScaleShiftEqualTheFormula) {
             s += g, p += g * of_x, magnitude += std::abs(g) * (1 + std::abs(of_x));
             const double expected = g * by_g[c] + double(value(x[i])) * by_x[c] + offset[c];
             const double sums = std::abs(g * by_g[c]) + std::abs(value(x[i]) * by_x[c]) + std::abs(offset[c]);
-            EXPECT_NEAR(value(dx[i]), expected, 3 * 0x1p-24 * sums + kRounding<TypeParam> * std::abs(expected) + 1e-12)
+            EXPECT_NEAR(value(dx[i]), expected,
+                        3 * 0x1p-24 * sums + kRounding<TypeParam> * std::abs(expected) + 1e-12)
                 << target.name << " " << channels;
           }
           EXPECT_NEAR(sum[c], s, (rows + 2) * 0x1p-24 * magnitude) << target.name;
@@ -146,7 +150,8 @@ TYPED_TEST(ChannelsLast, NormRowsEqualsTheFormula) {
         for (int64_t c = 0; c < channels; ++c) mean += at(c) / double(channels);
         for (int64_t c = 0; c < channels; ++c) variance += (at(c) - mean) * (at(c) - mean) / double(channels);
         for (int64_t c = 0; c < channels; ++c) {
-          const double expected = (at(c) - mean) / std::sqrt(variance + 1e-5) * weight[size_t(c)] + bias[size_t(c)];
+          const double expected =
+              (at(c) - mean) / std::sqrt(variance + 1e-5) * weight[size_t(c)] + bias[size_t(c)];
           EXPECT_NEAR(value(y[size_t(r * channels + c)]), expected,
                       2e-5 * (1 + std::abs(weight[size_t(c)])) + kRounding<TypeParam> * std::abs(expected))
               << target.name << " " << channels;
@@ -169,15 +174,18 @@ TYPED_TEST(ChannelsLast, HalveRowsTakesTheLargest) {
           float expected = -std::numeric_limits<float>::infinity();
           for (const TypeParam* row : rows)
             for (const int64_t step : {0, 1})
-              expected = std::max(expected, value(row[(2 * (i / channels) + step) * channels + i % channels]));
+              expected =
+                  std::max(expected, value(row[(2 * (i / channels) + step) * channels + i % channels]));
           EXPECT_EQ(value(y[size_t(i)]), expected) << target.name;
         }
       }
 }
 
 TEST(ChannelsLastRounding, Bf16IsRoundedToNearestEven) {
-  const std::vector<float> numbers{0.0f, -0.0f, 1.0f, 1.00390625f, 1.01171875f, 1.005f, -3.3e38f, 3.4e38f,
-                                   std::numeric_limits<float>::infinity(), 1e-40f, -1.00390625f, 2.5e-5f};
+  const std::vector<float> numbers{0.0f,        -0.0f,        1.0f,
+                                   1.00390625f, 1.01171875f,  1.005f,
+                                   -3.3e38f,    3.4e38f,      std::numeric_limits<float>::infinity(),
+                                   1e-40f,      -1.00390625f, 2.5e-5f};
   const auto count = static_cast<int64_t>(numbers.size());
   // What enters is bf16, so the numbers come in through the shift.
   const std::vector<Bfloat16> zeros(numbers.size());

@@ -273,11 +273,11 @@ TEST(DiceBceBoundary, OtherLossesRefuseOneMap) {
 
 TEST(DiceBinaryCrossEntropy, RegionsMayOverlap) {
   // Channel 0 asks for classes 1 and 2, channel 1 for class 2: with all scores 0 every cost is ln 2.
-  const auto loss = make_loss({{"name", "dice_binary_cross_entropy"},
-                               {"regions", {{1, 2}, {2}}},
-                               {"dice_weight", 0.0}});
+  const auto loss =
+      make_loss({{"name", "dice_binary_cross_entropy"}, {"regions", {{1, 2}, {2}}}, {"dice_weight", 0.0}});
   const auto labels = torch::tensor({0, 1, 2}, torch::kInt64).view({1, 3});
-  EXPECT_NEAR((*loss)(torch::zeros({1, 2, 3}, torch::kFloat64), labels, 0).item<double>(), std::log(2.0), 1e-12);
+  EXPECT_NEAR((*loss)(torch::zeros({1, 2, 3}, torch::kFloat64), labels, 0).item<double>(), std::log(2.0),
+              1e-12);
   auto right = torch::tensor({-60.0, 60.0, 60.0, -60.0, -60.0, 60.0}, torch::kFloat64).view({1, 2, 3});
   EXPECT_NEAR((*loss)(right, labels, 0).item<double>(), 0, 1e-12);
   EXPECT_THROW((*loss)(torch::zeros({1, 3, 3}, torch::kFloat64), labels, 0), UsageError);
@@ -294,13 +294,14 @@ TEST(DeepSupervision, SumsTheScalesWithTheClassesOfTheirSize) {
   torch::manual_seed(5);
   const auto fine = torch::randn({1, 2, 4, 4}, torch::kFloat64);
   const auto coarse = torch::randn({1, 2, 2, 2}, torch::kFloat64);
-  const auto labels = torch::tensor({0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0}, torch::kInt64).view({1, 4, 4});
+  const auto labels =
+      torch::tensor({0, 0, 1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0}, torch::kInt64).view({1, 4, 4});
   const auto small = torch::tensor({0, 1, 1, 0}, torch::kInt64).view({1, 2, 2});
-  const double expected =
-      (0.75 * (*loss)(fine, labels, 0) + 0.25 * (*loss)(coarse, small, 0)).item<double>();
-  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels}, {0.75, 0.25}, 0).item<double>(), expected, 1e-12);
-  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels, small}, {0.75, 0.25}, 0).item<double>(), expected,
+  const double expected = (0.75 * (*loss)(fine, labels, 0) + 0.25 * (*loss)(coarse, small, 0)).item<double>();
+  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels}, {0.75, 0.25}, 0).item<double>(), expected,
               1e-12);
+  EXPECT_NEAR(deeply_supervised(*loss, {fine, coarse}, {labels, small}, {0.75, 0.25}, 0).item<double>(),
+              expected, 1e-12);
   EXPECT_THROW(deeply_supervised(*loss, {fine, coarse}, {labels}, {1}, 0), UsageError);
 }
 

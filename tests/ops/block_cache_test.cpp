@@ -1,7 +1,7 @@
 #include "mambaseg/ops/block_cache.h"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace mambaseg {
 namespace {

@@ -64,8 +64,8 @@ Operands operands(const Case& c, torch::ScalarType type) {
   return o;
 }
 
-/// What roundings may change: of weights, of the sum before the epilogue (by LibTorch in a build without oneDNN)
-/// and of the result (bf16), of sums and inside the activation (fp32).
+/// What roundings may change: of weights, of the sum before the epilogue (by LibTorch in a build without
+/// oneDNN) and of the result (bf16), of sums and inside the activation (fp32).
 Tensor tolerance(const Tensor& sum_of_absolutes, const Tensor& y, int64_t terms, torch::ScalarType type) {
   const double term = static_cast<double>(terms + 8) * kSingle + (type == torch::kBFloat16 ? 2 * kBrain : 0);
   return kSteepest * (sum_of_absolutes * term) +

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
+
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {

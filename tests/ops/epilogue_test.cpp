@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <torch/autograd.h>
+
 namespace mambaseg {
 namespace {
 
@@ -20,11 +22,13 @@ TEST(Activate, GradientsDoNotDependOnHowTensorsLie) {
   for (const auto activation :
        {Activation::relu, Activation::leaky_relu, Activation::gelu, Activation::silu, Activation::sigmoid}) {
     const Tensor wide = x.to(torch::kDouble).requires_grad_();
-    const Tensor expected = torch::autograd::grad({activate(wide, activation)}, {wide}, {dy.to(torch::kDouble)})[0];
+    const Tensor expected =
+        torch::autograd::grad({activate(wide, activation)}, {wide}, {dy.to(torch::kDouble)})[0];
     for (const char* of_x : {"contiguous", "channels last", "swapped"})
       for (const char* of_dy : {"contiguous", "channels last", "swapped"}) {
         const Tensor given = laid_out(x, of_x).requires_grad_();
-        const Tensor dx = torch::autograd::grad({activate(given, activation)}, {given}, {laid_out(dy, of_dy)})[0];
+        const Tensor dx =
+            torch::autograd::grad({activate(given, activation)}, {given}, {laid_out(dy, of_dy)})[0];
         EXPECT_LE((dx - expected).abs().max().item<double>(), 1e-6)
             << static_cast<int>(activation) << ": x " << of_x << ", dy " << of_dy;
       }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <torch/autograd.h>
+
 namespace mambaseg {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <torch/autograd.h>
+
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
@@ -14,8 +16,8 @@ struct Case {
   int64_t groups;
 };
 
-const std::vector<Case> kCases = {{{2, 16, 5, 7}, 4},        {{1, 6, 3, 4, 5}, 6},    {{2, 40, 9, 11, 13}, 8},
-                                  {{3, 64, 6, 6, 6}, 8},     {{1, 33, 20, 21}, 3},    {{1, 5, 1, 1, 1}, 1},
+const std::vector<Case> kCases = {{{2, 16, 5, 7}, 4},       {{1, 6, 3, 4, 5}, 6}, {{2, 40, 9, 11, 13}, 8},
+                                  {{3, 64, 6, 6, 6}, 8},    {{1, 33, 20, 21}, 3}, {{1, 5, 1, 1, 1}, 1},
                                   {{1, 32, 31, 33, 17}, 32}};
 
 double bound_of(torch::ScalarType type) { return type == torch::kBFloat16 ? 0x1p-8 : 4e-6; }
@@ -25,17 +27,21 @@ TEST(Norm, GroupNormEqualsLibTorchsInDouble) {
   torch::manual_seed(3);
   for (const Case& c : kCases)
     for (const auto type : {torch::kFloat, torch::kBFloat16})
-      for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu}) {
+      for (const auto activation :
+           {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu}) {
         // Far from zero, so that a naive variance would lose its digits.
-        const Tensor x = (torch::randn(c.sizes) * 0.5 + 20).to(type), residual = torch::randn(c.sizes).to(type);
+        const Tensor x = (torch::randn(c.sizes) * 0.5 + 20).to(type),
+                     residual = torch::randn(c.sizes).to(type);
         const Tensor weight = torch::randn({c.sizes[1]}), bias = torch::randn({c.sizes[1]});
         const auto wide = [](const Tensor& t) { return t.to(torch::kDouble); };
         const Tensor expected =
-            activate(torch::group_norm(wide(x), c.groups, wide(weight), wide(bias), 1e-5) + wide(residual), activation);
+            activate(torch::group_norm(wide(x), c.groups, wide(weight), wide(bias), 1e-5) + wide(residual),
+                     activation);
         const Tensor y = group_norm(x, c.groups, weight, bias, 1e-5, {activation, residual});
         EXPECT_EQ(y.scalar_type(), type);
         // x / deviation is as large as 40 and was rounded.
-        const double bound = bound_of(type) * (type == torch::kBFloat16 ? 4 : 10) * (1 + expected.abs().max().item<double>());
+        const double bound =
+            bound_of(type) * (type == torch::kBFloat16 ? 4 : 10) * (1 + expected.abs().max().item<double>());
         EXPECT_LE((wide(y) - expected).abs().max().item<double>(), bound) << x.sizes() << type;
       }
 }
@@ -63,8 +69,8 @@ TEST(Norm, GradientsAreLibTorchs) {
   const Tensor x = torch::randn({2, 12, 3, 5, 4}).requires_grad_(), dy = torch::randn({2, 12, 3, 5, 4});
   const auto ours = torch::autograd::grad({group_norm(x, 3, weight, bias, 1e-5, {Activation::relu, {}})},
                                           {x, weight, bias}, {dy});
-  const auto theirs =
-      torch::autograd::grad({torch::relu(torch::group_norm(x, 3, weight, bias, 1e-5))}, {x, weight, bias}, {dy});
+  const auto theirs = torch::autograd::grad({torch::relu(torch::group_norm(x, 3, weight, bias, 1e-5))},
+                                            {x, weight, bias}, {dy});
   for (size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(torch::allclose(ours[i], theirs[i], 1e-4, 1e-5)) << i;
 
   // The same in bf16: x, dy and the results are rounded, sums are not.
@@ -83,20 +89,24 @@ TEST(Norm, BatchNormInTrainingIsLibTorchs) {
   torch::manual_seed(9);
   for (const std::vector<int64_t>& sizes :
        {std::vector<int64_t>{1, 12, 5, 7}, {3, 12, 5, 7}, {1, 6, 3, 4, 5}, {2, 33, 6, 5, 4}, {4, 8, 1, 1}})
-    for (const auto activation : {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu})
+    for (const auto activation :
+         {Activation::none, Activation::relu, Activation::leaky_relu, Activation::silu})
       for (const bool with_residual : {false, true})
         for (const auto type : {torch::kFloat, torch::kBFloat16}) {
           const int64_t channels = sizes[1];
-          const Tensor weight = torch::randn({channels}).requires_grad_(), bias = torch::randn({channels}).requires_grad_();
-          const Tensor x = (torch::randn(sizes) * 0.5 + 3).to(type).requires_grad_(), dy = torch::randn(sizes).to(type);
+          const Tensor weight = torch::randn({channels}).requires_grad_(),
+                       bias = torch::randn({channels}).requires_grad_();
+          const Tensor x = (torch::randn(sizes) * 0.5 + 3).to(type).requires_grad_(),
+                       dy = torch::randn(sizes).to(type);
           const Tensor residual = with_residual ? torch::randn(sizes).to(type) : Tensor();
           const Tensor wide = x.detach().to(torch::kDouble).requires_grad_();
           const auto in_double = [](const Tensor& t) { return t.defined() ? t.to(torch::kDouble) : t; };
           RunningStatistics ours{torch::full({channels}, 0.5), torch::full({channels}, 2.0), 0.1};
-          const Tensor mean = torch::full({channels}, 0.5, torch::kDouble), var = torch::full({channels}, 2.0, torch::kDouble);
-          const Tensor expected =
-              finish(torch::batch_norm(wide, in_double(weight), in_double(bias), mean, var, true, 0.1, 1e-5, false),
-                     {activation, in_double(residual)});
+          const Tensor mean = torch::full({channels}, 0.5, torch::kDouble),
+                       var = torch::full({channels}, 2.0, torch::kDouble);
+          const Tensor expected = finish(
+              torch::batch_norm(wide, in_double(weight), in_double(bias), mean, var, true, 0.1, 1e-5, false),
+              {activation, in_double(residual)});
           const auto mean_version = ours.mean._version(), var_version = ours.var._version();
           const Tensor y = batch_norm(x, weight, bias, ours, 1e-5, {activation, residual});
           const auto near = [&](const Tensor& a, const Tensor& b, double roundings) {
@@ -107,12 +117,14 @@ TEST(Norm, BatchNormInTrainingIsLibTorchs) {
           };
           EXPECT_EQ(y.scalar_type(), type);
           EXPECT_EQ(y.sizes(), x.sizes());
-          EXPECT_GT(ours.mean._version(), mean_version) << "layers that fold the norm in see that it has changed";
+          EXPECT_GT(ours.mean._version(), mean_version)
+              << "layers that fold the norm in see that it has changed";
           EXPECT_GT(ours.var._version(), var_version);
           near(y, expected, 10);
           EXPECT_TRUE(torch::allclose(in_double(ours.mean), mean, 1e-5)) << sizes;
           EXPECT_TRUE(torch::allclose(in_double(ours.var), var, 1e-5)) << sizes;
-          if (type == torch::kBFloat16 && activation != Activation::none) continue;  // the gradient's sign is rounded
+          if (type == torch::kBFloat16 && activation != Activation::none)
+            continue;  // the gradient's sign is rounded
           const auto gradients = torch::autograd::grad({y}, {x, weight, bias}, {dy});
           const auto exact = torch::autograd::grad({expected}, {wide, weight, bias}, {in_double(dy)});
           for (size_t i = 0; i < gradients.size(); ++i) near(gradients[i], exact[i], 40);

@@ -4,6 +4,9 @@
 
 #include <functional>
 
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
+
 #include "mambaseg/scan/order.h"
 
 namespace mambaseg {

@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::map<std::string, int> kStep{{"core", 0},   {"kernels", 0}, {"config", 1}, {"scan", 2}, {"metrics", 2},
-                                       {"stats", 2},  {"io", 2},      {"ops", 3},    {"nets", 4}, {"losses", 4},
-                                       {"data", 4},   {"infer", 5},   {"report", 5}, {"train", 6}};
+const std::map<std::string, int> kStep{
+    {"core", 0}, {"kernels", 0}, {"config", 1}, {"scan", 2}, {"metrics", 2}, {"stats", 2},  {"io", 2},
+    {"ops", 3},  {"nets", 4},    {"losses", 4}, {"data", 4}, {"infer", 5},   {"report", 5}, {"train", 6}};
 
 struct Source {
   fs::path path;
@@ -57,7 +57,8 @@ TEST(Layers, EveryFolderHasAStep) {
 TEST(Layers, AFolderIncludesOnlyLowerSteps) {
   for (const Source& source : sources())
     for (const std::string& include : source.includes) {
-      if (starts_with(include, "cli/") || starts_with(include, "tests/")) ADD_FAILURE() << source.path << " " << include;
+      if (starts_with(include, "cli/") || starts_with(include, "tests/"))
+        ADD_FAILURE() << source.path << " " << include;
       if (!starts_with(include, "mambaseg/")) continue;
       const std::string rest = include.substr(9);
       const std::string target = rest.substr(0, rest.find('/'));
@@ -80,7 +81,8 @@ TEST(Layers, ItkLibTorchAndIntrinsicsStayInTheirRooms) {
   for (const Source& source : sources())
     for (const std::string& include : source.includes) {
       if (starts_with(include, "itk") || starts_with(include, "gdcm")) {
-        EXPECT_TRUE(source.folder == "io" && source.path.extension() == ".cpp") << source.path << " " << include;
+        EXPECT_TRUE(source.folder == "io" && source.path.extension() == ".cpp")
+            << source.path << " " << include;
       }
       if (starts_with(include, "torch/") || starts_with(include, "ATen/") || starts_with(include, "c10/")) {
         EXPECT_GE(kStep.at(source.folder), 3) << source.path << " includes " << include;
@@ -92,7 +94,8 @@ TEST(Layers, ItkLibTorchAndIntrinsicsStayInTheirRooms) {
 }
 
 TEST(Layers, TheLibraryIsSilentAndNeverExits) {
-  static const std::regex loud(R"(std::cout|std::cerr|\bprintf\s*\(|\bfprintf\s*\(|\bputs\s*\(|\bstd::exit\b|\bgetenv\b)");
+  static const std::regex loud(
+      R"(std::cout|std::cerr|\bprintf\s*\(|\bfprintf\s*\(|\bputs\s*\(|\bstd::exit\b|\bgetenv\b)");
   for (const Source& source : sources()) EXPECT_FALSE(std::regex_search(source.text, loud)) << source.path;
 }
 

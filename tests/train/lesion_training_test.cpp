@@ -1,5 +1,5 @@
-// The lesion pipeline on a tiny drawn BIDS tree: two channels, spacing of its own, SGD, nnU-Net's augmentation,
-// cross-validation, and a table of variants.
+// The lesion pipeline on a tiny drawn BIDS tree: two channels, spacing of its own, SGD, nnU-Net's
+// augmentation, cross-validation, and a table of variants.
 
 #include <filesystem>
 #include <fstream>
@@ -109,10 +109,12 @@ class LesionTraining : public testing::Test {
       seed = 3
       [schedule]
       kind = "constant"
-    )", "test");
+    )",
+                      "test");
   }
 
-  TrainOptions options(const std::string& run, int64_t epochs, const std::vector<std::string>& set = {}) const {
+  TrainOptions options(const std::string& run, int64_t epochs,
+                       const std::vector<std::string>& set = {}) const {
     Json json = recipe();
     for (const std::string& assignment : set) set_by_path(json, assignment);
     TrainOptions options;

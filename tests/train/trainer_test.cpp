@@ -229,7 +229,8 @@ TEST_F(TrainerTest, ScalingTheLossByAPowerOfTwoChangesNothing) {
   const auto first = journal("plain"), second = journal("scaled");
   ASSERT_EQ(first.size(), second.size());
   EXPECT_EQ(second[1]["loss_scale"], 64);
-  // Every product of the backward pass is scaled exactly; only the norm that clips is a sum of rounded squares.
+  // Every product of the backward pass is scaled exactly; only the norm that clips is a sum of rounded
+  // squares.
   for (size_t i = 1; i < first.size(); ++i)
     EXPECT_NEAR(first[i]["loss"].get<double>(), second[i]["loss"].get<double>(), 1e-5) << "line " << i;
 }
@@ -250,7 +251,8 @@ TEST_F(TrainerTest, AnOverflowingGradientLeavesTheStepOutAndHalvesTheScale) {
   }
   EXPECT_FALSE(steps.back().contains("left_out"));
   EXPECT_LT(steps.back()["loss"], steps.front()["loss"]);
-  EXPECT_EQ(load_model(file("run", "last.safetensors")).info.history["position"]["loss_scale"]["factor"], scale);
+  EXPECT_EQ(load_model(file("run", "last.safetensors")).info.history["position"]["loss_scale"]["factor"],
+            scale);
 
   TrainOptions rest = this->options("run", 5);  // goes on at the scale that fits
   rest.settings.training.loss_scale = options.settings.training.loss_scale;

@@ -1,5 +1,9 @@
 #include "mambaseg/nets/blocks/conv3d_blocks.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
+
 #include "mambaseg/ops/growing_conv.h"
 
 namespace mambaseg {

@@ -1,5 +1,7 @@
 #include "mambaseg/nets/blocks/convolution.h"
 
+#include <torch/nn/init.h>
+
 #include "mambaseg/core/error.h"
 #include "mambaseg/ops/norm.h"
 
@@ -80,8 +82,8 @@ torch::Tensor BatchNorm::forward(const torch::Tensor& x, const Epilogue& epilogu
     num_batches_tracked.add_(1);
     return batch_norm(x, weight, bias, {running_mean, running_var, 0.1}, 1e-5, epilogue);
   }
-  return finish(torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, false, 0,
-                                  1e-5, at::globalContext().userEnabledCuDNN())
+  return finish(torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, false,
+                                  0, 1e-5, at::globalContext().userEnabledCuDNN())
                     .to(x.scalar_type()),
                 epilogue);
 }

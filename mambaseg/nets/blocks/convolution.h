@@ -77,8 +77,8 @@ class BatchNorm : public torch::nn::Module {
   torch::Tensor weight, bias, running_mean, running_var, num_batches_tracked;
 };
 
-/// act(norm(convolution(x)) + residual), the norm folded into the weights where its statistics are fixed and no
-/// gradient is needed.
+/// act(norm(convolution(x)) + residual), the norm folded into the weights where its statistics are fixed and
+/// no gradient is needed.
 torch::Tensor normed(Convolution& convolution, BatchNorm& norm, const torch::Tensor& x,
                      const Epilogue& epilogue = {});
 

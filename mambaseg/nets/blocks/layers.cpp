@@ -1,5 +1,9 @@
 #include "mambaseg/nets/blocks/layers.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/ops/norm.h"
 #include "mambaseg/ops/pooling.h"
 

@@ -1,5 +1,8 @@
 #include "mambaseg/nets/blocks/mamba.h"
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/ops/depthwise_conv.h"
@@ -44,9 +47,10 @@ torch::Tensor Mamba::forward(const torch::Tensor& x, bool backwards) {
   const torch::Tensor order_L = backwards ? walk.order_L(0) : torch::Tensor();
   const torch::Tensor convolved = depthwise_conv(projected.narrow(2, 0, channels_), conv1d_->weight,
                                                  conv1d_->bias, {{}, true, true, order_L});
-  SelectiveScanInputs inputs = project_scan_inputs(
-      finish(convolved, {Activation::silu, {}}), {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
-                               dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_});
+  SelectiveScanInputs inputs =
+      project_scan_inputs(finish(convolved, {Activation::silu, {}}),
+                          {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
+                           dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_});
   inputs.z = projected.narrow(2, channels_, channels_);
   const torch::Tensor read = selective_scan(inputs, backwards ? &walk : nullptr);
   return out_proj_->forward(read.to(projected.scalar_type()));

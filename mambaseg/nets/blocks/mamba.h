@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/nets/blocks/layers.h"
 
 namespace mambaseg {

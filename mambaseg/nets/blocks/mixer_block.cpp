@@ -1,5 +1,10 @@
 #include "mambaseg/nets/blocks/mixer_block.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/dropout.h>
+#include <torch/nn/modules/normalization.h>
+
 namespace mambaseg {
 namespace nn = torch::nn;
 

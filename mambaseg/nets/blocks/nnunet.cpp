@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/linear.h>
+
 namespace mambaseg {
 namespace {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <mutex>
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/scan/order.h"
 

@@ -1,5 +1,9 @@
 #include "mambaseg/nets/blocks/patch2d.h"
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/selective_scan.h"

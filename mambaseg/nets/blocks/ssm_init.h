@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 /// Start values that every selective scan network shares (Mamba, Gu & Dao 2023).
 namespace mambaseg::ssm_init {

@@ -2,6 +2,10 @@
 
 #include <cmath>
 
+#include <torch/nn/modules/dropout.h>
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/mixer_block.h"
 

@@ -1,5 +1,8 @@
 #include "mambaseg/nets/blocks/tri_orientated_mamba.h"
 
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
+
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/ops/depthwise_conv.h"

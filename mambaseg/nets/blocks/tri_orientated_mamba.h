@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/nets/blocks/token_module.h"

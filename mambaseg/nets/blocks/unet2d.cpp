@@ -1,5 +1,8 @@
 #include "mambaseg/nets/blocks/unet2d.h"
 
+#include <torch/nn/modules/activation.h>
+#include <torch/nn/modules/conv.h>
+
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
