@@ -14,6 +14,7 @@
 #include "mambaseg/infer/probability_files.h"
 #include "mambaseg/infer/small_components.h"
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/channels.h"
 
 namespace mambaseg {
 namespace {
@@ -65,7 +66,8 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const Options& op
     std::fflush(stdout);
   };
   std::vector<Image> channels;
-  for (const std::string& path : one.inputs) channels.push_back(read_image(path, warn_case));
+  for (const std::string& path : one.inputs)
+    for (Image& channel : read_channels(path, warn_case)) channels.push_back(std::move(channel));
   std::optional<ProbabilityFiles> probabilities;
   ScoreResampler::Slice slice;
   if (options.probability) {
@@ -99,7 +101,8 @@ void run(const Options& given) {
   }
   if (options.overlay || !options.split.empty())
     throw UsageError("--overlay and --split belong to models of pictures");
-  auto cases = find_cases(options.inputs.front(), options.output);
+  const auto channels = read_model_info(options.models.front()).network.value("in_channels", int64_t{1});
+  auto cases = find_cases(options.inputs.front(), options.output, channels);
   if (options.inputs.size() > 1) {
     if (cases.size() != 1 || fs::is_directory(options.inputs.front()))
       throw UsageError("-i: several inputs are the channels of one case and must be image files");

@@ -24,8 +24,12 @@ std::string join(const std::string& path, std::string_view key) {
 }
 
 void refuse_type(const std::string& path, const char* expected, const Json& value) {
-  throw UsageError(
-      concat("setting ", path.empty() ? "(root)" : path, ": expected ", expected, ", got ", value.dump()));
+  const std::string kind = expected;
+  const std::string example = kind == "a list"             ? " as [1, 2] or [\"a\", \"b\"]"
+                              : kind == "a text in quotes" ? concat(" as \"", value.dump(), "\"")
+                                                           : "";
+  throw UsageError(concat("setting ", path.empty() ? "(root)" : path, ": expected ", expected,
+                          value.is_primitive() ? example : "", ", got ", value.dump()));
 }
 
 void check_rule(const std::string& path, const Json& value, const Rule& rule) {

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <set>
 
+#include "mambaseg/data/folder_pairs.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -28,6 +32,26 @@ Name parsed(const std::string& stem) {
   return out;
 }
 
+/// Calls `visit` with every file below `folder`, links to files and folders followed. Links to nothing whose
+/// names look like BIDS are noted, and so are links that lead back to a folder above them.
+void for_each_file(const fs::path& folder, std::set<fs::path> above, Problems& problems,
+                   const std::function<void(const fs::path&)>& visit) {
+  above.insert(fs::canonical(folder));
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path& path = entry.path();
+    if (is_dangling_link(path.string())) {
+      if (path.filename().string().starts_with("sub-") || path.filename().string().starts_with("ses-"))
+        note_dangling(path.string(), problems);
+    } else if (!entry.is_directory()) {
+      visit(path);
+    } else if (above.count(fs::canonical(path))) {
+      problems.add(path.string(), " is a link to a folder above it, ", fs::canonical(path).string());
+    } else {
+      for_each_file(path, above, problems, visit);
+    }
+  }
+}
+
 /// Takes the one file for `what`, or notes the problem.
 std::string only(const std::vector<std::string>& files, const std::string& id, const std::string& what,
                  Problems& problems) {
@@ -46,16 +70,17 @@ std::vector<Case> read_bids(const DatasetSettings& settings, Problems& problems)
     throw UsageError(
         "setting data.dataset.channels: expected the last words of the image names, as [\"T1w\"]");
   std::map<std::string, std::map<std::string, std::vector<std::string>>> files;  // id, suffix
-  for (const auto& entry : fs::recursive_directory_iterator(settings.folder)) {
-    const std::string path = entry.path().string();
-    if (!entry.is_regular_file() || !is_image_name(path)) continue;
+  std::set<fs::path> seen;  // a subject may be reached by two ways
+  for_each_file(settings.folder, {}, problems, [&](const fs::path& file) {
+    const std::string path = file.string();
+    if (!is_volume_name(path)) return;
     const Name name = parsed(image_stem(path));
     const auto& wanted = settings.channels;
     if (name.id.empty() || (name.suffix != settings.mask &&
                             std::find(wanted.begin(), wanted.end(), name.suffix) == wanted.end()))
-      continue;
-    files[name.id][name.suffix].push_back(path);
-  }
+      return;
+    if (seen.insert(fs::canonical(file)).second) files[name.id][name.suffix].push_back(path);
+  });
   std::vector<Case> cases;
   for (auto& [id, by_suffix] : files) {
     for (auto& [suffix, paths] : by_suffix) std::sort(paths.begin(), paths.end());

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "mambaseg/data/problems.h"
 #include "mambaseg/io/safetensors.h"
 
 namespace mambaseg {
@@ -17,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kLayout[] = "1";  ///< of the cached files; a change makes older ones stale
+constexpr char kLayout[] = "2";  ///< of the cached files; a change makes older ones stale
 
 std::string path_of(const std::string& folder, const std::string& id) {
   return (fs::path(folder) / (id + ".safetensors")).string();
@@ -68,6 +69,16 @@ struct StoredType {
 constexpr StoredType kImageTypes[] = {
     {"U8", torch::kUInt8, 1.0f / 255}, {"F16", torch::kFloat16, 1}, {"F32", torch::kFloat32, 1}};
 
+/// Changes with any value of the tensor.
+std::string hash_of(const torch::Tensor& tensor) {
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  const auto* bytes = static_cast<const unsigned char*>(tensor.data_ptr());
+  for (size_t i = 0; i < tensor.nbytes(); ++i) hash = (hash ^ bytes[i]) * 1099511628211u;
+  std::ostringstream text;
+  text << std::hex << hash;
+  return text.str();
+}
+
 void write_prepared(const std::string& path, const PreparedCase& prepared, const std::string& hash,
                     const std::string& stamp) {
   const auto* type = std::find_if(std::begin(kImageTypes), std::end(kImageTypes), [&](const StoredType& t) {
@@ -75,7 +86,11 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
   });
   require(type != std::end(kImageTypes), "case ", prepared.id, ": no type of prepared images");
   TensorFile file;
-  file.metadata = {{"plan_hash", hash}, {"source", stamp}, {"case", prepared.id}};
+  file.metadata = {{"plan_hash", hash},
+                   {"source", stamp},
+                   {"case", prepared.id},
+                   {"unnamed_labels", Json(prepared.unnamed_labels).dump()},
+                   {"content", hash_of(prepared.image_CIJK)}};
   file.tensors = {stored("image", prepared.image_CIJK, type->name),
                   stored("classes", prepared.classes_IJK, "U8")};
   write_safetensors(path, file);
@@ -131,11 +146,9 @@ int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& prepara
     for (int t = 0; t < std::min<int>(std::max(1, threads), static_cast<int>(cases.size())); ++t)
       workers.emplace_back(work);
   }
-  if (!errors.empty()) {
-    std::string text = concat(errors.size(), " of ", cases.size(), " cases cannot be prepared");
-    for (const auto& [id, error] : errors) text += "; " + error;
-    throw Error(text);
-  }
+  Problems problems;
+  for (const auto& [id, error] : errors) problems.add(error);
+  problems.raise(concat(errors.size(), " of ", cases.size(), " cases cannot be prepared"));
   return prepared_now;
 }
 
@@ -160,6 +173,10 @@ PreparedCase load_prepared(const std::string& folder, const std::string& id) {
   out.image_CIJK = view(*image, type->type);
   out.classes_IJK = view(*classes, torch::kUInt8);
   out.storage = file.storage;
+  if (const auto content = file.metadata.find("content"); content != file.metadata.end())
+    out.content = content->second;
+  if (const auto labels = file.metadata.find("unnamed_labels"); labels != file.metadata.end())
+    out.unnamed_labels = Json::parse(labels->second).get<std::vector<int64_t>>();
   return out;
 }
 

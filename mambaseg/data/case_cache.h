@@ -13,6 +13,13 @@
 
 namespace mambaseg {
 
+/// What was noticed while a case was made ready.
+struct CaseNotes {
+  std::string id;
+  std::string content{};                  ///< changes with the prepared image
+  std::vector<int64_t> unnamed_labels{};  ///< numbers in the label file that belong to no class
+};
+
 /// A case ready for training (volume_case.h, picture_case.h), labels as class numbers. A picture has rows and
 /// columns in place of three axes.
 struct PreparedCase {
@@ -20,6 +27,8 @@ struct PreparedCase {
   torch::Tensor image_CIJK;             ///< uint8 with scale 1/255, or float32
   float scale = 1;                      ///< value = stored * scale
   torch::Tensor classes_IJK;            ///< uint8
+  std::vector<int64_t> unnamed_labels;  ///< as CaseNotes says
+  std::string content;
   std::shared_ptr<const void> storage;  ///< keeps a mapped file alive
 
   /// Of a volume.

@@ -17,7 +17,8 @@ struct Case {
   std::string subject{};  ///< whose scan it is, where a subject may have several; "": the case is a subject
 };
 
-/// Where cases come from. These layouts are read as they are:
+/// Where cases come from. Links to folders and files are followed; what points to nothing is a problem. These
+/// layouts are read as they are:
 ///   decathlon   Medical Segmentation Decathlon and nnU-Net: dataset.json, imagesTr/, labelsTr/ (image names
 ///   with or
 ///               without the channel number _0000)
@@ -63,8 +64,12 @@ struct DatasetSettings {
 /// problem: missing labels, files or channels, names used twice, no case at all.
 std::vector<Case> read_dataset(const DatasetSettings& settings);
 
-/// How cases are divided, in this order of precedence: the lists; the file; the subsets of the dataset; the
-/// seeded fractions. Test cases are kept apart from training and validation.
+/// How many channels the images of a case have, by their headers. Throws Error naming an unreadable file.
+int64_t channels_of(const Case& one);
+
+/// How cases are divided, in this order of precedence: the lists; the file; folds; splits_final.json in the
+/// folder of the dataset; the subsets of the dataset; the seeded fractions. Test cases are kept apart from
+/// training and validation.
 struct SplitSettings {
   std::vector<std::string> train;
   std::vector<std::string> validation;
@@ -102,6 +107,10 @@ struct SplitSettings {
     visit("repeat", repeat, "number of the random split: each has a shuffle of its own", at_least(0));
   }
 };
+
+/// The settings with nnU-Net's splits_final.json in the folder of the dataset as `file`, where it is there
+/// and neither lists nor a file nor folds are set.
+SplitSettings with_split_of_dataset(SplitSettings settings, const DatasetSettings& dataset);
 
 struct Split {
   std::vector<Case> train;

@@ -13,6 +13,8 @@
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/crop.h"
 #include "mambaseg/data/nonzero_mask.h"
+#include "mambaseg/data/volume_case.h"
+#include "mambaseg/io/channels.h"
 #include "mambaseg/io/image.h"
 
 namespace mambaseg {
@@ -25,7 +27,8 @@ struct CaseFindings {
   CaseFingerprint fingerprint;
   std::vector<std::vector<float>> samples;  ///< of labelled voxels, for each channel
   std::vector<double> class_voxels;
-  uint64_t content = 0;  ///< hash of the first channel's voxels
+  uint64_t content = 0;       ///< hash of the first channel's voxels
+  std::set<int32_t> unnamed;  ///< label numbers that count as background
   std::vector<std::string> problems;
 };
 
@@ -60,7 +63,13 @@ class ClassTable {
 std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
   std::vector<Volume<float>> channels;
   for (const std::string& path : one.images) {
-    channels.push_back(read_volume(path));  // Error on NaN and infinity
+    for (Volume<float>& channel : read_channel_volumes(path)) {  // Error on NaN and infinity
+      const float value = channel.voxels.front();
+      if (value != 0 &&
+          std::all_of(channel.voxels.begin(), channel.voxels.end(), [&](float v) { return v == value; }))
+        out.problems.push_back(concat("case ", one.id, ": ", path, ": every voxel has the value ", value));
+      channels.push_back(std::move(channel));
+    }
     const Geometry& grid = channels.back().geometry;
     if (!same_grid(grid, channels[0].geometry))
       out.problems.push_back(concat("case ", one.id, ": ", path, " has another grid (", describe(grid),
@@ -82,7 +91,11 @@ void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTab
       out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
     ++out.class_voxels[static_cast<size_t>(k)];
   }
-  if (unexpected.empty() || plan.unknown_labels == "background") return;
+  if (plan.unknown_labels == "background") {
+    out.unnamed.insert(unexpected.begin(), unexpected.end());
+    return;
+  }
+  if (unexpected.empty()) return;
   std::string list;
   for (const int32_t label : unexpected)
     if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
@@ -139,13 +152,8 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
     out.fingerprint.size.push_back(box->size[turn.axis[axis]]);
     out.fingerprint.spacing_mm.push_back(spacing[axis]);
   }
-  if (!labels_read) return out;
-  if (same_grid(labels.geometry, grid))
+  if (labels_read && attempt([&] { require_on_grid(labels, one.labels, grid); }))
     sample_foreground(channels, labels, class_of, random, out);
-  else
-    out.problems.push_back(concat("case ", one.id, ": the labels ", one.labels, " (",
-                                  describe(labels.geometry), ") are not on the grid of the image (",
-                                  describe(grid), ")"));
   return out;
 }
 
@@ -170,8 +178,33 @@ ChannelFingerprint summary_of(std::vector<float> values) {
   return out;
 }
 
-Inspection joined(std::vector<CaseFindings>& all) {
+/// Structures that occur nowhere, and numbers that mean nothing.
+void note_labels(const Plan& plan, const std::set<int32_t>& unnamed, Inspection& out) {
+  std::string missing, numbers;
+  size_t missing_count = 0;
+  auto& voxels = out.fingerprint.class_voxels;
+  if (voxels.size() < plan.classes.size() + 1) voxels.resize(plan.classes.size() + 1, 0);
+  for (size_t k = 0; k < plan.classes.size(); ++k)
+    if (voxels[k + 1] == 0) {
+      missing += (missing.empty() ? "" : ", ") + plan.classes[k].name;
+      ++missing_count;
+    }
+  for (const int32_t label : unnamed)
+    if (numbers.size() < 60) numbers += (numbers.empty() ? "" : ", ") + std::to_string(label);
+  if (missing_count > 0 && missing_count == plan.classes.size())
+    out.problems.push_back(concat("nothing to learn: no case holds ", missing,
+                                  unnamed.empty() ? "" : "; the files hold the numbers " + numbers));
+  else if (missing_count > 0)
+    out.warnings.push_back(
+        concat("no case holds ", missing, "; the network cannot learn ", missing_count == 1 ? "it" : "them"));
+  if (!unnamed.empty())
+    out.warnings.push_back(
+        concat("label numbers in no class of [plan] count as background (plan.unknown_labels): ", numbers));
+}
+
+Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
   Inspection out;
+  std::set<int32_t> unnamed;
   std::vector<std::vector<float>> samples;
   std::map<uint64_t, std::string> first_with;
   for (CaseFindings& one : all) {
@@ -188,6 +221,8 @@ Inspection joined(std::vector<CaseFindings>& all) {
     if (voxels.size() < one.class_voxels.size()) voxels.resize(one.class_voxels.size(), 0);
     for (size_t k = 0; k < one.class_voxels.size(); ++k) voxels[k] += one.class_voxels[k];
   }
+  for (const CaseFindings& one : all) unnamed.insert(one.unnamed.begin(), one.unnamed.end());
+  note_labels(plan, unnamed, out);
   for (auto& channel : samples) out.fingerprint.channels.push_back(summary_of(std::move(channel)));
   return out;
 }
@@ -212,7 +247,7 @@ Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int t
     for (int t = 0; t < std::clamp<int>(threads, 1, std::max<int>(1, static_cast<int>(cases.size()))); ++t)
       workers.emplace_back(work);
   }
-  return joined(all);
+  return joined(all, plan);
 }
 
 }  // namespace mambaseg

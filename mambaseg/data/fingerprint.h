@@ -48,15 +48,17 @@ struct Fingerprint {
   }
 };
 
-/// The fingerprint, and what is wrong with the data: a list for a person, empty when all is well.
+/// The fingerprint, and lists for a person: what is wrong with the data, and what may be meant.
 struct Inspection {
   Fingerprint fingerprint;
   std::vector<std::string> problems;
+  std::vector<std::string> warnings;  ///< classes that no case holds, label numbers taken as background
 };
 
 /// Reads every case once, several at a time. Problems: files that cannot be read, a channel or the labels on
 /// another grid, voxels that are NaN or infinite, labels in no class of the plan, labels that are no whole
-/// numbers, images without a non-zero voxel, and one image under two ids.
+/// numbers, images without a non-zero voxel or with one value only, no label of any class in any case, and
+/// one image under two ids.
 Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int threads,
                          const Progress& progress = {});
 

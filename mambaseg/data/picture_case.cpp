@@ -24,8 +24,6 @@ torch::Tensor colours_of(const Picture& picture) {
   return values.narrow(2, 0, colours).permute({2, 0, 1}).to(torch::kFloat32).contiguous();
 }
 
-std::string size_text(const Picture& picture) { return concat(picture.width, "x", picture.height); }
-
 }  // namespace
 
 void check_plan(const PicturePlan& plan) {
@@ -46,8 +44,9 @@ torch::Tensor network_input(const Picture& picture, const PicturePlan& plan) {
   return x.round().clamp(0, 255).to(torch::kUInt8).contiguous();
 }
 
-torch::Tensor mask_of(const Picture& mask, int64_t threshold) {
-  return (colours_of(to_grey(mask)).squeeze(0) > static_cast<double>(threshold)).to(torch::kUInt8);
+torch::Tensor mask_of(const PictureNumbers& mask, int64_t threshold) {
+  std::vector<uint8_t> structure = structure_of(mask, threshold);
+  return torch::from_blob(structure.data(), {mask.height, mask.width}, torch::kUInt8).clone();
 }
 
 torch::Tensor resized(const torch::Tensor& map_YX, int64_t height, int64_t width) {
@@ -57,18 +56,41 @@ torch::Tensor resized(const torch::Tensor& map_YX, int64_t height, int64_t width
 PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) {
   return with_context("case " + one.id, [&] {
     check_plan(plan);
-    const Picture picture = read_picture(one.images.at(0)), mask = read_picture(one.labels);
+    require(one.images.size() == 1, "expected one picture, got ", one.images.size(),
+            " channels in files of their own");
+    const Picture picture = read_picture(one.images[0]);
+    const PictureNumbers mask = read_picture_numbers(one.labels);
     require(picture.width == mask.width && picture.height == mask.height, one.labels, ": the mask is ",
-            size_text(mask), " pixels, its picture ", size_text(picture));
+            mask.width, "x", mask.height, " pixels, its picture ", picture.width, "x", picture.height);
     PreparedCase out;
     out.id = one.id;
     out.scale = 1.0f / 255;
     out.image_CIJK = network_input(picture, plan);
-    const auto share =
-        resized(mask_of(mask, plan.mask_threshold).to(torch::kFloat32), plan.size[0], plan.size[1]);
+    const auto structure = with_context(one.labels, [&] { return mask_of(mask, plan.mask_threshold); });
+    const auto share = resized(structure.to(torch::kFloat32), plan.size[0], plan.size[1]);
     out.classes_IJK = (share >= 0.5).to(torch::kUInt8).contiguous();
     return out;
   });
+}
+
+std::vector<std::string> problems_of_pictures(const std::vector<Case>& cases, const PicturePlan& plan,
+                                              const Progress& progress) {
+  std::vector<std::string> problems;
+  bool any = false;
+  for (size_t c = 0; c < cases.size(); ++c) {
+    try {
+      any = prepare_picture(cases[c], plan).classes_IJK.any().item<bool>() || any;
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      problems.emplace_back(error.what());
+    }
+    if (progress)
+      progress("reading pictures", static_cast<int64_t>(c + 1), static_cast<int64_t>(cases.size()));
+  }
+  if (!any && problems.empty())
+    problems.push_back(concat("nothing to learn: no mask shows ", plan.structure));
+  return problems;
 }
 
 Preparation picture_preparation(const PicturePlan& plan) {

@@ -27,7 +27,9 @@ struct PicturePlan {
     visit("intensity", intensity,
           "unit: values / 255; minmax: the darkest value of the picture becomes 0, the brightest 1 (VM-UNet)",
           one_of({"unit", "minmax"}));
-    visit("mask_threshold", mask_threshold, "values of a mask above this are the structure", between(0, 254));
+    visit("mask_threshold", mask_threshold,
+          "values of a mask above this are the structure; where none is, the one value beside 0",
+          between(0, 254));
     visit("structure", structure, "name of what the masks show");
     visit("threshold", threshold, "prediction: probability from which a pixel is the structure",
           between(0, 1));

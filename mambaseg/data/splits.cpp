@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <regex>
 #include <set>
 
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/datasets.h"
+#include "mambaseg/data/problems.h"
 
 namespace mambaseg {
 namespace {
@@ -25,7 +27,7 @@ SplitLists fold_of(const std::vector<std::string>& order,
   const auto count = static_cast<int64_t>(order.size());
   const auto tested = static_cast<int64_t>(static_cast<double>(count) * settings.test_fraction + 0.5);
   if (settings.fold >= settings.folds || settings.folds < 2 || settings.folds > count - tested)
-    throw UsageError(concat("setting split.fold: ", settings.fold, " of ", settings.folds,
+    throw UsageError(concat("setting data.split.fold: ", settings.fold, " of ", settings.folds,
                             " folds; expected 2 folds at least, at most one for each of ", count - tested,
                             " cases (or groups), and a fold below their number"));
   SplitLists lists;
@@ -98,6 +100,15 @@ SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings)
 
 }  // namespace
 
+SplitSettings with_split_of_dataset(SplitSettings settings, const DatasetSettings& dataset) {
+  const auto path = std::filesystem::path(dataset.folder) / "splits_final.json";
+  const bool open = settings.train.empty() && settings.validation.empty() && settings.test.empty() &&
+                    settings.file.empty() && settings.folds == 0;
+  if (open && !dataset.folder.empty() && std::filesystem::is_regular_file(path))
+    settings.file = path.string();
+  return settings;
+}
+
 SplitLists read_split_file(const std::string& path, int64_t fold) {
   Json json = read_json(path);
   if (json.is_array()) {
@@ -131,22 +142,22 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
       std::regex{settings.group};
     } catch (const std::regex_error& error) {
       throw UsageError(
-          concat("setting split.group: ", settings.group, " is no regular expression: ", error.what()));
+          concat("setting data.split.group: ", settings.group, " is no regular expression: ", error.what()));
     }
   }
   require(!cases.empty(), "split: no cases");
   const SplitLists lists = choose(cases, settings);
   std::map<std::string, const Case*> by_id;
   for (const Case& one : cases) by_id[one.id] = &one;
-  std::string problems;
+  Problems problems;
   std::set<std::string> seen;
   const auto pick = [&](const std::vector<std::string>& ids) {
     std::vector<Case> picked;
     for (const std::string& id : ids) {
       if (!by_id.count(id)) {
-        problems += "; no case is called " + id;
+        problems.add("no case is called ", id);
       } else if (!seen.insert(id).second) {
-        problems += "; case " + id + " is listed twice";
+        problems.add("case ", id, " is listed twice");
       } else {
         picked.push_back(*by_id[id]);
       }
@@ -155,7 +166,7 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
     return picked;
   };
   Split split{pick(lists.train), pick(lists.validation), pick(lists.test)};
-  if (split.train.empty()) problems += "; no training case is left";
+  if (split.train.empty()) problems.add("no training case is left");
   std::map<std::string, std::set<std::string>> sides;
   const auto note_sides = [&](const char* side, const std::vector<Case>& list) {
     for (const Case& one : list) sides[group_of(one, settings.group)].insert(side);
@@ -164,9 +175,8 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
   note_sides("validation", split.validation);
   note_sides("test", split.test);
   for (const auto& [group, names] : sides)
-    if (names.size() > 1)
-      problems += "; " + group + " has cases in " + *names.begin() + " and " + *names.rbegin();
-  require(problems.empty(), "split", problems.empty() ? "" : ": " + problems.substr(2));
+    if (names.size() > 1) problems.add(group, " has cases in ", *names.begin(), " and ", *names.rbegin());
+  problems.raise("split");
   return split;
 }
 

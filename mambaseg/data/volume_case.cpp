@@ -1,7 +1,12 @@
 #include "mambaseg/data/volume_case.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include "mambaseg/data/crop.h"
 #include "mambaseg/data/preprocess.h"
+#include "mambaseg/io/channels.h"
 
 namespace mambaseg {
 namespace {
@@ -9,6 +14,31 @@ namespace {
 Index3 patch_of(const Plan& plan) {
   if (plan.patch.size() != 3) throw UsageError("setting plan.patch: training on volumes needs three edges");
   return {plan.patch[0], plan.patch[1], plan.patch[2]};
+}
+
+/// Throws Error when every voxel of an image has one value other than 0, which prepare_image refuses.
+void require_contrast(const Image& image) {
+  std::visit(
+      [](const auto& voxels) {
+        const bool constant =
+            std::all_of(voxels.begin(), voxels.end(), [&](auto v) { return v == voxels.front(); });
+        require(!constant || voxels.front() == 0, "every voxel has the value ", +voxels.front(),
+                "; expected an image");
+      },
+      image.voxels);
+}
+
+/// Numbers that belong to no class of the plan.
+std::vector<int64_t> unnamed_labels(const Volume<int32_t>& labels, const Plan& plan) {
+  if (plan.classes.empty()) return {};
+  std::set<int64_t> found;
+  int32_t last = 0;
+  for (const int32_t label : labels.voxels)
+    if (label != last) found.insert(last = label);
+  found.erase(0);
+  for (const LabelClass& one : plan.classes)
+    for (const int64_t id : one.ids) found.erase(id);
+  return {found.begin(), found.end()};
 }
 
 /// The box that training looks at, before it is widened to a patch.
@@ -58,6 +88,13 @@ torch::Tensor packed(const torch::Tensor& image, float& scale) {
 
 }  // namespace
 
+void require_on_grid(const Volume<int32_t>& labels, const std::string& path, const Geometry& image) {
+  const Vector3 spacing = image.spacing_mm();
+  const double tenth_of_a_voxel = 0.1 * std::min({spacing[0], spacing[1], spacing[2]});
+  require(same_grid(labels.geometry, image, tenth_of_a_voxel), "the labels ", path, " (",
+          describe(labels.geometry), ") are not on the grid of the image (", describe(image), ")");
+}
+
 std::string plan_hash(const Plan& plan) {
   Json json = to_json(plan);
   for (const char* only_at_prediction : {"window", "step_fraction", "mirror"}) json.erase(only_at_prediction);
@@ -73,23 +110,30 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
     PreparedCase out;
     out.id = one.id;
     PreparedImage channels;
-    for (size_t c = 0; c < one.images.size(); ++c) {
-      const std::string& path = one.images[c];
-      PreparedImage channel =
-          with_context(path, [&] { return prepare_image(read_image(path, warn), plan, warn); });
-      if (c == 0) {
-        channels = std::move(channel);
-        continue;
+    bool first = true;
+    for (const std::string& path : one.images)
+      for (const Image& file : read_channels(path, warn)) {
+        PreparedImage channel = with_context(path, [&] {
+          require_contrast(file);
+          return prepare_image(file, plan, warn);
+        });
+        if (std::exchange(first, false)) {
+          channels = std::move(channel);
+          continue;
+        }
+        require(same_grid(channels.image.geometry, channel.image.geometry), path, ": its grid (",
+                describe(channel.image.geometry), ") is not that of the first channel (",
+                describe(channels.image.geometry), ")");
+        channels.further.push_back(std::move(channel.image));
       }
-      require(same_grid(channels.image.geometry, channel.image.geometry), path, ": its grid (",
-              describe(channel.image.geometry), ") is not that of the first channel (",
-              describe(channels.image.geometry), ")");
-      channels.further.push_back(std::move(channel.image));
-    }
     const Geometry grid = channels.image.geometry;
     const Box box = at_least_patch(training_box(one, plan, channels, warn), patch);
-    const Volume<int32_t> classes = with_context(
-        one.labels, [&] { return labels_to_classes(read_labels(one.labels, warn), grid, plan); });
+    Volume<int32_t> labels = read_labels(one.labels, warn);
+    require_on_grid(labels, one.labels, channels.input);
+    labels.geometry = channels.input;
+    out.unnamed_labels = unnamed_labels(labels, plan);
+    const Volume<int32_t> classes =
+        with_context(one.labels, [&] { return labels_to_classes(labels, grid, plan); });
     out.image_CIJK = packed(cut_box(image_tensor(channels), box), out.scale).contiguous();
     out.classes_IJK = cut_box(tensor_from_volume(classes).to(torch::kUInt8), box).contiguous();
     return out;

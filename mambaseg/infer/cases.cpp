@@ -6,7 +6,10 @@
 #include <optional>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/case_names.h"
+#include "mambaseg/data/problems.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -15,19 +18,42 @@ namespace fs = std::filesystem;
 
 /// The skull-stripped image of a FreeSurfer subject folder, or nothing.
 std::optional<std::string> subject_image(const fs::path& folder) {
+  std::error_code failed;
   for (const char* name : {"mri/brainmask.mgz", "mri/norm.mgz"})
-    if (fs::is_regular_file(folder / name)) return (folder / name).string();
+    if (fs::is_regular_file(folder / name, failed)) return (folder / name).string();
   return std::nullopt;
 }
 
-/// The name of a case without nnU-Net's channel ending, and the channel: "x" and 1 for "x_0001", 0 without
-/// one.
-std::pair<std::string, size_t> case_and_channel(const std::string& stem) {
-  const size_t n = stem.size();
-  const bool numbered = n > 5 && stem[n - 5] == '_' &&
-                        std::all_of(stem.end() - 4, stem.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (!numbered) return {stem, 0};
-  return {stem.substr(0, n - 5), static_cast<size_t>(std::stoi(stem.substr(n - 4)))};
+/// The case that one file stands for.
+std::string name_of(const std::string& path, int64_t channels) {
+  const std::string stem = image_stem(path);
+  return numbers_are_channels({stem}, channels) ? numbered_name(stem).name : stem;
+}
+
+/// The names of cases that image files stand for, each with its files in the order of the channels.
+std::map<std::string, std::vector<std::string>> grouped(const std::vector<std::string>& files,
+                                                        int64_t channels, const std::string& input) {
+  std::vector<std::string> stems;
+  for (const std::string& path : files) stems.push_back(image_stem(path));
+  const bool numbered = numbers_are_channels(stems, channels);
+  Problems problems;
+  std::map<std::string, std::map<int64_t, std::string>> found;
+  for (size_t f = 0; f < files.size(); ++f) {
+    const NumberedName at = numbered ? numbered_name(stems[f]) : NumberedName{stems[f]};
+    const auto [place, fresh] = found[at.name].emplace(std::max<int64_t>(at.channel, 0), files[f]);
+    if (!fresh) problems.add(place->second, " and ", files[f], " are one case by name");
+  }
+  std::map<std::string, std::vector<std::string>> cases;
+  for (const auto& [name, by_channel] : found) {
+    for (const auto& [channel, path] : by_channel) {
+      if (channel != static_cast<int64_t>(cases[name].size()))
+        problems.add("case ", name, " lacks channel ", cases[name].size(), " (the model reads ", channels,
+                     ", as ", name, "_0000, ", name, "_0001)");
+      cases[name].push_back(path);
+    }
+  }
+  problems.raise(input);
+  return cases;
 }
 
 /// "x_stage2.nii.gz" for "x.nii.gz"
@@ -40,7 +66,8 @@ std::string second_name(const std::string& output) {
 
 }  // namespace
 
-std::vector<PredictionCase> find_cases(const std::string& input, const std::string& output) {
+std::vector<PredictionCase> find_cases(const std::string& input, const std::string& output,
+                                       int64_t channels) {
   const fs::path in(input), out(output);
   require(fs::exists(in), input, ": no such file or folder");
   std::vector<PredictionCase> cases;
@@ -51,13 +78,13 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
   const auto add_alone = [&](const std::string& path) {
     if (!is_image_name(output))
       throw UsageError(output + ": expected the name of an image file, for example labels.nii.gz");
-    cases.push_back({case_and_channel(image_stem(input)).first, {path}, output, second_name(output)});
+    cases.push_back({name_of(input, channels), {path}, output, second_name(output)});
   };
   if (!fs::is_directory(in)) {
     if (is_image_name(output))
       add_alone(input);
     else
-      add(case_and_channel(image_stem(input)).first, {input});
+      add(name_of(input, channels), {input});
     return cases;
   }
   if (const auto image = subject_image(in)) {
@@ -68,25 +95,17 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
       add(subject.filename().string(), {*image});
     return cases;
   }
-  std::map<std::string, std::map<size_t, std::string>> channels_of;
   for (const auto& entry : fs::directory_iterator(in)) {
-    const std::string path = entry.path().string();
-    if (entry.is_directory()) {
-      if (const auto image = subject_image(entry.path())) add(entry.path().filename().string(), {*image});
-    } else if (is_image_name(path)) {
-      const auto [name, channel] = case_and_channel(image_stem(path));
-      const auto [place, is_new] = channels_of[name].emplace(channel, path);
-      require(is_new, input, ": ", place->second, " and ", path, " are one case by name");
-    }
+    const std::string path = entry.path().string(), name = entry.path().filename().string();
+    if (is_freesurfer_template(name) || name.starts_with(".")) continue;
+    if (is_dangling_link(path) && !is_volume_name(path))
+      add(name, {path});  // perhaps a subject: reading it tells where the link leads
+    else if (const auto image = subject_image(entry.path()))
+      add(name, {*image});
   }
-  for (const auto& [name, channels] : channels_of) {
-    std::vector<std::string> paths;
-    for (const auto& [channel, path] : channels) {
-      require(channel == paths.size(), input, ": case ", name, " lacks channel ", paths.size());
-      paths.push_back(path);
-    }
-    add(name, std::move(paths));
-  }
+  std::vector<std::string> files = image_files(input, FolderOf::kImages);
+  std::erase_if(files, [](const std::string& path) { return !is_volume_name(path); });
+  for (const auto& [name, paths] : grouped(files, channels, input)) add(name, paths);
   if (cases.empty()) {  // perhaps a DICOM series, which read_image takes as a folder
     require(is_image_name(output) && !fs::is_empty(in), input, ": no images in this folder");
     add_alone(input);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/case_names.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
 
@@ -13,8 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-PictureFiles in_folder(const std::string& input, const fs::path& folder) {
-  const std::string name = image_stem(input), file = name + ".png";
+/// `numbered`: nnU-Net's names, NAME_0000.png.
+PictureFiles in_folder(const std::string& input, const fs::path& folder, bool numbered) {
+  const std::string stem = image_stem(input), name = numbered ? numbered_name(stem).name : stem,
+                    file = name + ".png";
   return {name, input, (folder / file).string(), (folder / "probability" / file).string(),
           (folder / "overlay" / file).string()};
 }
@@ -33,17 +36,23 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
   require(fs::exists(input), input, ": no such file or folder");
   if (!fs::is_directory(input)) {
     if (is_picture_name(output)) return {as_file(input, output)};
-    return {in_folder(input, output)};
+    return {in_folder(input, output, numbers_are_channels({image_stem(input)}, 1))};
   }
   if (is_picture_name(output))
     throw UsageError(output + ": expected a folder, as the input is a folder of pictures");
   std::set<std::string> wanted(only.begin(), only.end());
   std::vector<PictureFiles> found;
+  std::vector<std::string> paths, stems;
   for (const auto& entry : fs::directory_iterator(input)) {
     const std::string path = entry.path().string();
     if (entry.is_directory() || entry.path().filename().string().starts_with(".") || !is_picture_name(path))
       continue;
-    PictureFiles files = in_folder(path, output);
+    paths.push_back(path);
+    stems.push_back(image_stem(path));
+  }
+  const bool numbered = numbers_are_channels(stems, 1);
+  for (const std::string& path : paths) {
+    PictureFiles files = in_folder(path, output, numbered);
     if (only.empty() || wanted.erase(files.name)) found.push_back(std::move(files));
   }
   require(wanted.empty(), input, ": no picture is called ", wanted.empty() ? "" : *wanted.begin(),

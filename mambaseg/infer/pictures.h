@@ -14,9 +14,9 @@ struct PictureFiles {
 
 /// The pictures of `input`: a picture (its mask is the file `output`, others FILE_probability.png and
 /// FILE_overlay.png beside it) or a folder of pictures (OUTPUT/NAME.png, OUTPUT/probability/NAME.png,
-/// OUTPUT/overlay/NAME.png), sorted by name. With `only`, those of that names alone. Throws Error when there
-/// is no picture, two have one name, or one of `only` is not there; UsageError when the outputs cannot be
-/// PNG.
+/// OUTPUT/overlay/NAME.png), sorted by name; where every name ends in _0000 (nnU-Net), NAME is without it.
+/// With `only`, those of that names alone. Throws Error when there is no picture, two have one name, or one
+/// of `only` is not there; UsageError when the outputs cannot be PNG.
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
                                         const std::vector<std::string>& only = {});
 

@@ -26,7 +26,7 @@ std::span<const ImageFormat> image_formats() {
       {"NIfTI pair", {".hdr"}, read_nifti, write_nifti},
       {"NIfTI pair (voxels)", {".img"}, read_nifti, nullptr},
       {"MGH", {".mgh", ".mgz", ".mgh.gz"}, read_mgh, write_mgh},
-      {"NRRD", {".nrrd"}, read_nrrd, write_nrrd},
+      {"NRRD", {".nrrd", ".seg.nrrd"}, read_nrrd, write_nrrd},
       {"NRRD with detached data", {".nhdr"}, read_nrrd, nullptr},
       {"MetaImage", {".mha"}, read_metaimage, write_metaimage},
       {"MetaImage with detached data", {".mhd"}, read_metaimage, nullptr},
@@ -76,7 +76,10 @@ const ImageFormat& format_to_read(const std::string& path) {
   namespace fs = std::filesystem;
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
-  require(fs::exists(status), "no such file");
+  require(fs::exists(status), fs::is_symlink(fs::symlink_status(path, failed))
+                                  ? concat("this link points to ", fs::read_symlink(path, failed).string(),
+                                           ", which is not there")
+                                  : "no such file");
   if (fs::is_directory(status)) return *format_of_name("a.dcm");
   require(fs::is_regular_file(status), "this is not a regular file");
   require(fs::file_size(path, failed) > 0, "the file is empty");

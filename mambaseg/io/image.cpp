@@ -8,7 +8,9 @@
 #include <stdexcept>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/channels.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/nifti_channels.h"
 
 namespace mambaseg {
 namespace {
@@ -41,19 +43,43 @@ void check_geometry(const Geometry& geometry, const Warn& warn) {
                 " degrees); they are kept as they are"));
 }
 
-Image read_part(const std::string& path, Part part, const Warn& warn) {
+/// What `action`, which reads `path`, gives; errors name the path.
+template <class Action>
+auto reading(const std::string& path, const Warn& warn, Action&& action) {
   return with_context(path, [&] {
     const Warn named = warn ? Warn([&](const std::string& line) { warn(path + ": " + line); }) : Warn();
     try {
-      Image image = format_to_read(path).read(path, part, named);
-      check_geometry(image.geometry, named);
-      return image;
+      return action(named);
     } catch (const std::bad_alloc&) {
       throw Error("not enough memory for the voxels that the header announces");
     } catch (const std::length_error&) {
       throw Error("not enough memory for the voxels that the header announces");
     }
   });
+}
+
+Image read_part(const std::string& path, Part part, const Warn& warn) {
+  return reading(path, warn, [&](const Warn& named) {
+    Image image = format_to_read(path).read(path, part, named);
+    check_geometry(image.geometry, named);
+    return image;
+  });
+}
+
+/// Refuses voxels that are no numbers.
+Volume<float> as_floats(Image image, const std::string& path) {
+  Volume<float> out;
+  out.geometry = image.geometry;
+  if (auto* floats = std::get_if<std::vector<float>>(&image.voxels)) {
+    out.voxels = std::move(*floats);
+  } else {
+    std::visit([&out](const auto& in) { out.voxels.assign(in.begin(), in.end()); }, image.voxels);
+  }
+  const auto bad =
+      std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
+  require(bad == 0, path, ": ", bad, " of ", out.voxels.size(),
+          " voxels are NaN, infinite or too large for float; replace them first");
+  return out;
 }
 
 template <class T>
@@ -75,19 +101,32 @@ Geometry read_geometry(const std::string& path, const Warn& warn) {
 }
 
 Volume<float> read_volume(const std::string& path, const Warn& warn) {
-  Image image = read_image(path, warn);
-  Volume<float> out;
-  out.geometry = image.geometry;
-  if (auto* floats = std::get_if<std::vector<float>>(&image.voxels)) {
-    out.voxels = std::move(*floats);
-  } else {
-    std::visit([&out](const auto& in) { out.voxels.assign(in.begin(), in.end()); }, image.voxels);
-  }
-  const auto bad =
-      std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
-  require(bad == 0, path, ": ", bad, " of ", out.voxels.size(),
-          " voxels are NaN, infinite or too large for float; replace them first");
-  return out;
+  return as_floats(read_image(path, warn), path);
+}
+
+std::vector<Image> read_channels(const std::string& path, const Warn& warn) {
+  return reading(path, warn, [&](const Warn& named) {
+    const ImageFormat& format = format_to_read(path);
+    std::vector<Image> channels;
+    if (format.read == read_nifti)
+      channels = read_nifti_channels(path, named);
+    else
+      channels.push_back(format.read(path, Part::kVoxels, named));
+    check_geometry(channels.at(0).geometry, named);
+    return channels;
+  });
+}
+
+std::vector<Volume<float>> read_channel_volumes(const std::string& path, const Warn& warn) {
+  std::vector<Volume<float>> channels;
+  for (Image& image : read_channels(path, warn)) channels.push_back(as_floats(std::move(image), path));
+  return channels;
+}
+
+int64_t count_channels(const std::string& path) {
+  return with_context(path, [&] {
+    return format_to_read(path).read == read_nifti ? count_nifti_channels(path) : int64_t{1};
+  });
 }
 
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {

@@ -15,6 +15,7 @@
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/nifti_channels.h"
 
 namespace mambaseg {
 namespace {
@@ -291,13 +292,20 @@ void write_with_header(const std::string& path, const Image& image, int version)
   });
 }
 
-}  // namespace
+/// The voxels that the sizes announce; with `channels` those of the volumes of a 4-D file together.
+int64_t voxels_to_read(const std::vector<int64_t>& sizes, bool channels) {
+  if (!channels || sizes.size() != 4) return checked_voxel_count(sizes);
+  const int64_t one = checked_voxel_count(std::span(sizes).first(3));
+  require(sizes[3] >= 1 && sizes[3] <= std::numeric_limits<int64_t>::max() / 64 / one, "the size ",
+          sizes_text(sizes), " in the header is impossible");
+  return one * sizes[3];
+}
 
-Image read_nifti(const std::string& path, Part part, const Warn& warn) {
+Image read_nifti_voxels(const std::string& path, Part part, bool channels, const Warn& warn) {
   const bool pair = is_pair(path);
   ByteReader file(pair ? with_ending(path, "hdr") : path);
   const Header header = read_header(file);
-  const auto count = static_cast<size_t>(checked_voxel_count(header.sizes));
+  const auto count = static_cast<size_t>(voxels_to_read(header.sizes, channels));
   empty_voxels(header.type, 0);  // refuses types that are not read, before voxels are
   Image image;
   image.geometry.size = {1, 1, 1};
@@ -326,6 +334,31 @@ Image read_nifti(const std::string& path, Part part, const Warn& warn) {
   voxel_file.skip(at, "the part before the voxel data");
   image.voxels = read_voxels(voxel_file, header, count);
   return image;
+}
+
+}  // namespace
+
+Image read_nifti(const std::string& path, Part part, const Warn& warn) {
+  return read_nifti_voxels(path, part, false, warn);
+}
+
+int64_t count_nifti_channels(const std::string& path) {
+  ByteReader file(is_pair(path) ? with_ending(path, "hdr") : path);
+  const Header header = read_header(file);
+  return header.sizes.size() == 4 ? header.sizes[3] : 1;
+}
+
+std::vector<Image> read_nifti_channels(const std::string& path, const Warn& warn) {
+  const Image all = read_nifti_voxels(path, Part::kVoxels, true, warn);
+  const auto each = all.geometry.voxel_count();
+  std::vector<Image> channels;
+  std::visit(
+      [&](const auto& voxels) {
+        for (auto at = voxels.begin(); at != voxels.end(); at += each)
+          channels.push_back({all.geometry, std::decay_t<decltype(voxels)>(at, at + each)});
+      },
+      all.voxels);
+  return channels;
 }
 
 void write_nifti(const std::string& path, const Image& image) {

@@ -78,5 +78,34 @@ TEST_F(Bids, MissingAndAmbiguousFilesAreListed) {
   EXPECT_THROW(read({}, "mask"), UsageError);
 }
 
+TEST_F(Bids, LinkedSubjectsFoldersAndFiles) {
+  for (const std::string n : {"1", "2", "3"}) {
+    touch("store/s" + n + "/ses-1/anat/sub-" + n + "_ses-1_T1w.nii.gz");
+    touch("store/s" + n + "/ses-1/anat/sub-" + n + "_ses-1_mask.nii.gz");
+  }
+  const std::filesystem::path root = folder_ / "study", store = folder_ / "store";
+  namespace fs = std::filesystem;
+  fs::create_directories(root / "sub-2/ses-1");
+  fs::create_directories(root / "sub-3/ses-1/anat");
+  fs::create_directory_symlink("../store/s1", root / "sub-1");
+  fs::create_directory_symlink("../../../store/s2/ses-1/anat", root / "sub-2/ses-1/anat");
+  for (const char* name : {"sub-3_ses-1_T1w.nii.gz", "sub-3_ses-1_mask.nii.gz"})
+    fs::create_symlink(store / "s3/ses-1/anat" / name, root / "sub-3/ses-1/anat" / name);
+  fs::create_directory_symlink("sub-1", root / "derivatives");  // the same files on another way
+  DatasetSettings settings;
+  settings.folder = root.string();
+  settings.channels = {"T1w"};
+  const auto cases = read_bids(settings, problems_);
+  EXPECT_THAT(problems_.lines(), testing::IsEmpty());
+  EXPECT_EQ(cases.size(), 3U);
+
+  fs::create_directory_symlink("..", root / "sub-2/back");
+  fs::create_directory_symlink("/nowhere/sub-4", root / "sub-4");
+  EXPECT_EQ(read_bids(settings, problems_).size(), 3U);
+  EXPECT_THAT(problems_.lines(),
+              testing::UnorderedElementsAre(HasSubstr("sub-2/back is a link to a folder above it"),
+                                            HasSubstr("sub-4 is a link to /nowhere/sub-4, which is not")));
+}
+
 }  // namespace
 }  // namespace mambaseg

@@ -91,5 +91,29 @@ TEST_F(FingerprintTest, EveryProblemIsListedAtOnce) {
   EXPECT_THAT(problems, Contains(HasSubstr("missing_labels")));
 }
 
+TEST_F(FingerprintTest, ClassesThatNeverOccurAndNumbersWithoutMeaning) {
+  plan_.unknown_labels = "background";
+  plan_.classes = {{"lesion", {1}}, {"core", {2}}};
+  std::vector<Case> cases{draw("a"), draw("b", "RAS", 7)};
+  Inspection found = inspect_cases(cases, plan_, 1);
+  EXPECT_THAT(found.problems, IsEmpty());
+  EXPECT_THAT(found.warnings, testing::ElementsAre(HasSubstr("no case holds core")));
+  plan_.classes = {{"lesion", {10}}, {"core", {20}}};
+  found = inspect_cases(cases, plan_, 1);
+  EXPECT_THAT(found.problems,
+              testing::ElementsAre(HasSubstr("no case holds lesion, core; the files hold the numbers 1")));
+  EXPECT_THAT(found.warnings,
+              testing::ElementsAre(HasSubstr("count as background (plan.unknown_labels): 1")));
+}
+
+TEST_F(FingerprintTest, AnImageOfOneValueIsAProblem) {
+  const Case one = draw("a");
+  Volume<float> image = read_volume(one.images[0]);
+  image.voxels.assign(image.voxels.size(), 3);
+  write_volume(one.images[0], image);
+  EXPECT_THAT(inspect_cases({one}, plan_, 1).problems,
+              testing::ElementsAre(HasSubstr("every voxel has the value 3")));
+}
+
 }  // namespace
 }  // namespace mambaseg

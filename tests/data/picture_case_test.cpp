@@ -66,11 +66,43 @@ TEST(NetworkInput, MinmaxStretchesAndLeavesEvenPictures) {
   EXPECT_EQ(network_input(plain(4, 4, {9}), plan_of(4, 4, "minmax"))[0][0][0].item<int>(), 9);
 }
 
-TEST(MaskOf, IsAboveTheThreshold) {
-  const Picture mask{4, 1, 1, {0, 127, 128, 255}};
-  EXPECT_TRUE(torch::equal(mask_of(mask, 127), torch::tensor({{0, 0, 1, 1}}, torch::kUInt8)));
-  const Picture jpeg{2, 1, 3, {120, 128, 119, 250, 255, 251}};  // colours of a JPEG mask differ a little
-  EXPECT_TRUE(torch::equal(mask_of(jpeg, 127), torch::tensor({{0, 1}}, torch::kUInt8)));
+/// A row of pixels.
+std::vector<uint8_t> structure(std::vector<int32_t> values, int64_t threshold = 127, bool jpeg = false) {
+  PictureNumbers picture{static_cast<int64_t>(values.size()), 1, std::move(values), jpeg};
+  return structure_of(picture, threshold);
+}
+
+TEST(Masks, AboveTheThresholdOrTheOneValueBesideZero) {
+  using Values = std::vector<uint8_t>;
+  EXPECT_EQ(structure({0, 127, 128, 255}), (Values{0, 0, 1, 1}));  // soft edges
+  EXPECT_EQ(structure({0, 1, 1, 0}), (Values{0, 1, 1, 0}));
+  EXPECT_EQ(structure({0, 38}), (Values{0, 1}));  // a dark colour of a palette
+  EXPECT_EQ(structure({0, 0}), (Values{0, 0}));
+  EXPECT_EQ(structure({1, 1}), (Values{1, 1}));
+  EXPECT_EQ(structure({0, 100, 160}, 150), (Values{0, 0, 1}));
+  EXPECT_EQ(structure({0, 65535}), (Values{0, 1}));  // 16 bits
+  EXPECT_EQ(structure({0, 30000, 33000}), (Values{0, 0, 1}));
+  EXPECT_EQ(structure({0, 1, 3, 2}, 127, true), (Values{0, 0, 0, 0}));  // an empty mask as JPEG leaves it
+  EXPECT_THROW(structure({0, 1, 2}), Error);                            // label numbers
+  EXPECT_THROW(structure({0, 40, 90}), Error);
+}
+
+TEST(Masks, PicturesThatCanOnlyBeMasks) {
+  EXPECT_TRUE(shows_a_mask({4, 1, {0, 0, 90, 255}}));
+  EXPECT_TRUE(shows_a_mask({2, 1, {0, 65535}}));
+  EXPECT_FALSE(shows_a_mask({4, 1, {0, 1, 2, 3}}));
+  EXPECT_FALSE(shows_a_mask({2, 1, {0, 1}}));
+  EXPECT_TRUE(shows_a_mask({2, 1, {0, 1}, true}));
+}
+
+TEST(Masks, ColoursOfAPaletteAndOfMore) {
+  const TemporaryFolder folder;
+  write_picture(folder / "two.png", {2, 1, 3, {0, 0, 0, 128, 0, 0}});
+  EXPECT_EQ(structure_of(read_picture_numbers(folder / "two.png")), (std::vector<uint8_t>{0, 1}));
+  write_picture(folder / "three.png", {3, 1, 3, {0, 0, 0, 128, 0, 0, 0, 255, 0}});
+  EXPECT_THROW(read_picture_numbers(folder / "three.png"), Error);
+  write_picture(folder / "on_white.png", {2, 1, 3, {255, 255, 255, 128, 0, 0}});
+  EXPECT_THROW(read_picture_numbers(folder / "on_white.png"), Error);
 }
 
 class PreparedPictures : public testing::Test {
@@ -116,6 +148,23 @@ TEST_F(PreparedPictures, AMaskOfAnotherSizeIsRefused) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("case one"));
     EXPECT_THAT(error.what(), HasSubstr("the mask is 30x20 pixels, its picture 40x20"));
+  }
+}
+
+TEST_F(PreparedPictures, MasksOfZeroAndOneAreMasksAndLabelNumbersAreNamed) {
+  Case one = draw(40);
+  const auto expected = prepare_picture(one, plan_of(8, 16)).classes_IJK;
+  Picture mask = read_picture(one.labels);
+  for (uint8_t& value : mask.values) value = value > 0;
+  write_picture(one.labels, mask);
+  EXPECT_TRUE(torch::equal(prepare_picture(one, plan_of(8, 16)).classes_IJK, expected));
+  mask.values[0] = 2;
+  write_picture(one.labels, mask);
+  try {
+    prepare_picture(one, plan_of(8, 16));
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("mask.png: expected a mask"));
   }
 }
 

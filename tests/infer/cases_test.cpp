@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/pictures.h"
 
 namespace mambaseg {
 namespace {
@@ -52,10 +53,63 @@ TEST_F(Cases, FolderInOrderOfNames) {
 TEST_F(Cases, NumberedFilesAreChannels) {
   const std::string second = touch("a_0001.nii.gz"), first = touch("a_0000.nii.gz");
   touch("b.nii.gz");
-  const auto cases = find_cases(folder_.string(), "out");
+  const auto cases = find_cases(folder_.string(), "out", 2);
   ASSERT_EQ(cases.size(), 2U);
   EXPECT_EQ(cases[0].name, "a");
   EXPECT_EQ(cases[0].inputs, (std::vector<std::string>{first, second}));
+}
+
+TEST_F(Cases, NumbersOfCasesAreNoChannelsOfAModelOfOne) {
+  for (const char* name : {"amos_0000.nii.gz", "amos_0001.nii.gz", "amos_0008.nii.gz"}) touch(name);
+  const auto cases = find_cases(folder_.string(), "out", 1);
+  ASSERT_EQ(cases.size(), 3U);
+  EXPECT_EQ(cases[2].name, "amos_0008");
+  EXPECT_EQ(find_cases(touch("amos_0008.nii.gz"), "out", 1)[0].name, "amos_0008");
+  try {
+    find_cases(folder_.string(), "out", 2);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("case amos lacks channel 2"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(Cases, OfEveryVolumeFormat) {
+  for (const char* name : {"a.mhd", "a.raw", "b.nhdr", "b.raw", "c.hdr", "c.img", "d.nrrd", "d.seg.nrrd",
+                           "e.mha", "preview.png"})
+    touch(name);
+  const auto cases = find_cases(folder_.string(), "out");
+  ASSERT_EQ(cases.size(), 5U);
+  EXPECT_EQ(cases[0].inputs[0], (folder_ / "a.mhd").string());
+  EXPECT_EQ(cases[2].inputs[0], (folder_ / "c.hdr").string());
+  EXPECT_EQ(cases[3].inputs[0], (folder_ / "d.nrrd").string());
+}
+
+TEST_F(Cases, TemplatesOfFreeSurferAreNoSubjects) {
+  touch("store/fsaverage/mri/brainmask.mgz");
+  touch("store/bert/mri/brainmask.mgz");
+  const fs::path subjects = folder_ / "subjects";
+  fs::create_directory(subjects);
+  for (const char* name : {"fsaverage", "fsaverage5", "lh.EC_average", "cvs_avg35"})
+    fs::create_directory_symlink("../store/fsaverage", subjects / name);
+  fs::create_directory_symlink("../store/bert", subjects / "bert");
+  fs::create_directory_symlink("/nowhere/gone", subjects / "gone");
+  const auto cases = find_cases(subjects.string(), "out");
+  ASSERT_EQ(cases.size(), 2U);
+  EXPECT_EQ(cases[0].name, "bert");
+  EXPECT_EQ(cases[1].inputs[0], (subjects / "gone").string());  // reading it fails and says why
+}
+
+TEST_F(Cases, PicturesOfNnUNetLoseTheNumberOfTheirChannel) {
+  touch("a_0000.png");
+  touch("b_0000.png");
+  auto pictures = find_pictures(folder_.string(), "out");
+  ASSERT_EQ(pictures.size(), 2U);
+  EXPECT_EQ(pictures[1].name, "b");
+  EXPECT_EQ(pictures[1].mask, "out/b.png");
+  touch("b_0007.png");
+  pictures = find_pictures(folder_.string(), "out");
+  ASSERT_EQ(pictures.size(), 3U);
+  EXPECT_EQ(pictures[1].name, "b_0000");
 }
 
 TEST_F(Cases, FreeSurferSubjects) {
@@ -80,7 +134,7 @@ TEST_F(Cases, ClearErrors) {
   EXPECT_THROW(find_cases(folder_.string(), "out"), Error);  // twice the case "a"
   fs::remove(folder_ / "a.nii.gz");
   touch("a_0002.nii.gz");
-  EXPECT_THROW(find_cases(folder_.string(), "out"), Error);  // channel 1 is missing
+  EXPECT_THROW(find_cases(folder_.string(), "out", 2), Error);  // channel 1 is missing
 }
 
 }  // namespace
