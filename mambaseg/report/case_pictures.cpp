@@ -6,6 +6,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
 #include "mambaseg/io/picture.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/overlay.h"
@@ -49,18 +50,18 @@ Volume<float> grey_volume(const Picture& picture) {
 
 std::string image_of_case(const std::string& folder, const std::string& case_name) {
   if (folder.empty()) return "";
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string path = entry.path().string();
-    if (entry.is_directory() || !(is_image_name(path) || is_picture_name(path))) continue;
+  for (const std::string& path : image_files(folder, FolderOf::kImages)) {
     const std::string stem = image_stem(path);
     if (stem == case_name || stem == case_name + "_0000") return path;
   }
   return "";
 }
 
-std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const EvaluationOptions& options,
+std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const EvaluationOptions& given,
                                              const std::string& images, const std::string& folder,
                                              size_t count, const Warn& warn) {
+  EvaluationOptions options = given;
+  options.masks = evaluation.masks;
   const std::vector<size_t> order = cases_from_worst(evaluation);
   std::vector<std::pair<size_t, const char*>> chosen;
   const size_t worst = std::min(count, (order.size() + 1) / 2);

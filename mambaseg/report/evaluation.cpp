@@ -1,14 +1,13 @@
 #include "mambaseg/report/evaluation.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
-#include <filesystem>
 #include <mutex>
 #include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/data/picture_mask.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
 #include "mambaseg/metrics/parallel.h"
@@ -16,30 +15,47 @@
 namespace mambaseg {
 namespace {
 
-bool is_jpeg_name(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension().string();
-  for (char& c : ending) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".jpg" || ending == ".jpeg";
+/// Whether the table names every number of a picture: then they are labels, however large.
+bool all_named(const PictureNumbers& picture, const LabelTable& table) {
+  std::set<int32_t> known{0};
+  for (const LabelEntry& entry : table.entries) {
+    known.insert(entry.id);
+    known.insert(entry.also.begin(), entry.also.end());
+  }
+  return known.size() > 1 && std::all_of(picture.values.begin(), picture.values.end(),
+                                         [&](int32_t value) { return known.count(value) > 0; });
 }
 
-/// A grey picture, or a coloured one whose colours are all grey; one pixel is one mm.
-Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOptions& options) {
-  const Picture picture = read_picture(path);
-  const Picture grey = to_grey(picture);
-  const bool jpeg = is_jpeg_name(path);
-  for (size_t i = 0; picture.channels >= 3 && !jpeg && i < grey.values.size(); ++i) {
-    const uint8_t* rgb = &picture.values[i * size_t(picture.channels)];
-    require(rgb[0] == rgb[1] && rgb[1] == rgb[2], path, ": expected a grey mask, this picture is coloured");
-  }
+/// One pixel is one mm.
+Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOptions& options,
+                                   const Warn& warn) {
+  PictureNumbers picture = read_picture_numbers(path);
   Geometry geometry;
-  geometry.size = {grey.width, grey.height, 1};
+  geometry.size = {picture.width, picture.height, 1};
   Volume<int32_t> labels(geometry);
-  std::copy(grey.values.begin(), grey.values.end(), labels.voxels.begin());
-  const bool mask = jpeg || std::all_of(grey.values.begin(), grey.values.end(),
-                                        [](uint8_t v) { return v == 0 || v == 255; });
-  if (mask && !options.threshold)
-    for (int32_t& value : labels.voxels) value = value > 127;
+  const bool mask = !options.threshold && (options.masks || shows_a_mask(picture));
+  if (!mask || all_named(picture, options.labels)) {
+    labels.voxels = std::move(picture.values);
+    return labels;
+  }
+  const auto structure = with_context(path, [&] { return structure_of(picture); });
+  labels.voxels.assign(structure.begin(), structure.end());
+  if (warn && !picture.jpeg && has_grey_edges(picture))
+    warn(path + ": a mask with grey edges, values above 127 are the structure");
   return labels;
+}
+
+/// Whether the pictures of a set are masks of one structure and not maps of label numbers: the first that
+/// can only be one of the two decides.
+bool are_masks(const Pairing& pairing, const EvaluationOptions& options) {
+  for (const CasePair& pair : pairing.pairs)
+    for (const std::string& path : {pair.reference, pair.prediction}) {
+      if (!is_picture_name(path)) continue;
+      const PictureNumbers picture = read_picture_numbers(path);
+      if (all_named(picture, options.labels) && has_grey_edges(picture)) return false;
+      if (!all_named(picture, options.labels) && shows_a_mask(picture)) return true;
+    }
+  return false;
 }
 
 std::vector<int32_t> joined(const std::vector<int32_t>& a, const std::vector<int32_t>& b) {
@@ -91,7 +107,7 @@ LabelScores absent(int32_t label, int64_t voxels, const std::vector<const Metric
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn) {
   Volume<int32_t> labels =
-      is_picture_name(path) ? read_label_picture(path, options) : read_labels(path, warn);
+      is_picture_name(path) ? read_label_picture(path, options, warn) : read_labels(path, warn);
   const bool mask =
       std::all_of(labels.voxels.begin(), labels.voxels.end(), [](int32_t v) { return v == 0 || v == 1; });
   if (options.threshold && !mask)
@@ -132,9 +148,12 @@ Description Evaluation::over_labels(size_t metric) const {
   return describe(means);
 }
 
-Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, const Progress& progress,
+Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, const Progress& progress,
                     const Warn& warn) {
+  EvaluationOptions options = given;
+  options.masks = options.masks || (!options.threshold && are_masks(pairing, options));
   Evaluation result;
+  result.masks = options.masks;
   result.tolerance_mm = options.tolerance_mm;
   result.missing = pairing.missing;
   result.extra = pairing.extra;

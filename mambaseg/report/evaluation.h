@@ -16,16 +16,18 @@ struct EvaluationOptions {
   LabelTable labels;                 ///< score these; empty: every label that occurs
   std::vector<std::string> metrics;  ///< names; empty: usual_metrics()
   double tolerance_mm = 1;           ///< of the normalised surface Dice
-  /// Values above become label 1, others 0, in images that hold more than 0 and 1. Without it 127 for
-  /// pictures that are masks: JPEG, and those of 0 and 255 alone.
+  /// Values above become label 1, others 0, in images that hold more than 0 and 1.
   std::optional<int32_t> threshold;
+  /// Pictures are masks of one structure (structure_of, 127) unless `labels` name every number in them.
+  /// evaluate() finds out by the pictures; JPEG always is.
+  bool masks = false;
   Connectivity connectivity = Connectivity::corners;  ///< of lesions
   bool resample = false;  ///< bring a prediction on another grid to that of the reference (nearest voxel)
   int threads = 1;
 };
 
-/// Labels of a file as they are scored: read, thresholded and merged as `options` say.
-/// Pictures may have several channels when these are equal, or nearly so as JPEG leaves them.
+/// Labels of a file as they are scored: read, thresholded and merged as `options` say; pictures as
+/// read_picture_numbers reads them.
 Volume<int32_t> read_scored_labels(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn = {});
 
@@ -41,6 +43,7 @@ struct Evaluation {
   std::vector<LabelEntry> labels;  ///< ascending by id
   std::vector<const Metric*> metrics;
   double tolerance_mm = 1;
+  bool masks = false;     ///< see EvaluationOptions
   bool pictures = false;  ///< all cases are pictures: lengths are in pixels
   std::vector<CaseScores> cases;
   std::vector<std::string> missing, extra;  ///< see Pairing

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/safetensors.h"
+#include "mambaseg/report/label_lines.h"
 
 namespace mambaseg {
 namespace {
@@ -18,11 +19,6 @@ std::optional<int32_t> whole_number(const std::string& text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return value;
-}
-
-bool ends_with(const std::string& text, const std::string& ending) {
-  return text.size() >= ending.size() &&
-         text.compare(text.size() - ending.size(), ending.size(), ending) == 0;
 }
 
 /// Sorts, drops background and checks.
@@ -52,46 +48,13 @@ LabelEntry entry_of(const std::string& name, std::vector<int64_t> ids, const std
   return {int32_t(ids.front()), name, {ids.begin() + 1, ids.end()}};
 }
 
-std::vector<std::string> split(const std::string& line, const std::string& separators) {
-  std::vector<std::string> words;
-  std::string word;
-  const auto flush = [&](bool always) {
-    const auto first = word.find_first_not_of(" \t\r\"");
-    const auto last = word.find_last_not_of(" \t\r\"");
-    word = first == std::string::npos ? "" : word.substr(first, last - first + 1);
-    if (always || !word.empty()) words.push_back(word);
-    word.clear();
-  };
-  const bool spaces = separators == " \t";
-  for (const char c : line) {
-    if (separators.find(c) != std::string::npos) {
-      flush(!spaces);
-    } else {
-      word += c;
-    }
-  }
-  flush(!spaces);
-  return words;
-}
-
 LabelTable from_lines(const std::string& path) {
-  std::ifstream in(path);
-  require(in.good(), path, ": cannot be opened for reading");
   std::vector<LabelEntry> entries;
-  int64_t line_number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++line_number;
-    if (const auto first = line.find_first_not_of(" \t\r"); first == std::string::npos || line[first] == '#')
-      continue;
-    const std::string separators = ends_with(path, ".tsv")               ? "\t"
-                                   : line.find(',') != std::string::npos ? ","
-                                                                         : " \t";
-    const std::vector<std::string> words = split(line, separators);
-    const auto id = words.empty() ? std::nullopt : whole_number(words[0]);
-    if (!id && entries.empty()) continue;  // header
-    require(id && words.size() >= 2, path, ", line ", line_number,
-            ": expected a label number and a name, got \"", line, "\"");
-    entries.push_back({*id, words[1], {}});
+  for (LabelLine& line : read_label_lines(path)) {
+    const bool again = std::any_of(entries.begin(), entries.end(), [&](const LabelEntry& entry) {
+      return entry.id == line.id && entry.name == line.name;
+    });
+    if (!again) entries.push_back({line.id, std::move(line.name), {}});
   }
   return checked(std::move(entries), path);
 }
@@ -168,17 +131,21 @@ LabelTable label_table_from_json(const Json& json, const std::string& where) {
 }
 
 LabelTable read_label_table(const std::string& path) {
-  if (ends_with(path, ".json")) return label_table_from_json(read_json(path), path);
-  if (ends_with(path, ".toml")) return label_table_from_json(read_toml(path), path);
-  if (ends_with(path, ".csv") || ends_with(path, ".tsv") || ends_with(path, ".txt")) return from_lines(path);
-  if (ends_with(path, ".safetensors")) {
+  std::string ending = std::filesystem::path(path).extension().string();
+  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (ending == ".json") return label_table_from_json(read_json(path), path);
+  if (ending == ".toml") return label_table_from_json(read_toml(path), path);
+  for (const char* text : {".csv", ".tsv", ".txt", ".ctbl", ".lut", ".label"})
+    if (ending == text) return from_lines(path);
+  if (ending == ".safetensors") {
     const TensorFile model = read_safetensors(path);
     const auto plan = model.metadata.find("plan");
     require(plan != model.metadata.end(), path, ": no model of mambaseg, it names no labels");
     return label_table_from_json(Json::parse(plan->second), path);
   }
-  throw UsageError(
-      concat(path, ": a table of labels ends in .csv, .tsv, .txt, .json, .toml or .safetensors"));
+  throw UsageError(concat(
+      path,
+      ": a table of labels ends in .csv, .tsv, .txt, .ctbl, .lut, .label, .json, .toml or .safetensors"));
 }
 
 }  // namespace mambaseg

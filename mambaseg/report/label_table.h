@@ -29,9 +29,8 @@ struct LabelTable {
 };
 
 /// Reads names of labels from
-/// - .csv, .tsv, .txt: number and name on a line (a header line, # comments, further columns such as colours
-/// are
-///   passed over), so FreeSurferColorLUT.txt works;
+/// - .csv, .tsv, .txt, .ctbl, .lut, .label: number and name on a line (label_lines.h), so
+///   FreeSurferColorLUT.txt and ITK-SNAP's label files work; a line that says the same again is passed over;
 /// - .json, .toml: nnU-Net's dataset.json ("labels": name to number), the Decathlon's (number to name), a
 /// plan or
 ///   recipe ("classes": list of name and ids), or a plain map of either kind;

@@ -6,6 +6,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/picture_datasets.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
 #include "mambaseg/io/picture.h"
 
 namespace mambaseg {
@@ -15,16 +16,11 @@ namespace fs = std::filesystem;
 
 std::map<std::string, std::string> images_by_name(const std::string& folder) {
   std::map<std::string, std::string> found;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string path = entry.path().string();
-    const bool picture = is_picture_name(path);
-    if (entry.is_directory() || !(picture || is_image_name(path)) ||
-        entry.path().filename().string().front() == '.')
-      continue;
+  for (const std::string& path : image_files(folder, FolderOf::kLabels)) {
     const std::string stem = image_stem(path);
-    const auto [place, fresh] = found.emplace(picture ? picture_of_mask(stem) : stem, path);
+    const auto [place, fresh] = found.emplace(is_picture_name(path) ? picture_of_mask(stem) : stem, path);
     require(fresh, folder, ": two images are called \"", place->first,
-            "\": ", fs::path(place->second).filename().string(), " and ", entry.path().filename().string());
+            "\": ", fs::path(place->second).filename().string(), " and ", fs::path(path).filename().string());
   }
   require(!found.empty(), folder, ": no images in this folder");
   return found;

@@ -180,6 +180,20 @@ TEST_F(Set, PairsByNameAndListsTheRest) {
   EXPECT_EQ(pairing.extra, (std::vector<std::string>{"z"}));
 }
 
+TEST(Pairing, FilesOfEveryVolumeFormat) {
+  const TemporaryFolder folder;
+  for (const char* name : {"r/a.nii.gz", "r/b.mhd", "r/b.raw", "r/c.hdr", "r/c.img", "p/a.seg.nrrd",
+                           "p/a.nrrd", "p/b.nhdr", "p/b.raw", "p/c.nii.gz", "p/c.png"}) {
+    std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());
+    write_bytes(folder / name, "x");
+  }
+  const Pairing pairing = pair_cases(folder / "r", folder / "p");
+  ASSERT_EQ(pairing.pairs.size(), 3u);
+  EXPECT_EQ(pairing.pairs[0].prediction, folder / "p/a.seg.nrrd");
+  EXPECT_EQ(pairing.pairs[1].prediction, folder / "p/b.nhdr");
+  EXPECT_EQ(pairing.pairs[2].reference, folder / "r/c.hdr");
+}
+
 TEST_F(Set, PairingRefusesWhatCannotBeMeant) {
   std::filesystem::create_directory(folder / "none");
   EXPECT_THROW(pair_cases(folder / "r", folder / "none"), Error);

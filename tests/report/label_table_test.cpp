@@ -30,6 +30,50 @@ TEST(LabelTable, ReadsTablesWithAndWithoutHeader) {
   EXPECT_EQ(from_text("l.tsv", "index\tname\n4\tleft ventricle, body\n").name(4), "left ventricle, body");
 }
 
+TEST(LabelTable, TextComesAsEditorsWriteIt) {
+  const struct {
+    const char *what, *file, *text;
+  } tables[] = {
+      {"byte order mark and CRLF", "l.csv",
+       "\xEF\xBB\xBF"
+       "1,liver\r\n2,spleen\r\n"},
+      {"byte order mark before a header", "l.csv", "\xEF\xBB\xBFnumber,name\r\n1,liver\r\n2,spleen"},
+      {"byte order mark before a comment", "l.txt", "\xEF\xBB\xBF# organs\n1 liver\n2 spleen\n"},
+      {"CR alone", "l.csv", "1,liver\r2,spleen\r"},
+      {"no last line end", "l.tsv", "1\tliver\n2\tspleen"},
+      {"semicolons", "l.csv", "1;liver\n2;spleen\n"},
+      {"semicolons and commas in names", "l.csv", "id;name;note\n1;liver;left, right\n2;spleen;\n"},
+      {"tabs in .csv", "l.csv", "1\tliver\n2\tspleen\n"},
+      {"name before number", "l.csv", "name,id\nliver,1\nspleen,2\n"},
+      {"name before number, no header that is known", "l.csv", "was,wo\nliver,1\nspleen,2\n"},
+      {"BIDS dseg.tsv", "l.tsv",
+       "index\tname\tabbreviation\tcolor\n1\tliver\tL\t#ff0000\n2\tspleen\tS\t#00ff00\n"},
+      {"BIDS mapping in front", "l.tsv", "abbreviation\tindex\tname\nL\t1\tliver\nS\t2\tspleen\n"},
+      {"quotes", "l.csv", "\"1\", \"liver\"\n\"2\",\"spleen\"\n"},
+      {"comments", "l.csv", "# a\n// b\n\n1,liver\n  # c\n2,spleen\n"},
+      {"the same twice", "l.csv", "1,liver\n2,spleen\n1,liver\n"},
+      {"capitals", "L.CSV", "1,liver\n2,spleen\n"},
+      {"ITK-SNAP", "l.label",
+       "####\n# ITK-SnAP Label Description File\n    0     0    0    0        0  0  0    \"Clear Label\"\n"
+       "    1   255    0    0        1  1  1    \"liver\"\n    2     0  255    0      0.5  1  1    "
+       "\"spleen\"\n"},
+      {"Slicer's colours", "l.ctbl",
+       "# Color table file\n0 background 0 0 0 0\n1 liver 221 130 101 255\n2 spleen 157 108 162 255\n"},
+  };
+  for (const auto& table : tables) {
+    const LabelTable read = from_text(table.file, table.text);
+    EXPECT_EQ(read.ids(), (std::vector<int32_t>{1, 2})) << table.what;
+    EXPECT_EQ(read.name(1), "liver") << table.what;
+    EXPECT_EQ(read.name(2), "spleen") << table.what;
+  }
+  EXPECT_EQ(from_text("l.csv", "1,\"ventricle, \"\"left\"\"\"\n").name(1), "ventricle, \"left\"");
+  EXPECT_EQ(from_text("l.txt", "7 left kidney\n").name(7), "left kidney");
+  EXPECT_EQ(from_text("l.txt", "7 segment 12\n8 segment 13\n").name(7), "segment 12");
+  EXPECT_EQ(from_text("l.txt", "1 Precentral_L 2001\n2 Precentral_R 2002\n").name(2), "Precentral_R");
+  EXPECT_EQ(from_text("l.txt", "7 left kidney 255 0 0 1\n").name(7), "left kidney");
+  EXPECT_EQ(from_text("d.json", "\xEF\xBB\xBF{\"labels\": {\"liver\": 1}}").name(1), "liver");
+}
+
 TEST(LabelTable, ReadsTheKindsOfJsonAndToml) {
   const auto nnunet = from_text(
       "dataset.json", R"({"labels": {"background": 0, "lesion": 1, "edema": 2}, "numTraining": 3})");
@@ -65,6 +109,10 @@ TEST(LabelTable, RefusesWhatCannotBeMeant) {
   EXPECT_THROW(from_text("l.csv", "1,a\n1,b\n"), Error);
   EXPECT_THROW(from_text("l.csv", "1,a\n2,a\n"), Error);
   EXPECT_THROW(from_text("l.csv", "-1,a\n"), Error);
+  EXPECT_THROW(from_text("l.csv", std::string("\xFF\xFE"
+                                              "1\0,\0a\0",
+                                              8)),
+               Error);
   EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": [1, 2], "core": [2]}})"), Error);
   EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": true}})"), Error);
   EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": 3000000000}})"), Error);

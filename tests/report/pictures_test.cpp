@@ -81,6 +81,47 @@ TEST_F(PictureScores, ClassNumbersAreKeptAndAnExplicitThresholdCounts) {
   EXPECT_EQ(largest(folder / "p/a.png"), 0);
 }
 
+TEST_F(PictureScores, MasksOfAnyKindAreOneStructure) {
+  EvaluationOptions options;
+  options.metrics = {"Dice"};
+  const auto expected = evaluate(pair_cases(folder / "r", folder / "p"), options).values(0, 0);
+  Picture soft = columns(0, 10);
+  for (size_t i = 0; i < 200; i += 20) soft.values[i + 9] = 140, soft.values[i + 10] = 90;
+  write_picture(folder / "r/a_segmentation.png", soft);
+  write_picture(folder / "p/a.png", columns(2, 10, 1));
+  write_picture(folder / "p/b.png", columns(0, 4, 38));
+  std::string warned;
+  const Evaluation e = evaluate(pair_cases(folder / "r", folder / "p"), options, {},
+                                [&](const std::string& line) { warned += line; });
+  ASSERT_EQ(e.labels.size(), 1u);
+  EXPECT_EQ(e.values(0, 0), expected);
+  EXPECT_THAT(warned, HasSubstr("a_segmentation.png: a mask with grey edges"));
+
+  Picture numbers = columns(0, 2, 1);
+  numbers.values[19] = 2;
+  write_picture(folder / "p/b.png", numbers);
+  try {
+    evaluate(pair_cases(folder / "r", folder / "p"), options);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("b.png: expected a mask"));
+  }
+}
+
+TEST_F(PictureScores, NumbersThatTheTableNamesAreLabels) {
+  EvaluationOptions options;
+  options.labels.entries = {{2, "core", {}}, {200, "rim", {}}};
+  for (const char* side : {"r/", "p/"}) {
+    std::filesystem::remove_all(folder / side);
+    std::filesystem::create_directory(folder / side);
+    Picture numbers = columns(0, 5, 200);
+    numbers.values[19] = 2;
+    write_picture(folder / (std::string(side) + "a.png"), numbers);
+  }
+  const Evaluation e = evaluate(pair_cases(folder / "r", folder / "p"), options);
+  EXPECT_EQ(e.count(0, Presence::both) + e.count(1, Presence::both), 2);
+}
+
 TEST_F(PictureScores, TwoMasksOfOnePictureAreRefused) {
   write_picture(folder / "r/a.png", columns(0, 10));
   EXPECT_THROW(pair_cases(folder / "r", folder / "p"), Error);
