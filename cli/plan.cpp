@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "mambaseg/data/picture_case.h"
 #include "mambaseg/data/planner.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/train/planned_recipe.h"
@@ -27,24 +29,40 @@ std::string times(const Values& values) {
   return out;
 }
 
+/// Prints problems, the first ten, and ends the command when there are any.
+void tell(const std::vector<std::string>& problems, const std::string& folder, size_t cases) {
+  constexpr size_t kShown = 10;
+  for (size_t p = 0; p < std::min(kShown, problems.size()); ++p)
+    std::fprintf(stderr, "mambaseg: problem: %s\n", problems[p].c_str());
+  if (problems.size() > kShown)
+    std::fprintf(stderr, "mambaseg: problem: and %zu more\n", problems.size() - kShown);
+  require(problems.empty(), folder, ": ", problems.size(),
+          problems.size() == 1 ? " problem in " : " problems in ", cases, " cases; nothing was planned");
+}
+
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
   const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
+  if (settings.task == "pictures") {
+    const auto problems = problems_of_pictures(cases, settings.pictures, progress_bar());
+    tell(problems, settings.data.dataset.folder, cases.size());
+    std::printf("%zu pictures and masks can be read; pictures need no plan, train takes the recipe\n",
+                cases.size());
+    return;
+  }
   Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
   try {
-    split_cases(cases, settings.data.split);
+    split_cases(cases, with_split_of_dataset(settings.data.split, settings.data.dataset));
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
     found.problems.push_back(error.what());
   }
-  for (const std::string& problem : found.problems)
-    std::fprintf(stderr, "mambaseg: problem: %s\n", problem.c_str());
-  require(found.problems.empty(), settings.data.dataset.folder, ": ", found.problems.size(), " problems in ",
-          cases.size(), " cases; nothing was planned");
+  for (const std::string& warning : found.warnings) warnings_to_stderr()(warning);
+  tell(found.problems, settings.data.dataset.folder, cases.size());
   const auto classes = static_cast<int64_t>(settings.plan.classes.size() + 1);
   const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
   fs::create_directories(options.folder);

@@ -51,6 +51,7 @@ void run(const Options& options) {
   TrainOptions train_options;
   train_options.settings = with_context(path, [&] { return from_json<RunSettings>(recipe); });
   SplitSettings& split = train_options.settings.data.split;
+  split = with_split_of_dataset(split, train_options.settings.data.dataset);
   if (options.fold >= 0) split.fold = options.fold;
   if (options.repeat >= 0) split.repeat = options.repeat;
   if (options.fold >= 0 && split.folds == 0 && split.file.empty()) split.folds = 5;

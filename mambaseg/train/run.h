@@ -124,7 +124,8 @@ struct RunSettings {
   }
 };
 
-/// The recipe with every setting of the network and the loss written out. What the plan decides of the
+/// The recipe with every setting of the network and the loss written out. The channels of volumes come from
+/// the data where the recipe does not name them. What the plan decides of the
 /// network, as its number of classes, is filled in; UsageError when the recipe names another number.
 RunSettings resolved(RunSettings settings);
 

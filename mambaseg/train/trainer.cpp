@@ -16,6 +16,7 @@
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/train/batches.h"
 #include "mambaseg/train/curves.h"
+#include "mambaseg/train/data_checks.h"
 #include "mambaseg/train/journal.h"
 #include "mambaseg/train/nan_guard.h"
 #include "mambaseg/train/optimizer.h"
@@ -93,16 +94,35 @@ class Trainer {
     write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
     write_file_atomically(path("split.json"), split_json(split).dump(1) + "\n");
     class_voxels_.assign(task_.classes.size() + 1, 0);
+    RunCases seen;
+    seen.structures = task_.classes;
     for (const Case& one : split.train) {
       const PreparedCase prepared = load_prepared(cache, one.id);
       const auto counts =
           torch::bincount(prepared.classes_IJK.flatten(), {}, static_cast<int64_t>(class_voxels_.size()));
       for (size_t k = 0; k < class_voxels_.size(); ++k)
         class_voxels_[k] += counts[static_cast<int64_t>(k)].item<double>();
+      check_channels(prepared);
+      seen.training.push_back({one.id, prepared.content, prepared.unnamed_labels});
       samplers_.push_back(task_.sampler(prepared));
     }
-    for (const Case& one : split.validation) validation_.push_back(load_prepared(cache, one.id));
+    seen.validation_holds_any = split.validation.empty();
+    for (const Case& one : split.validation) {
+      validation_.push_back(load_prepared(cache, one.id));
+      const PreparedCase& prepared = validation_.back();
+      check_channels(prepared);
+      seen.validation.push_back({one.id, prepared.content, prepared.unnamed_labels});
+      seen.validation_holds_any = seen.validation_holds_any || prepared.classes_IJK.any().item<bool>();
+    }
+    seen.training_voxels = class_voxels_;
+    check_run_cases(seen, options_.warn);
     loss_ = make_loss(settings_.loss, {class_voxels_});
+  }
+
+  void check_channels(const PreparedCase& one) const {
+    const auto expected = settings_.network.at("in_channels").get<int64_t>();
+    require(one.image_CIJK.size(0) == expected, "case ", one.id, " has ", one.image_CIJK.size(0),
+            " channels, but network.in_channels is ", expected);
   }
 
   void make_or_load() {
