@@ -1,5 +1,9 @@
 #include "mambaseg/data/picture_case.h"
 
+#include <algorithm>
+#include <memory>
+#include <mutex>
+
 #include <torch/nn/functional.h>
 #include <torch/nn/functional/upsampling.h>
 
@@ -22,6 +26,31 @@ torch::Tensor colours_of(const Picture& picture) {
                                        {picture.height, picture.width, picture.channels}, torch::kUInt8);
   const int64_t colours = picture.channels >= 3 ? 3 : 1;
   return values.narrow(2, 0, colours).permute({2, 0, 1}).to(torch::kFloat32).contiguous();
+}
+
+/// `tell` hears how a mask without white was read.
+PreparedCase prepared(const Case& one, const PicturePlan& plan, const Warn& tell) {
+  return with_context("case " + one.id, [&] {
+    check_plan(plan);
+    require(one.images.size() == 1, "expected one picture, got ", one.images.size(),
+            " channels in files of their own");
+    const Picture picture = read_picture(one.images[0]);
+    const PictureNumbers mask = read_picture_numbers(one.labels);
+    require(picture.width == mask.width && picture.height == mask.height, one.labels, ": the mask is ",
+            mask.width, "x", mask.height, " pixels, its picture ", picture.width, "x", picture.height);
+    PreparedCase out;
+    out.id = one.id;
+    out.scale = 1.0f / 255;
+    out.image_CIJK = network_input(picture, plan);
+    const auto structure = with_context(one.labels, [&] { return mask_of(mask, plan.mask_threshold); });
+    const int32_t largest = *std::max_element(mask.values.begin(), mask.values.end());
+    if (tell && !mask.jpeg && largest > 0 && largest <= plan.mask_threshold)
+      tell(concat(one.labels, ": no value is above plan.mask_threshold = ", plan.mask_threshold,
+                  "; the structure is where it is ", largest));
+    const auto share = resized(structure.to(torch::kFloat32), plan.size[0], plan.size[1]);
+    out.classes_IJK = (share >= 0.5).to(torch::kUInt8).contiguous();
+    return out;
+  });
 }
 
 }  // namespace
@@ -53,25 +82,7 @@ torch::Tensor resized(const torch::Tensor& map_YX, int64_t height, int64_t width
   return resized_maps(map_YX.unsqueeze(0).unsqueeze(0), height, width).squeeze(0).squeeze(0);
 }
 
-PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) {
-  return with_context("case " + one.id, [&] {
-    check_plan(plan);
-    require(one.images.size() == 1, "expected one picture, got ", one.images.size(),
-            " channels in files of their own");
-    const Picture picture = read_picture(one.images[0]);
-    const PictureNumbers mask = read_picture_numbers(one.labels);
-    require(picture.width == mask.width && picture.height == mask.height, one.labels, ": the mask is ",
-            mask.width, "x", mask.height, " pixels, its picture ", picture.width, "x", picture.height);
-    PreparedCase out;
-    out.id = one.id;
-    out.scale = 1.0f / 255;
-    out.image_CIJK = network_input(picture, plan);
-    const auto structure = with_context(one.labels, [&] { return mask_of(mask, plan.mask_threshold); });
-    const auto share = resized(structure.to(torch::kFloat32), plan.size[0], plan.size[1]);
-    out.classes_IJK = (share >= 0.5).to(torch::kUInt8).contiguous();
-    return out;
-  });
-}
+PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) { return prepared(one, plan, {}); }
 
 std::vector<std::string> problems_of_pictures(const std::vector<Case>& cases, const PicturePlan& plan,
                                               const Progress& progress) {
@@ -97,7 +108,12 @@ Preparation picture_preparation(const PicturePlan& plan) {
   Json settings = to_json(plan);
   settings.erase("threshold");  // of the prediction only
   return {settings_hash(settings),
-          [plan](const Case& one, const Warn&) { return prepare_picture(one, plan); }};
+          [plan, told = std::make_shared<std::once_flag>()](const Case& one, const Warn& warn) {
+            const Warn once = [&](const std::string& line) {
+              std::call_once(*told, [&] { warn(line + " (so with all masks of this kind)"); });
+            };
+            return prepared(one, plan, warn ? once : Warn());
+          }};
 }
 
 }  // namespace mambaseg

@@ -75,8 +75,8 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
   require(!code, folder, ": cannot be made: ", code.message());
   for (const auto& [c, which] : chosen) {
     const CasePair& files = evaluation.cases[c].files;
-    Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
-    Volume<int32_t> prediction = read_scored_labels(files.prediction, options, warn);
+    Volume<int32_t> reference = read_scored_labels(files.reference, options);
+    Volume<int32_t> prediction = read_scored_labels(files.prediction, options);
     if (!same_grid(reference.geometry, prediction.geometry)) {
       if (options.resample) prediction = resample_labels(prediction, reference.geometry);
       prediction.geometry = reference.geometry;  // differs by rounding only, or the case would not be scored

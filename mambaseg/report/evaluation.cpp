@@ -15,6 +15,8 @@
 namespace mambaseg {
 namespace {
 
+constexpr char kGreyEdges[] = ": a mask with grey edges, values above 127 are the structure";
+
 /// Whether the table names every number of a picture: then they are labels, however large.
 bool all_named(const PictureNumbers& picture, const LabelTable& table) {
   std::set<int32_t> known{0};
@@ -40,8 +42,7 @@ Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOpti
   }
   const auto structure = with_context(path, [&] { return structure_of(picture); });
   labels.voxels.assign(structure.begin(), structure.end());
-  if (warn && !picture.jpeg && has_grey_edges(picture))
-    warn(path + ": a mask with grey edges, values above 127 are the structure");
+  if (warn && !picture.jpeg && has_grey_edges(picture)) warn(path + kGreyEdges);
   return labels;
 }
 
@@ -165,9 +166,13 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, cons
     for (const Metric*& metric : result.metrics) metric = &in_pixels(*metric);
 
   std::mutex report;  // guards progress, warnings and `done`
+  int64_t with_grey_edges = 0;
+  std::string first_with_grey_edges;
   const Warn guarded_warn = [&](const std::string& line) {
     const std::lock_guard lock(report);
-    if (warn) warn(line);
+    const bool again = line.ends_with(kGreyEdges);  // said once for all
+    if (again && with_grey_edges++ == 0) first_with_grey_edges = line;
+    if (warn && !again) warn(line);
   };
   const auto count = int64_t(pairing.pairs.size());
   const int at_once = int(std::clamp<int64_t>(options.threads, 1, std::max<int64_t>(1, count)));
@@ -180,6 +185,10 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, cons
     const std::lock_guard lock(report);
     if (progress) progress("scoring cases", ++done, count);
   });
+
+  if (warn && with_grey_edges > 0)
+    warn(first_with_grey_edges +
+         (with_grey_edges > 1 ? concat(", and of ", with_grey_edges - 1, " more masks") : ""));
 
   std::vector<int32_t> found;
   for (const Scored& one : scored) found = joined(found, one.found);

@@ -158,6 +158,10 @@ TEST_F(PreparedPictures, MasksOfZeroAndOneAreMasksAndLabelNumbersAreNamed) {
   for (uint8_t& value : mask.values) value = value > 0;
   write_picture(one.labels, mask);
   EXPECT_TRUE(torch::equal(prepare_picture(one, plan_of(8, 16)).classes_IJK, expected));
+  std::vector<std::string> told;
+  prepare_cases({one, {"other", one.images, one.labels, ""}}, picture_preparation(plan_of(8, 16)),
+                folder / "cache", 1, {}, [&](const std::string& line) { told.push_back(line); });
+  EXPECT_THAT(told, testing::ElementsAre(HasSubstr("the structure is where it is 1")));
   mask.values[0] = 2;
   write_picture(one.labels, mask);
   try {
