@@ -156,17 +156,20 @@ torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
 }
 
 std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
-  if (precision_ != Precision::automatic) return {};
+  if (precision_ == Precision::fp32) return {};
   const torch::NoGradGuard no_grad;
   Box middle{work.box.start, window_.patch};
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
   const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
-  const PrecisionChoice choice = choose_precision([&](Precision precision) {
-    precision_ = precision;
-    return probabilities(patch).argmax(1);
-  });
+  const PrecisionChoice choice = choose_precision(
+      precision_,
+      [&](Precision precision) {
+        precision_ = precision;
+        return probabilities(patch).argmax(1);
+      },
+      window_.device.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
-  return "precision " + choice.reason;
+  return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }
 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,

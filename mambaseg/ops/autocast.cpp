@@ -46,11 +46,12 @@ bool is_autocast(torch::DeviceType device) {
 #endif
 }
 
+bool has_bf16(torch::Device device) { return device.is_cuda() || has_bf16_arithmetic(); }
+
 }  // namespace
 
 Autocast::Autocast(const std::string& precision, torch::Device device)
-    : active_(precision == "bf16" || precision == "fp16" ||
-              (precision == "auto" && (device.is_cuda() || has_bf16_arithmetic()))),
+    : active_(precision == "fp16" || ((precision == "bf16" || precision == "auto") && has_bf16(device))),
       device_(device.type()) {
   if (!active_) return;
   TORCH_CHECK(precision != "fp16" || device.is_cuda(), "fp16 is computed on CUDA only, not on ", device);

@@ -7,8 +7,9 @@
 namespace mambaseg {
 
 /// While it lives, convolutions and matrix products of this thread run in bfloat16 where `precision` is
-/// "bf16", or "auto" and the machine multiplies bf16, and in float16 where it is "fp16" (CUDA only); weights,
-/// norms, losses and the state of the selective scan stay in float32. Nothing happens for "fp32".
+/// "bf16" or "auto" and the device multiplies bf16 (elsewhere it would be slower than float32 and less
+/// exact), and in float16 where it is "fp16" (CUDA only); weights, norms, losses and the state of the
+/// selective scan stay in float32. Nothing happens for "fp32".
 class Autocast {
  public:
   Autocast(const std::string& precision, torch::Device device);
