@@ -1,6 +1,9 @@
 # One function per kind of target, so that a folder's CMakeLists.txt names its sources and what it may see, nothing else.
 
 set(MAMBASEG_WARNINGS "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unknown-pragmas>")
+if(MAMBASEG_WERROR)
+  list(APPEND MAMBASEG_WARNINGS "$<$<COMPILE_LANGUAGE:CXX>:-Werror>")
+endif()
 
 # Headers of LibTorch take 10 s to parse: they are compiled once, and every target that lists TORCH reuses the result.
 # torch/torch.h itself would take another 5 s in every file, precompiled as it were: layers and optimisers are included

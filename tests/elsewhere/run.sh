@@ -22,11 +22,12 @@ arm64_packages() {
   for package in "$folder"/apt/*.deb; do dpkg -x "$package" "$folder"; done
 }
 
-# emulated PROCESSOR TARGET: the tests that `make build` made; TARGET is the SIMD target that they must find.
+# emulated PROCESSOR TARGET: the tests of the kernels, and the scan and its mixers with LibTorch around them, that `make build` made; TARGET is the SIMD target that they must find.
 emulated() {
   for program in test_core test_kernels; do
     MAMBASEG_SIMD=$2 qemu-x86_64 -cpu "$1" "build/release/bin/$program" --gtest_brief=1
   done
+  qemu-x86_64 -cpu "$1" build/release/bin/golden_check tests/golden --filter scan_ mamba_
 }
 
 for processor in $processors; do
