@@ -19,11 +19,13 @@ results=$PWD/$build/test_results/$isa
 rm -rf "$results"
 mkdir -p "$results"
 status=0
-env "${limits[@]}" GTEST_OUTPUT="xml:$results/" ctest --test-dir "$build" --output-on-failure "$@" || status=$?
+env "${limits[@]}" GTEST_OUTPUT="xml:$results/" ctest --test-dir "$build" --output-on-failure \
+  --output-junit "$results/ctest.xml" "$@" || status=$?
 
-# The first line of GoogleTest's XML counts the tests of a program.
-count() { cat "$results"/*.xml | grep '<testsuites ' | grep -o " $1=\"[0-9]*\"" | tr -dc '0-9\n' | awk '{n += $1} END {print n + 0}'; }
-skipped=$(cat "$results"/*.xml | grep -c 'result="skipped"' || true)
-echo "$isa: $(count tests) tests, $(count failures) failed, $((skipped + $(count disabled))) did not run"
-cat "$results"/*.xml | grep 'result="skipped"' | sed 's/.*name="\([^"]*\)".*classname="\([^"]*\)".*/  did not run: \2.\1/' || true
+# GoogleTest's XML has one line a test, CTest's one line a program.
+lines() { cat "$results"/*.xml | grep -E "<testcase .*($1)" || true; }
+count() { lines "$1" | wc -l; }
+not_run='result="skipped"|status="(notrun|disabled)"'
+echo "$isa: $(count 'result="completed"') tests in $(count 'status="(run|fail)">') programs ran, $(count "$not_run") did not run"
+lines "$not_run" | sed -E 's/.*<testcase name="([^"]*)".*classname="([^"]*)".*/  did not run: \2.\1/'
 exit "$status"
