@@ -126,12 +126,6 @@ bool is_strided_pointwise(const Tensor& weight, const ConvolutionOptions& o) {
          o.padding_behind.empty();
 }
 
-/// Whether an axis of y other than the batch has length one.
-bool has_thin_axis(const Tensor& y) {
-  const auto sizes = y.sizes().slice(1);
-  return std::find(sizes.begin(), sizes.end(), 1) != sizes.end();
-}
-
 /// The voxels that a convolution of these strides and a kernel of one voxel looks at.
 Tensor every(const std::vector<int64_t>& stride, Tensor x) {
   for (size_t axis = 0; axis < stride.size(); ++axis)
@@ -170,11 +164,6 @@ Tensor convolution(const Tensor& given, const DenseWeights& w, const Convolution
     return finish(normed(ConvolutionFunction::apply(x, w.weight, bias, w.packed, o), w.norm), epilogue);
   }
   Tensor y = empty_channels_last(output_sizes(x, w.weight, o), x);
-  if (epilogue.residual.defined() && has_thin_axis(y)) {
-    // oneDNN 2.6 takes the residual for one that is repeated along that axis and adds what lies elsewhere.
-    onednn::convolution(channels_last(x), w, o, {}, y);
-    return finish(y, epilogue);
-  }
   Epilogue ready = epilogue;
   if (ready.residual.defined()) ready.residual = channels_last(ready.residual.to(y.scalar_type()));
   onednn::convolution(channels_last(x), w, o, ready, y);

@@ -1,5 +1,6 @@
 #include "mambaseg/ops/onednn.h"
 
+#include <algorithm>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -16,9 +17,10 @@ using Arguments = std::unordered_map<int, memory>;
 struct Problem {
   std::vector<int64_t> key;
   dnnl::primitive primitive;
-  memory::desc x, weights, y;  ///< input, weights and result as the primitive takes them
-  memory::desc scratch;        ///< what it writes to while it runs
-  bool reads_scratch = false;  ///< before it has written there
+  memory::desc x, weights, y;    ///< input, weights and result as the primitive takes them
+  memory::desc scratch;          ///< what it writes to while it runs
+  bool reads_scratch = false;    ///< before it has written there
+  bool leaves_epilogue = false;  ///< to be done behind it
 };
 
 /// Weights (and bias) in one layout, and from which state of the parameters they were made.
@@ -235,6 +237,14 @@ dnnl::convolution_forward::primitive_desc forward_desc(dnnl::prop_kind kind, con
 #endif
 }
 
+/// Where oneDNN 2.6 adds a residual that lies elsewhere: in convolutions by matrix products, and where it
+/// takes the residual for one that is repeated along an axis of length one.
+bool adds_wrongly(const dnnl::convolution_forward::primitive_desc& desc, const Tensor& y) {
+  const auto sizes = y.sizes().slice(1);
+  return std::find(sizes.begin(), sizes.end(), 1) != sizes.end() ||
+         std::string(desc.impl_info_str()).find("gemm") != std::string::npos;
+}
+
 dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory::desc& dx,
                                                                    const memory::desc& weights,
                                                                    const memory::desc& dy,
@@ -341,26 +351,34 @@ void convolution(const Tensor& x, const DenseWeights& w, const ConvolutionOption
   const memory::desc residual =
       epilogue.residual.defined() ? channels_last_desc(epilogue.residual) : memory::desc();
   const Problem& p = problem(contents, key_of(kForward, x, y, w, epilogue), [&] {
-    const auto desc = forward_desc(dnnl::prop_kind::forward_inference, channels_last_desc(x),
-                                   any_weights(w.weight, options.groups, type_of(x)),
-                                   or_none(with_bias, bias_desc(y.size(1))), channels_last_desc(y),
-                                   Geometry(options), attributes(epilogue, residual));
+    const auto described = [&](const dnnl::primitive_attr& epilogue_of) {
+      return forward_desc(dnnl::prop_kind::forward_inference, channels_last_desc(x),
+                          any_weights(w.weight, options.groups, type_of(x)),
+                          or_none(with_bias, bias_desc(y.size(1))), channels_last_desc(y), Geometry(options),
+                          epilogue_of);
+    };
+    auto desc = described(attributes(epilogue, residual));
+    const bool leaves_epilogue = epilogue.residual.defined() && adds_wrongly(desc, y);
+    if (leaves_epilogue) desc = described(with_own_scratch());
     return Problem{{},
                    dnnl::convolution_forward(desc),
                    desc.src_desc(),
                    desc.weights_desc(),
                    desc.dst_desc(),
-                   desc.scratchpad_desc()};
+                   desc.scratchpad_desc(),
+                   /*reads_scratch=*/false,
+                   leaves_epilogue};
   });
   const Packing& weights = packed(contents, w, p.weights, plain_weights(w.weight, options.groups));
   Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
                       {DNNL_ARG_WEIGHTS, wrapped(weights.weights, p.weights)},
                       {DNNL_ARG_DST, wrapped(y, p.y)}};
   if (with_bias) arguments.insert({DNNL_ARG_BIAS, wrapped(weights.bias, bias_desc(y.size(1)))});
-  if (epilogue.residual.defined())
+  if (epilogue.residual.defined() && !p.leaves_epilogue)
     arguments.insert(
         {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
   run(p, std::move(arguments));
+  if (p.leaves_epilogue) y = finish(y, epilogue);
 }
 
 void convolution_backward_data(const Tensor& dy, const DenseWeights& w, const ConvolutionOptions& options,

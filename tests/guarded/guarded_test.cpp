@@ -132,6 +132,8 @@ void check(const Fast& fast, const Exact& exact, const std::vector<Tensor>& oper
     const torch::NoGradGuard no_grad;
     expect_equal(fast(leaves, {Activation::relu, dy}), (expected.y + dy).relu(), absolute.y + dy.abs(), terms,
                  type, "result with residual and ReLU");
+    expect_equal(fast(leaves, {Activation::relu, {}}), expected.y.relu(), absolute.y, terms, type,
+                 "result with ReLU");
   }
   for (Tensor& leaf : leaves) leaf.requires_grad_();
   y = fast(leaves, {});
