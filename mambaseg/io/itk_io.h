@@ -11,6 +11,10 @@ class ImageIOBase;
 
 namespace mambaseg {
 
+/// Throws Error when `reader`, whose header is read, announces far more bytes than its file can hold, packed
+/// as well as may be. Call before memory is taken.
+void check_growth(itk::ImageIOBase& reader);
+
 /// The whole of what `reader`, whose header is read, points at, one number a voxel.
 VoxelData read_itk_voxels(itk::ImageIOBase& reader);
 
