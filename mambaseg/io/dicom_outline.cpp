@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 
 #include "mambaseg/core/error.h"
 
@@ -13,6 +14,8 @@ namespace {
 
 constexpr uint32_t kUndefined = 0xffffffff;
 constexpr uint32_t kTransferSyntax = 0x00020010, kSeries = 0x0020000e, kPixels = 0x7fe00010;
+constexpr uint32_t kSamples = 0x00280002, kRows = 0x00280010, kColumns = 0x00280011;
+constexpr uint32_t kAllocated = 0x00280100, kStored = 0x00280101, kHighBit = 0x00280102, kSigned = 0x00280103;
 constexpr uint32_t kItem = 0xfffee000, kItemEnd = 0xfffee00d, kSequenceEnd = 0xfffee0dd;
 
 struct Element {
@@ -44,8 +47,14 @@ class Walk {
     }
     std::array<char, 2> type{};
     bytes(type.data(), type.size());
-    static constexpr const char* kLong = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
-    const bool is_long = std::string(kLong).find(std::string(type.data(), 2)) != std::string::npos;
+    static constexpr std::string_view kLong = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
+    static constexpr std::string_view kShort =
+        "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US";
+    const auto among = [&type](std::string_view known) {
+      return type[0] != ' ' && type[1] != ' ' && known.find({type.data(), 2}) != std::string_view::npos;
+    };
+    const bool is_long = among(kLong);
+    require(is_long || among(kShort), "the header is damaged (an element of unknown type)");
     if (is_long) number(2, big);
     element.length = number(is_long ? 4 : 2, big);
     return element;
@@ -57,6 +66,14 @@ class Walk {
     bytes(value.data(), length);
     value.erase(std::find_if(value.begin(), value.end(), [](char c) { return c == '\0' || c == ' '; }),
                 value.end());
+    return value;
+  }
+
+  /// An unsigned number of two bytes.
+  uint32_t short_number(uint32_t length) {
+    require(length >= 2, "the header is damaged");
+    const uint32_t value = number(2, big_);
+    step_over(length - 2);
     return value;
   }
 
@@ -108,6 +125,25 @@ class Walk {
   bool implicit_ = false, big_ = false, deflated_ = false;
 };
 
+bool is_pixel_number(uint32_t tag) {
+  return tag == kSamples || tag == kRows || tag == kColumns || (tag >= kAllocated && tag <= kSigned);
+}
+
+/// What the header says of a pixel. GDCM ends the program where one is impossible.
+void check_pixel_number(uint32_t tag, uint32_t value) {
+  const auto check = [value](const char* what, uint32_t low, uint32_t high) {
+    require(value >= low && value <= high, "the header is damaged: ", what, " is ", value, ", expected ", low,
+            " to ", high);
+  };
+  if (tag == kSamples) check("SamplesPerPixel", 1, 4);
+  if (tag == kRows) check("Rows", 1, 65535);
+  if (tag == kColumns) check("Columns", 1, 65535);
+  if (tag == kAllocated) check("BitsAllocated", 1, 64);
+  if (tag == kStored) check("BitsStored", 1, 64);
+  if (tag == kHighBit) check("HighBit", 0, 63);
+  if (tag == kSigned) check("PixelRepresentation", 0, 1);
+}
+
 }  // namespace
 
 bool has_dicom_mark(const std::string& path) {
@@ -134,6 +170,8 @@ DicomOutline outline_dicom(const std::string& path) {
       walk.set_syntax(walk.text(element.length));
     } else if (element.tag == kSeries && depth == 0 && element.length != kUndefined) {
       out.series = walk.text(element.length);
+    } else if (is_pixel_number(element.tag) && element.length != kUndefined) {
+      check_pixel_number(element.tag, walk.short_number(element.length));
     } else if (element.length != kUndefined) {
       walk.step_over(element.length);
     } else {
