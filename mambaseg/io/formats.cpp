@@ -26,10 +26,10 @@ std::span<const ImageFormat> image_formats() {
       {"NIfTI pair", {".hdr"}, read_nifti, write_nifti},
       {"NIfTI pair (voxels)", {".img"}, read_nifti, nullptr},
       {"MGH", {".mgh", ".mgz", ".mgh.gz"}, read_mgh, write_mgh},
-      {"NRRD", {".nrrd"}, read_nrrd, write_nrrd},
+      {"NRRD", {".nrrd", ".seg.nrrd"}, read_nrrd, write_nrrd},  // .seg.nrrd: a segmentation of 3D Slicer
       {"NRRD with detached data", {".nhdr"}, read_nrrd, nullptr},
       {"MetaImage", {".mha"}, read_metaimage, write_metaimage},
-      {"MetaImage with detached data", {".mhd"}, read_metaimage, nullptr},
+      {"MetaImage with detached data", {".mhd"}, read_metaimage, write_metaimage},
       {"DICOM", {".dcm", ".ima"}, read_dicom, nullptr},
       {"PNG, JPEG or BMP picture", {".png", ".jpg", ".jpeg", ".bmp"}, read_grey_picture, nullptr},
       {"gzipped DICOM", {".dcm.gz"}, nullptr, nullptr},

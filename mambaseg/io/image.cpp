@@ -114,8 +114,7 @@ void write_image(const std::string& path, const Image& image) {
   with_context(path, [&image] { check_geometry(image.geometry, {}); });
   const ImageFormat* format = format_of_name(path);
   require(format != nullptr && format->write != nullptr, path,
-          ": cannot write an image of this format; use the ending .nii.gz, .nii, .hdr, .mgz, .mgh, .nrrd or "
-          ".mha");
+          ": cannot write an image of this format; use one of the endings ", image_endings_text());
   format->write(path, image);
 }
 
@@ -143,6 +142,14 @@ void write_labels(const std::string& path, const Volume<int32_t>& labels) {
 bool is_image_name(const std::string& path) {
   const ImageFormat* format = format_of_name(path);
   return format != nullptr && format->write != nullptr;
+}
+
+std::string image_endings_text() {
+  std::string text;
+  for (const ImageFormat& format : image_formats())
+    if (format.write != nullptr)
+      for (const std::string& ending : format.endings) text += (text.empty() ? "" : ", ") + ending;
+  return text;
 }
 
 std::string image_stem(const std::string& path) {

@@ -45,10 +45,16 @@ void write_volume(const std::string& path, const Volume<float>& volume);
 /// Labels go to the smallest of uint8, int16, int32 that holds them.
 void write_labels(const std::string& path, const Volume<int32_t>& labels);
 
-/// True when the name ends like an image format that write_image knows.
+/// True when the name ends like a volume that both read_image and write_image know (.nii.gz, .mgz, .mhd,
+/// ...). A pair goes by the name of its header; pictures, DICOM slices and the voxel files of pairs are no
+/// image names.
 bool is_image_name(const std::string& path);
 
-/// "hippocampus_001" for "/data/hippocampus_001.nii.gz": the file name without its image ending.
+/// The endings of is_image_name, for messages: ".nii, .nii.gz, ...".
+std::string image_endings_text();
+
+/// "hippocampus_001" for "/data/hippocampus_001.nii.gz": the file name without its image ending, of which
+/// ".nii.gz" and Slicer's ".seg.nrrd" are one each.
 std::string image_stem(const std::string& path);
 
 }  // namespace mambaseg

@@ -249,6 +249,7 @@ Image read_metaimage(const std::string& path, Part part, const Warn& warn) {
 }
 
 void write_metaimage(const std::string& path, const Image& image) {
+  const bool pair = format_of_name(path)->endings.front() == ".mhd";
   const Vector3 spacing = image.geometry.spacing_mm();
   const Affine& affine = image.geometry.voxel_to_ras_mm;
   std::ostringstream text;
@@ -265,8 +266,14 @@ void write_metaimage(const std::string& path, const Image& image) {
        << spacing[2];
   const Index3& n = image.geometry.size;
   text << "\nDimSize = " << n[0] << ' ' << n[1] << ' ' << n[2];
-  text << "\nElementType = " << kTypes[image.voxels.index()].first << "\nElementDataFile = LOCAL\n";
-  write_file_atomically(path, text.str() + packed);
+  text << "\nElementType = " << kTypes[image.voxels.index()].first << "\nElementDataFile = ";
+  if (!pair) {
+    write_file_atomically(path, text.str() + "LOCAL\n" + packed);
+    return;
+  }
+  const std::filesystem::path voxel_path = std::filesystem::path(path).replace_extension(".zraw");
+  write_file_atomically(voxel_path.string(), packed);
+  write_file_atomically(path, text.str() + voxel_path.filename().string() + "\n");
 }
 
 }  // namespace mambaseg
