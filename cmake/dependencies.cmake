@@ -6,6 +6,7 @@ else()
   find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 find_package(ZLIB REQUIRED)
+find_package(BZip2 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(hwy REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
@@ -58,7 +59,7 @@ if(MAMBASEG_ITK)
   find_package(JPEG REQUIRED)
   find_package(PNG REQUIRED)
   find_package(ITK REQUIRED COMPONENTS
-    ITKCommon ITKIOImageBase ITKIONRRD ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
+    ITKCommon ITKIOImageBase ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
     ITKImageGrid ITKDistanceMap ITKConnectedComponents)
 endif()
 

@@ -2,8 +2,6 @@
 // Read here and not through ITK, whose MetaIO takes a file that is cut off for a whole one and prints to
 // stderr. Layout: https://itk.org/Wiki/ITK/MetaIO/Documentation
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <bit>
 #include <filesystem>
@@ -15,6 +13,7 @@
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/packed_bytes.h"
 
 namespace mambaseg {
 namespace {
@@ -34,31 +33,6 @@ constexpr std::array<std::pair<const char*, size_t>, 12> kTypes{{{"MET_UCHAR", 0
                                                                  {"MET_DOUBLE", 9},
                                                                  {"MET_ULONG", 4},
                                                                  {"MET_LONG", 5}}};
-
-VoxelData empty_voxels(size_t type, size_t count) {
-  switch (type) {
-    case 0:
-      return std::vector<uint8_t>(count);
-    case 1:
-      return std::vector<int8_t>(count);
-    case 2:
-      return std::vector<uint16_t>(count);
-    case 3:
-      return std::vector<int16_t>(count);
-    case 4:
-      return std::vector<uint32_t>(count);
-    case 5:
-      return std::vector<int32_t>(count);
-    case 6:
-      return std::vector<uint64_t>(count);
-    case 7:
-      return std::vector<int64_t>(count);
-    case 8:
-      return std::vector<float>(count);
-    default:
-      return std::vector<double>(count);
-  }
-}
 
 class Header {
  public:
@@ -145,31 +119,8 @@ Geometry geometry_of(const Header& header) {
   return out;
 }
 
-/// Unpacks a zlib or gzip stream of which `packed` is all that is there.
-void inflate_all(const std::string& packed, std::span<std::byte> out) {
-  z_stream stream{};
-  require(inflateInit2(&stream, 15 + 32) == Z_OK, "not enough memory");
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
-  size_t given = 0, done = 0;
-  int code = Z_OK;
-  while (code == Z_OK) {
-    const size_t piece_in = std::min<size_t>(packed.size() - given, 1u << 30);
-    const size_t piece_out = std::min<size_t>(out.size() - done, 1u << 30);
-    stream.avail_in = static_cast<uInt>(piece_in);
-    stream.next_out = reinterpret_cast<Bytef*>(out.data()) + done;
-    stream.avail_out = static_cast<uInt>(piece_out);
-    code = inflate(&stream, Z_NO_FLUSH);
-    given += piece_in - stream.avail_in;
-    done += piece_out - stream.avail_out;
-  }
-  inflateEnd(&stream);
-  require(code == Z_STREAM_END || code == Z_BUF_ERROR, "the compressed voxel data is damaged");
-  require(code == Z_STREAM_END && done == out.size(), "the compressed voxel data is cut off: ", done, " of ",
-          out.size(), " bytes are there");
-}
-
 VoxelData read_voxels(ByteReader& file, const Header& header, size_t type, size_t count) {
-  const size_t size = bytes_of(empty_voxels(type, 1)).size();
+  const size_t size = bytes_of(voxels_of_type(type, 1)).size();
   VoxelData voxels;
   if (header.is_true({"CompressedData"})) {
     std::string packed;
@@ -178,38 +129,18 @@ VoxelData read_voxels(ByteReader& file, const Header& header, size_t type, size_
       got = file.read_some(piece.data(), piece.size());
       packed.append(piece.data(), got);
     }
-    require(count * size / 1032 <= packed.size(), "the compressed voxel data is cut off: ", packed.size(),
-            " bytes are there for ", count * size);
-    voxels = empty_voxels(type, count);
-    inflate_all(packed, bytes_of(voxels));
+    require(count * size / kDeflateLimit <= packed.size(),
+            "the compressed voxel data is cut off: ", packed.size(), " bytes are there for ", count * size);
+    voxels = voxels_of_type(type, count);
+    inflate_into(bytes_of(voxels), packed);
   } else {
     file.expect(count * size, "the voxel data");
-    voxels = empty_voxels(type, count);
+    voxels = voxels_of_type(type, count);
     file.read(bytes_of(voxels).data(), count * size, "the voxel data");
   }
   const bool big = header.is_true({"BinaryDataByteOrderMSB", "ElementByteOrderMSB"});
   if (big != (std::endian::native == std::endian::big)) swap_bytes(bytes_of(voxels), size);
   return voxels;
-}
-
-std::string compressed(std::span<const std::byte> bytes) {
-  z_stream stream{};
-  require(deflateInit(&stream, 3) == Z_OK, "not enough memory");
-  std::string out;
-  std::vector<char> piece(1 << 20);
-  size_t given = 0;
-  for (int code = Z_OK; code != Z_STREAM_END;) {
-    const size_t piece_in = std::min<size_t>(bytes.size() - given, 1u << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data())) + given;
-    stream.avail_in = static_cast<uInt>(piece_in);
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = static_cast<uInt>(piece.size());
-    code = deflate(&stream, given + piece_in == bytes.size() ? Z_FINISH : Z_NO_FLUSH);
-    given += piece_in - stream.avail_in;
-    out.append(piece.data(), piece.size() - stream.avail_out);
-  }
-  deflateEnd(&stream);
-  return out;
 }
 
 }  // namespace
@@ -256,7 +187,7 @@ void write_metaimage(const std::string& path, const Image& image) {
   text.precision(std::numeric_limits<double>::max_digits10);
   text << "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = "
        << (std::endian::native == std::endian::big ? "True" : "False") << "\nCompressedData = True\n";
-  const std::string packed = compressed(bytes_of(image.voxels));
+  const std::string packed = deflated(bytes_of(image.voxels), DeflateFormat::kZlib);
   text << "CompressedDataSize = " << packed.size() << "\nTransformMatrix =";
   for (int axis = 0; axis < 3; ++axis)
     for (int row = 0; row < 3; ++row)
