@@ -32,7 +32,8 @@ Image read_image(const std::string& path, const Warn& warn = {});
 /// read_image, as float. Throws Error when a voxel is NaN or infinite, with the count.
 Volume<float> read_volume(const std::string& path, const Warn& warn = {});
 
-/// read_image, as whole numbers. Throws Error when a value is not whole or does not fit.
+/// read_image, as whole numbers. Values up to 0.001 off a whole number, as rounded scales in headers leave
+/// them, are rounded; throws Error naming the value when one is further off or does not fit.
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn = {});
 
 /// Geometry only, without reading voxels where the format allows it.

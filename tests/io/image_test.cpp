@@ -90,12 +90,12 @@ TEST(ReadLabels, TakesWholeFloatsAndNothingElse) {
   EXPECT_EQ(read_labels(folder / "a.nii").voxels[59], 59);
   std::get<std::vector<float>>(image.voxels)[11] = 2.5f;
   write_image(folder / "a.nii", image);
-  EXPECT_THAT(error_of([&] { read_labels(folder / "a.nii"); }), HasSubstr("got 2.5 (voxel 11)"));
+  EXPECT_THAT(error_of([&] { read_labels(folder / "a.nii"); }), HasSubstr("got 2.5 in voxel (1, 2, 0)"));
   std::get<std::vector<float>>(image.voxels)[11] = std::numeric_limits<float>::quiet_NaN();
   write_image(folder / "a.nii", image);
   EXPECT_THAT(error_of([&] { read_labels(folder / "a.nii"); }), HasSubstr("got nan"));
   write_image(folder / "b.nii", counting_image<int64_t>(oblique_grid(), 1ll << 31));
-  EXPECT_THAT(error_of([&] { read_labels(folder / "b.nii"); }), HasSubstr("got 2.14748e+09"));
+  EXPECT_THAT(error_of([&] { read_labels(folder / "b.nii"); }), HasSubstr("got 2147483648 in voxel"));
 }
 
 TEST(WriteImage, RefusesWhatNoFileCanHold) {
