@@ -8,6 +8,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/byte_file.h"
+#include "mambaseg/io/dicom_outline.h"
 #include "mambaseg/io/picture.h"
 
 namespace mambaseg {
@@ -65,7 +66,7 @@ const ImageFormat* format_of_content(const std::string& path) {
   const auto at = [&bytes](size_t offset, const std::string& text) {
     return std::equal(text.begin(), text.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   };
-  if (at(128, "DICM")) return format_of_name("a.dcm");
+  if (dicom_start(path)) return format_of_name("a.dcm");
   if (at(0, "NRRD0")) return format_of_name("a.nrrd");
   if (at(0, "\x89PNG") || at(0, "\xff\xd8\xff")) return format_of_name("a.png");
   if (at(344, "n+1") || at(4, "n+2")) return format_of_name("a.nii");

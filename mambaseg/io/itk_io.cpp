@@ -87,6 +87,19 @@ void run_itk(const std::function<void()>& action) {
   }
 }
 
+ReadableCopy::ReadableCopy(const std::string& bytes) : file_(memfd_create("mambaseg", MFD_CLOEXEC)) {
+  require(file_ >= 0, "no file in memory: ", std::strerror(errno));
+  std::ofstream out(path(), std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (out.fail()) close(file_);
+  require(!out.fail(), "not enough memory for a copy of the file");
+}
+
+ReadableCopy::~ReadableCopy() { close(file_); }
+
+std::string ReadableCopy::path() const { return concat("/proc/self/fd/", file_); }
+
 std::string written_by_itk(const std::function<void(const std::string& path)>& write) {
   const int file = memfd_create("mambaseg", MFD_CLOEXEC);
   require(file >= 0, "no file in memory: ", std::strerror(errno));

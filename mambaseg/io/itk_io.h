@@ -26,6 +26,19 @@ Geometry itk_geometry(itk::ImageIOBase& reader);
 /// line.
 void run_itk(const std::function<void()>& action);
 
+/// A file in memory that holds `bytes`, for libraries that read by path.
+class ReadableCopy {
+ public:
+  explicit ReadableCopy(const std::string& bytes);
+  ~ReadableCopy();
+  ReadableCopy(const ReadableCopy&) = delete;
+  ReadableCopy& operator=(const ReadableCopy&) = delete;
+  std::string path() const;
+
+ private:
+  int file_;
+};
+
 /// The bytes that `write` puts into a file in memory, whose path it gets, under run_itk. ITK's writers never
 /// see a disk: on a full one they crash, end the program, or notice nothing.
 std::string written_by_itk(const std::function<void(const std::string& path)>& write);
