@@ -38,8 +38,8 @@ std::string bytes_of_file(const std::string& path) {
 }
 
 /// By the content; the name may be wrong.
-DecodedPicture decode(const std::string& path, const std::string& bytes) {
-  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return decode_png(bytes);
+DecodedPicture decode(const std::string& path, const std::string& bytes, PngPixels png) {
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return decode_png(bytes, png);
   if (bytes.starts_with(kJpegStart)) return decode_jpeg(bytes);
   require(bytes.starts_with("BM") && bytes.size() > 54, "this is not a PNG, JPEG or BMP picture");
   uint32_t announced = 0;
@@ -83,6 +83,15 @@ std::vector<uint8_t> without_alpha_of_grey(std::vector<uint8_t> values, int& cha
   return values;
 }
 
+/// Whether all colours are grey, so that the first channel says all but alpha.
+template <class T>
+bool is_grey(const std::vector<T>& values, int channels) {
+  if (channels < 3) return true;
+  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(channels))
+    if (values[i] != values[i + 1] || values[i] != values[i + 2]) return false;
+  return true;
+}
+
 }  // namespace
 
 bool pictures_are_supported() { return true; }
@@ -94,7 +103,7 @@ Picture read_picture(const std::string& path) {
     require(std::filesystem::is_regular_file(path, failed), "this is not a regular file");
     require(std::filesystem::file_size(path, failed) > 0, "the file is empty");
     const std::string bytes = bytes_of_file(path);
-    const DecodedPicture decoded = decode(path, bytes);
+    const DecodedPicture decoded = decode(path, bytes, PngPixels::kColours);
     Picture picture{decoded.width, decoded.height, decoded.channels, {}};
     picture.values = without_alpha_of_grey(in_8_bits(decoded.values), picture.channels);
     return upright(picture, bytes.starts_with(kJpegStart) ? exif_orientation(bytes) : 1);
@@ -143,16 +152,24 @@ void write_picture(const std::string& path, const Picture& picture) {
 }
 
 Image read_grey_picture(const std::string& path, Part /*part*/, const Warn&) {
-  DecodedPicture picture = decode(path, bytes_of_file(path));
-  require(picture.channels == 1, "this is a colour picture of ", picture.channels,
-          " channels; expected one grey value a pixel, so turn it into a grey picture, or use a 2-D task, "
-          "which reads "
-          "colours");
+  const DecodedPicture picture = decode(path, bytes_of_file(path), PngPixels::kNumbers);
   Image image;
-  image.geometry.size = {picture.width, picture.height,
-                         1};  // pixels of 1 mm, the first at the left, in front
+  image.geometry.size = {picture.width, picture.height, 1};
+  // pixels of 1 mm, the first at the left, in front
   image.geometry.voxel_to_ras_mm.matrix = {{{-1, 0, 0}, {0, -1, 0}, {0, 0, 1}}};
-  image.voxels = std::move(picture.values);
+  std::visit(
+      [&](const auto& values) {
+        require(
+            is_grey(values, picture.channels), "this is a colour picture of ", picture.channels,
+            " channels; expected one grey value a pixel, so turn it into a grey picture, or use a 2-D task, "
+            "which reads colours");
+        std::decay_t<decltype(values)> grey;
+        grey.reserve(values.size() / static_cast<size_t>(picture.channels));
+        for (size_t i = 0; i < values.size(); i += static_cast<size_t>(picture.channels))
+          grey.push_back(values[i]);
+        image.voxels = std::move(grey);
+      },
+      picture.values);
   return image;
 }
 

@@ -19,8 +19,12 @@ struct DecodedPicture {
 /// is damaged so that pixels are lost.
 DecodedPicture decode_jpeg(const std::string& bytes);
 
-/// Unpacks a PNG file. Palettes become RGB, colours that count as transparent become alpha, and 1, 2 or 4
-/// bits become 8. Throws Error with the cause.
-DecodedPicture decode_png(const std::string& bytes);
+/// What the pixels of a PNG file are: colours to be seen (palettes become RGB, colours that count as
+/// transparent become alpha, 1, 2 or 4 bits become 8) or the numbers that are stored (a palette's are
+/// indices).
+enum class PngPixels { kColours, kNumbers };
+
+/// Unpacks a PNG file. Throws Error with the cause.
+DecodedPicture decode_png(const std::string& bytes, PngPixels pixels);
 
 }  // namespace mambaseg

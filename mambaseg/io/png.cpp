@@ -7,18 +7,17 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/packed_bytes.h"
 #include "mambaseg/io/picture_decoders.h"
 
 namespace mambaseg {
 namespace {
 
-constexpr uint64_t kDeflateLimit = 1032;  // no deflate stream grows by more
-
 /// libpng reports errors by a function that must not return. It jumps back into the method that called
 /// libpng, in which nothing but plain values lives.
 class Decoder {
  public:
-  explicit Decoder(const std::string& bytes) : left_(bytes) {
+  Decoder(const std::string& bytes, PngPixels pixels) : left_(bytes) {
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, fail, [](png_structp, png_const_charp) {});
     info_ = png_ != nullptr ? png_create_info_struct(png_) : nullptr;
     if (info_ == nullptr) refuse();
@@ -26,7 +25,10 @@ class Decoder {
     png_set_read_fn(png_, this, read);
     png_read_info(png_, info_);
     packed_row_ = png_get_rowbytes(png_, info_);
-    png_set_expand(png_);
+    if (pixels == PngPixels::kColours)
+      png_set_expand(png_);
+    else
+      png_set_packing(png_);
     if constexpr (std::endian::native == std::endian::little) png_set_swap(png_);
     png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
@@ -75,8 +77,8 @@ class Decoder {
 
 }  // namespace
 
-DecodedPicture decode_png(const std::string& bytes) {
-  Decoder decoder(bytes);
+DecodedPicture decode_png(const std::string& bytes, PngPixels pixels) {
+  Decoder decoder(bytes, pixels);
   require(decoder.packed_row_bytes() * decoder.height() / kDeflateLimit <= bytes.size(),
           "the PNG picture is damaged: it announces ", decoder.width(), "x", decoder.height(),
           " pixels, the file has ", bytes.size(), " bytes");
