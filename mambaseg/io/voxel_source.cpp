@@ -91,7 +91,7 @@ void expect(ByteReader& file, Encoding encoding, size_t bytes) {
       case Encoding::kDeflated:
         return bytes / kDeflateLimit;
       case Encoding::kBzip2:
-        return 0;  // a few bytes may stand for megabytes
+        return bytes / kBzip2Limit;
       case Encoding::kText:
         return bytes / sizeof(double);  // a digit at least for each number
       default:
@@ -118,24 +118,30 @@ VoxelData read_voxels(const VoxelSource& source, ByteReader& header, size_t type
     voxels = voxels_of_type(type, count);
     read_share(source, header, voxels, 0, count);
   }
-  for (size_t i = 0; i < source.files.size(); ++i) {
-    const std::filesystem::path path(source.files[i]);
-    with_context(concat("its file with voxels, ", path.filename().string()), [&] {
-      require(std::filesystem::is_regular_file(path), "there is no such file in ",
-              path.has_parent_path() ? path.parent_path().string() : "this folder");
-      ByteReader file(path.string());
-      expect(file, source.encoding, share * value_bytes);
-      if (i == 0) voxels = voxels_of_type(type, count);
-      VoxelSource here = source;
-      if (source.skipped_bytes < 0) {
-        const auto size = std::filesystem::file_size(path);
-        require(source.encoding == Encoding::kRaw && size >= share * value_bytes, "it has ", size,
-                " bytes, of which the last ", share * value_bytes, " should be voxels");
-        here.skipped_bytes = static_cast<int64_t>(size - share * value_bytes);
-      }
-      read_share(here, file, voxels, i * share, share);
-    });
-  }
+  const auto for_each_file = [&](const auto& action) {
+    for (size_t i = 0; i < source.files.size(); ++i) {
+      const std::filesystem::path path(source.files[i]);
+      with_context("its file with voxels, " + path.filename().string(), [&] { action(path, i * share); });
+    }
+  };
+  for_each_file([&](const std::filesystem::path& path, size_t) {  // before memory is taken
+    require(std::filesystem::is_regular_file(path), "there is no such file in ",
+            path.has_parent_path() ? path.parent_path().string() : "this folder");
+    ByteReader file(path.string());
+    expect(file, source.encoding, share * value_bytes);
+  });
+  if (!source.files.empty()) voxels = voxels_of_type(type, count);
+  for_each_file([&](const std::filesystem::path& path, size_t first) {
+    VoxelSource here = source;
+    if (source.skipped_bytes < 0) {
+      const auto size = std::filesystem::file_size(path);
+      require(source.encoding == Encoding::kRaw && size >= share * value_bytes, "it has ", size,
+              " bytes, of which the last ", share * value_bytes, " should be voxels");
+      here.skipped_bytes = static_cast<int64_t>(size - share * value_bytes);
+    }
+    ByteReader file(path.string());
+    read_share(here, file, voxels, first, share);
+  });
   const bool written_as_bytes = source.encoding != Encoding::kText;
   if (written_as_bytes && source.big_endian != (std::endian::native == std::endian::big))
     swap_bytes(bytes_of(voxels), value_bytes);

@@ -226,6 +226,13 @@ TEST_F(NrrdEncodings, WhatIsMissingOrDamagedIsSaid) {
   EXPECT_EQ(
       refusal("endian: little\nencoding: raw\ndata file: gone.raw\n"),
       folder_ / "a.nhdr" + ": its file with voxels, gone.raw: there is no such file in " + folder_.string());
+  // sizes that the files cannot hold are refused before memory is taken for them
+  write_bytes(folder_ / "s1.raw", gzip());
+  const std::string huge = "sizes: 200000 200000 40\nendian: little\n";
+  for (const char* where :
+       {"encoding: gzip\ndata file: s%d.raw 1 40 1\n", "encoding: bzip2\ndata file: s1.raw\n",
+        "encoding: raw\ndata file: s1.raw\n", "encoding: ascii\n\n1 2 3"})
+    EXPECT_THAT(refusal(huge + where), HasSubstr("the voxel data is cut off")) << where;
   EXPECT_THAT(refusal("encoding: raw\n\n" + raw_), HasSubstr("in which order the bytes"));
   EXPECT_THAT(refusal("endian: little\nencoding: lzma\n\n" + raw_),
               HasSubstr("encoding \"lzma\" are not read"));
