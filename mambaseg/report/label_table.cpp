@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "mambaseg/config/json_text.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/safetensors.h"
 
@@ -175,7 +176,7 @@ LabelTable read_label_table(const std::string& path) {
     const TensorFile model = read_safetensors(path);
     const auto plan = model.metadata.find("plan");
     require(plan != model.metadata.end(), path, ": no model of mambaseg, it names no labels");
-    return label_table_from_json(Json::parse(plan->second), path);
+    return label_table_from_json(parse_json(plan->second, path + ": \"plan\" in the metadata"), path);
   }
   throw UsageError(
       concat(path, ": a table of labels ends in .csv, .tsv, .txt, .json, .toml or .safetensors"));
