@@ -2,6 +2,8 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/io/atomic_file.h"

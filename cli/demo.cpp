@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
 #include "cli/demo_brain.h"
 #include "cli/terminal.h"

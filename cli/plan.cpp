@@ -1,10 +1,14 @@
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "mambaseg/data/declared_labels.h"
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/planner.h"
+#include "mambaseg/data/preprocess.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/train/planned_recipe.h"
 
@@ -30,7 +34,9 @@ std::string times(const Values& values) {
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
-  const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  take_declared_labels(settings.plan, settings.data.dataset);
+  check_plan(settings.plan);
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
   Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
@@ -45,7 +51,7 @@ void run(const Options& options) {
     std::fprintf(stderr, "mambaseg: problem: %s\n", problem.c_str());
   require(found.problems.empty(), settings.data.dataset.folder, ": ", found.problems.size(), " problems in ",
           cases.size(), " cases; nothing was planned");
-  const auto classes = static_cast<int64_t>(settings.plan.classes.size() + 1);
+  const int64_t classes = std::max<int64_t>(1, LabelScheme(settings.plan).score_maps());
   const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
   fs::create_directories(options.folder);
   const auto write = [&](const char* name, const Json& json) {

@@ -70,7 +70,8 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const Options& op
   ScoreResampler::Slice slice;
   if (options.probability) {
     const Predictor& predictor = stages.first();
-    probabilities.emplace(one.output, predictor.classes(), predictor.score_grid(channels.at(0).geometry));
+    probabilities.emplace(one.output, predictor.probability_maps(),
+                          predictor.score_grid(channels.at(0).geometry), predictor.first_probability());
     slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
   }
   CaseLabels labels = stages.run(channels, progress_bar(), warn_case, note, slice);
@@ -174,7 +175,7 @@ void declare_predict(CLI::App& command) {
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
   command.add_flag("--probability", options->probability,
-                   "Write the probability too, 0..255; of volumes one image a class, "
+                   "Write the probability too, 0..255; of volumes one image a class or region, "
                    "on the file's grid with its axes as the model's plan turns them");
   command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
   command

@@ -19,7 +19,8 @@ void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
   if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
   for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
-  const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  const auto settings =
+      with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
   const int64_t now = prepare_cases(cases, task_of(settings).preparation, options.cache,

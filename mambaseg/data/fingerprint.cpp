@@ -12,6 +12,7 @@
 
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/crop.h"
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/nonzero_mask.h"
 #include "mambaseg/io/image.h"
 
@@ -39,24 +40,6 @@ uint64_t hash_of(const std::vector<float>& values) {
   return hash;
 }
 
-/// Class of each label number; -1 for numbers in no class.
-class ClassTable {
- public:
-  explicit ClassTable(const Plan& plan) : any_(plan.classes.empty()) {
-    class_of_[0] = 0;
-    for (size_t k = 0; k < plan.classes.size(); ++k)
-      for (const int64_t id : plan.classes[k].ids) class_of_.emplace(id, static_cast<int64_t>(k + 1));
-  }
-  int64_t operator()(int32_t label) const {
-    const auto found = class_of_.find(label);
-    return found != class_of_.end() ? found->second : any_ ? label : -1;
-  }
-
- private:
-  bool any_;
-  std::map<int64_t, int64_t> class_of_;
-};
-
 std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
   std::vector<Volume<float>> channels;
   for (const std::string& path : one.images) {
@@ -69,19 +52,18 @@ std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
   return channels;
 }
 
-void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTable& class_of,
-                  const Plan& plan, CaseFindings& out) {
+void count_labels(const Case& one, const Volume<int32_t>& labels, const LabelScheme& scheme, const Plan& plan,
+                  CaseFindings& out) {
   std::set<int32_t> unexpected;
   for (const int32_t label : labels.voxels) {
-    const int64_t k = class_of(label);
-    if (k < 0) {
-      unexpected.insert(label);
-      continue;
-    }
+    const int64_t k = scheme.class_of(label);
+    if (k == LabelScheme::kUnknown) unexpected.insert(label);
+    if (k == LabelScheme::kUnknown || (k == kIgnoredClass && scheme.ignores())) continue;
     if (static_cast<size_t>(k) >= out.class_voxels.size())
       out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
     ++out.class_voxels[static_cast<size_t>(k)];
   }
+  out.class_voxels = scheme.structure_voxels(out.class_voxels);
   if (unexpected.empty() || plan.unknown_labels == "background") return;
   std::string list;
   for (const int32_t label : unexpected)
@@ -90,10 +72,12 @@ void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTab
 }
 
 void sample_foreground(const std::vector<Volume<float>>& channels, const Volume<int32_t>& labels,
-                       const ClassTable& class_of, Random random, CaseFindings& out) {
+                       const LabelScheme& scheme, Random random, CaseFindings& out) {
   std::vector<size_t> places;
   for (size_t v = 0; v < labels.voxels.size(); ++v)
-    if (class_of(labels.voxels[v]) > 0) places.push_back(v);
+    if (const int64_t k = scheme.class_of(labels.voxels[v]);
+        k > 0 && !(k == kIgnoredClass && scheme.ignores()))
+      places.push_back(v);
   const auto wanted = std::min<size_t>(places.size(), kSamplesPerCase);
   for (size_t i = 0; i < wanted; ++i)  // the first `wanted` of a shuffle
     std::swap(places[i],
@@ -120,8 +104,8 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   Volume<int32_t> labels;
   const bool images_read = attempt([&] { channels = read_channels(one, out); });
   const bool labels_read = attempt([&] { labels = read_labels(one.labels); });
-  const ClassTable class_of(plan);
-  if (labels_read) count_labels(one, labels, class_of, plan, out);
+  const LabelScheme scheme(plan);
+  if (labels_read) count_labels(one, labels, scheme, plan, out);
   if (!images_read) return out;
   const Geometry grid = channels[0].geometry;
   out.content = hash_of(channels[0].voxels);
@@ -141,7 +125,7 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   }
   if (!labels_read) return out;
   if (same_grid(labels.geometry, grid))
-    sample_foreground(channels, labels, class_of, random, out);
+    sample_foreground(channels, labels, scheme, random, out);
   else
     out.problems.push_back(concat("case ", one.id, ": the labels ", one.labels, " (",
                                   describe(labels.geometry), ") are not on the grid of the image (",

@@ -44,7 +44,7 @@ struct Fingerprint {
   void describe(Visitor& visit) {
     visit("cases", cases, "sizes and spacings");
     visit("channels", channels, "intensities of the labelled voxels, for each image channel");
-    visit("class_voxels", class_voxels, "voxels of background and of each class, in all cases");
+    visit("class_voxels", class_voxels, "voxels of background and of each class (or region), in all cases");
   }
 };
 

@@ -20,6 +20,8 @@ Box training_box(const Case& one, const Plan& plan, const PreparedImage& prepare
     Plan ids = plan;  // the earlier stage's labels as they are, on the network's grid
     ids.unknown_labels = "background";
     ids.classes.clear();
+    ids.regions_class_order.clear();
+    ids.ignore_label = 0;
     for (const int64_t id : plan.region_labels) ids.classes.push_back({concat(id), {id}});
     const Volume<int32_t> on_grid = labels_to_classes(read_labels(path, warn), image.geometry, ids);
     std::vector<int64_t> all;
@@ -61,6 +63,9 @@ torch::Tensor packed(const torch::Tensor& image, float& scale) {
 std::string plan_hash(const Plan& plan) {
   Json json = to_json(plan);
   for (const char* only_at_prediction : {"window", "step_fraction", "mirror"}) json.erase(only_at_prediction);
+  if (plan.regions_class_order.empty())
+    json.erase("regions_class_order");  // caches of older plans stay valid
+  if (plan.ignore_label == 0) json.erase("ignore_label");
   if (plan.region == "brain") json.erase("step");  // moves patches at prediction only
   return settings_hash(json);
 }
@@ -69,7 +74,6 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
   return with_context("case " + one.id, [&] {
     check_plan(plan);
     const Index3 patch = patch_of(plan);
-    require(plan.classes.size() < 256, "at most 255 classes can be trained");
     PreparedCase out;
     out.id = one.id;
     PreparedImage channels;

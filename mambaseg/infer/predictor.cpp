@@ -37,7 +37,7 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
-    : models_(std::move(models)), plan_(std::move(plan)), precision_(settings.precision) {
+    : models_(std::move(models)), plan_(std::move(plan)), scheme_(plan_), precision_(settings.precision) {
   require(!models_.empty(), "prediction: expected at least one model");
   if (settings.step > 0) {
     plan_.step = settings.step;
@@ -63,11 +63,12 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
     model.network->eval();
     model.network->to(settings.device);
   }
-  const int64_t named = static_cast<int64_t>(plan_.classes.size());
-  window_.classes = setting(models_.front(), "classes", named + 1);
-  if (named > 0 && window_.classes != named + 1)
-    throw UsageError(concat("prediction: the network gives ", window_.classes, " classes, the plan names ",
-                            named, " and background"));
+  const int64_t planned = scheme_.score_maps(),
+                given = setting(models_.front(), "classes", std::max<int64_t>(1, planned));
+  if (planned > 0 && given != planned)
+    throw UsageError(concat("prediction: the network gives ", given, " classes, the plan names ",
+                            plan_.classes.size(), scheme_.regions() ? " regions" : " and background"));
+  window_.classes = scheme_.vote_maps(given);
 }
 
 Predictor Predictor::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
@@ -134,7 +135,7 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
                                    image.image.geometry.size));
 }
 
-torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
+torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ) const {
   const torch::Tensor x = x_BCXYZ.to(activation_type(precision_));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
@@ -144,9 +145,7 @@ torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
     const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
     for (const Model& model : models_) {
-      // Networks leave the classes of a voxel side by side, where the softmax is fast.
-      const torch::Tensor scores = model.network->forward(seen).front().to(torch::kFloat32).movedim(1, -1);
-      torch::Tensor p = torch::softmax(scores, -1).movedim(-1, 1);
+      torch::Tensor p = scheme_.votes(model.network->forward(seen).front().to(torch::kFloat32));
       if (!flipped.empty()) p = torch::flip(p, flipped);
       sum = sum.defined() ? sum.add_(p) : p;
     }
@@ -165,7 +164,7 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
       precision_,
       [&](Precision precision) {
         precision_ = precision;
-        return probabilities(patch).argmax(1);
+        return scheme_.decide(votes(patch).squeeze(0));
       },
       window_.device.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
@@ -175,8 +174,8 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const torch::Tensor in_box = classes_in_box(
-      image_tensor(image), work.box, window_for(work),
-      [this](const torch::Tensor& x) { return probabilities(x); }, progress);
+      image_tensor(image), work.box, window_for(work), [this](const torch::Tensor& x) { return votes(x); },
+      progress, [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -203,24 +202,21 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
     auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z),
                                    {target.size[1], target.size[0]}, torch::kUInt8);
-    out_YX.copy_(p_KXY.argmax(0).t());
-    if (slice) slice(p_KXY, z);
+    out_YX.copy_(scheme_.decide(p_KXY).t());
+    if (slice) slice(p_KXY.narrow(0, first_probability(), probability_maps()), z);
   };
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
-                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce);
+                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce,
+                           scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
   vote(
       boxed_image(std::move(image), work.box), window_for(work),
-      [this](const torch::Tensor& x) { return probabilities(x); },
+      [this](const torch::Tensor& x) { return votes(x); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept
   Volume<int32_t> labels(target);
-  for (size_t v = 0; v < labels.voxels.size(); ++v) {
-    const uint8_t k = classes.voxels[v];
-    labels.voxels[v] = k == 0 || plan_.classes.empty()
-                           ? k
-                           : static_cast<int32_t>(plan_.classes[static_cast<size_t>(k - 1)].ids.front());
-  }
+  for (size_t v = 0; v < labels.voxels.size(); ++v)
+    labels.voxels[v] = static_cast<int32_t>(scheme_.label_of(classes.voxels[v]));
   if (target.orientation() != input.orientation())
     labels = permuted(labels, permutation_between(plan_.orientation, input.orientation()));
   labels.geometry = input;

@@ -16,9 +16,9 @@ namespace mambaseg {
 /// write().
 class ProbabilityFiles {
  public:
-  /// OUTPUT "x.nii.gz" becomes x_class0.nii.gz, x_class1.nii.gz, ... on `grid`. Throws Error when nothing can
-  /// be written there.
-  ProbabilityFiles(const std::string& output, int64_t classes, const Geometry& grid);
+  /// OUTPUT "x.nii.gz" becomes x_class0.nii.gz, x_class1.nii.gz, ... (from `first` on) on `grid`. Throws
+  /// Error when nothing can be written there.
+  ProbabilityFiles(const std::string& output, int64_t classes, const Geometry& grid, int64_t first = 0);
 
   /// Probabilities (K, X, Y) of the next slice of the grid's last axis.
   void add(const torch::Tensor& p_KXY);
@@ -36,6 +36,7 @@ class ProbabilityFiles {
 
   std::string output_;
   Geometry grid_;
+  int64_t first_;
   std::vector<Waiting> waiting_;
 };
 

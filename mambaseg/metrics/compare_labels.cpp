@@ -61,7 +61,8 @@ std::vector<LabelScores> compare_labels(const Volume<int32_t>& reference, const 
   const GatheredCase gathered(reference, prediction, labels, wanted, options.connectivity, options.threads);
   std::vector<LabelScores> scores(labels.size());
   for_each_index(int64_t(labels.size()), options.threads, [&](int64_t l) {
-    const LabelComparison label = gathered.comparison(size_t(l), options.tolerance_mm);
+    LabelComparison label = gathered.comparison(size_t(l), options.tolerance_mm);
+    label.counts.tn -= options.ignored_voxels;
     LabelScores& out = scores[size_t(l)];
     out.label = labels[size_t(l)];
     out.presence = label.presence();

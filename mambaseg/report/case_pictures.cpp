@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
@@ -30,9 +31,19 @@ std::string caption_of(const Evaluation& evaluation, size_t c, const char* which
 
 /// What is drawn is what is scored: other labels become background.
 void keep_scored(Volume<int32_t>& labels, const LabelTable& scored) {
-  const std::vector<int32_t> ids = scored.ids();
   for (int32_t& label : labels.voxels)
-    if (label != 0 && std::find(ids.begin(), ids.end(), label) == ids.end()) label = 0;
+    if (label != 0 && (label == scored.ignore || !scored.knows(label))) label = 0;
+}
+
+/// Labels that share out the colours, ascending; of regions all that belong to one.
+std::vector<int32_t> drawn_labels(const Evaluation& evaluation, const LabelTable& scored) {
+  std::set<int32_t> all;
+  for (const LabelEntry& entry : evaluation.labels)
+    if (scored.regions)
+      all.insert(entry.also.begin(), entry.also.end());
+    else
+      all.insert(entry.id);
+  return {all.begin(), all.end()};
 }
 
 /// A picture as an image of one slice.
@@ -83,7 +94,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     if (!options.labels.entries.empty())
       for (auto* labels : {&reference, &prediction}) keep_scored(*labels, options.labels);
     OverlayStyle style;
-    for (const LabelEntry& label : evaluation.labels) style.labels.push_back(label.id);
+    style.labels = drawn_labels(evaluation, options.labels);
     Volume<float> image(reference.geometry);
     if (const std::string path = image_of_case(images, files.name); !path.empty()) {
       Volume<float> found = is_picture_name(path) ? grey_volume(read_picture(path)) : read_volume(path, warn);

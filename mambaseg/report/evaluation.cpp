@@ -56,9 +56,39 @@ struct Scored {
   double voxel_volume_mm3 = 1;
 };
 
+/// Where the reference is ignored both become background. Returns how many voxels that are.
+int64_t clear_ignored(const LabelTable& table, Volume<int32_t>& reference, Volume<int32_t>& prediction) {
+  if (table.ignore == 0) return 0;
+  require_comparable(reference.geometry, prediction.geometry);
+  int64_t cleared = 0;
+  for (size_t v = 0; v < reference.voxels.size(); ++v)
+    if (reference.voxels[v] == table.ignore) {
+      reference.voxels[v] = prediction.voxels[v] = 0;
+      ++cleared;
+    }
+  return cleared;
+}
+
+/// Each region as the union of its labels.
+std::vector<LabelScores> compare_regions(const LabelTable& table, const Volume<int32_t>& reference,
+                                         const Volume<int32_t>& prediction, const ScoreOptions& how) {
+  std::vector<LabelScores> scores;
+  for (const LabelEntry& region : table.entries) {
+    const std::set<int32_t> members(region.also.begin(), region.also.end());
+    const auto inside = [&](Volume<int32_t> labels) {
+      for (int32_t& label : labels.voxels) label = label != 0 && members.contains(label);
+      return labels;
+    };
+    scores.push_back(
+        compare_labels(inside(reference), inside(prediction), std::vector<int32_t>{1}, how).front());
+    scores.back().label = region.id;
+  }
+  return scores;
+}
+
 Scored score_case(const CasePair& files, const EvaluationOptions& options, const ScoreOptions& how,
                   const Warn& warn) {
-  const Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
+  Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
   Volume<int32_t> prediction = read_scored_labels(files.prediction, options, warn);
   if (options.resample && !same_grid(reference.geometry, prediction.geometry)) {
     if (warn)
@@ -69,11 +99,15 @@ Scored score_case(const CasePair& files, const EvaluationOptions& options, const
   const auto in_prediction = with_context(files.prediction, [&] { return labels_in(prediction); });
   Scored scored;
   scored.found = joined(in_reference, in_prediction);
-  scored.voxels = reference.geometry.voxel_count();
+  ScoreOptions counted = how;
+  counted.ignored_voxels = clear_ignored(options.labels, reference, prediction);
+  scored.voxels = reference.geometry.voxel_count() - counted.ignored_voxels;
   scored.voxel_volume_mm3 = reference.geometry.voxel_volume_mm3();
-  const std::vector<int32_t> wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
-  scored.labels = with_context(concat("case ", files.name),
-                               [&] { return compare_labels(reference, prediction, wanted, how); });
+  scored.labels = with_context(concat("case ", files.name), [&] {
+    if (options.labels.regions) return compare_regions(options.labels, reference, prediction, counted);
+    const auto wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
+    return compare_labels(reference, prediction, wanted, counted);
+  });
   return scored;
 }
 
@@ -170,9 +204,7 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
   require(!result.labels.empty(), "no label is set in any of the ", count, " cases, nothing to score");
   std::vector<std::string> unnamed;
   for (const int32_t id : found)
-    if (std::none_of(result.labels.begin(), result.labels.end(),
-                     [&](const auto& entry) { return entry.id == id; }))
-      unnamed.push_back(std::to_string(id));
+    if (!options.labels.entries.empty() && !options.labels.knows(id)) unnamed.push_back(std::to_string(id));
   if (!unnamed.empty() && warn)
     warn(concat("labels in the images that the table of labels does not name are not scored: ",
                 name_list(unnamed, 12)));

@@ -6,6 +6,7 @@
 
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/report/files.h"
+#include "mambaseg/report/label_table.h"
 #include "mambaseg/report/page_parts.h"
 #include "mambaseg/report/text_table.h"
 #include "mambaseg/stats/describe.h"
@@ -57,6 +58,7 @@ Evaluation run_once(const AblationOptions& options, const Variant& variant, int6
   const auto& cases = split.test.empty() ? split.validation : split.test;
   require(!cases.empty(), "ablation: the split leaves no case to score");
   EvaluationOptions scoring;
+  scoring.labels = read_label_table(model);
   scoring.metrics = options.settings.metrics;
   scoring.threads = train_options.threads;
   return evaluate(predicted(cases, model, folder / "predictions", train_options), scoring,

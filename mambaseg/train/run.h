@@ -125,7 +125,9 @@ struct RunSettings {
 };
 
 /// The recipe with every setting of the network and the loss written out. What the plan decides of the
-/// network, as its number of classes, is filled in; UsageError when the recipe names another number.
+/// network, as its number of classes, is filled in; UsageError when the recipe names another number, or a
+/// loss that cannot learn the plan's classes. A plan without classes takes those of the data set's
+/// dataset.json.
 RunSettings resolved(RunSettings settings);
 
 }  // namespace mambaseg

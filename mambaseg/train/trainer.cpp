@@ -92,24 +92,27 @@ class Trainer {
     prepare_cases(all, task_.preparation, cache, options_.threads, options_.progress, options_.warn);
     write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
     write_file_atomically(path("split.json"), split_json(split).dump(1) + "\n");
-    class_voxels_.assign(task_.classes.size() + 1, 0);
+    class_voxels_.assign(task_.structures.size() + 1, 0);
     for (const Case& one : split.train) {
       const PreparedCase prepared = load_prepared(cache, one.id);
-      const auto counts =
-          torch::bincount(prepared.classes_IJK.flatten(), {}, static_cast<int64_t>(class_voxels_.size()));
-      for (size_t k = 0; k < class_voxels_.size(); ++k)
-        class_voxels_[k] += counts[static_cast<int64_t>(k)].item<double>();
+      const auto counts = torch::bincount(prepared.classes_IJK.flatten(), {}, kIgnoredClass + 1);
+      class_voxels_[0] += counts[0].item<double>();
+      for (size_t s = 0; s < task_.classes_of.size(); ++s)
+        for (const int64_t k : task_.classes_of[s]) class_voxels_[s + 1] += counts[k].item<double>();
       samplers_.push_back(task_.sampler(prepared));
     }
     for (const Case& one : split.validation) validation_.push_back(load_prepared(cache, one.id));
-    loss_ = make_loss(settings_.loss, {class_voxels_});
+    loss_ = make_loss(settings_.loss, loss_data(task_, class_voxels_));
   }
 
   void make_or_load() {
     // A run that was stopped before its first state starts over, which gives the same as going on.
     if (options_.resume && fs::exists(path("last.safetensors"))) {
       Model last = load_last(options_.folder, options_.device, at_);
-      require(last.info.network == settings_.network && last.info.plan == task_.plan, options_.folder,
+      Json plan =
+          task_.plan;  // settings that a run of an older program does not hold stand at their defaults
+      plan.update(last.info.plan);
+      require(last.info.network == settings_.network && plan == task_.plan, options_.folder,
               ": the network or the plan of the recipe is not that of the run to be resumed");
       network_ = last.network;
       optimizer_ = make_optimizer(settings_.training, *network_);
@@ -301,7 +304,7 @@ class Trainer {
     std::vector<CaseDice> cases;
     for (const PreparedCase& one : validation_) {
       const auto predicted = task_.predict(*network_, one, options_.device);
-      cases.push_back(dice_of(predicted, one.classes_IJK, static_cast<int64_t>(task_.classes.size())));
+      cases.push_back(dice_of(predicted, one.classes_IJK, task_.classes_of));
       if (options_.progress)
         options_.progress("validation", static_cast<int64_t>(cases.size()),
                           static_cast<int64_t>(validation_.size()));
@@ -310,7 +313,7 @@ class Trainer {
     Json by_class = Json::object();
     const CaseDice means = class_means(cases);
     for (size_t k = 0; k < means.size(); ++k)
-      by_class[task_.classes[k]] = means[k] ? Json(*means[k]) : Json();
+      by_class[task_.structures[k]] = means[k] ? Json(*means[k]) : Json();
     line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
     return mean;
   }

@@ -35,6 +35,40 @@ PatchTransform identity_resampled() {
   return transform;
 }
 
+/// A plan of two regions, the second inside the first, and an ignored label.
+Plan region_plan(const std::vector<int64_t>& patch) {
+  Plan plan;
+  plan.patch = patch;
+  plan.classes = {{"whole", {1, 2}}, {"core", {2}}};
+  plan.regions_class_order = {1, 2};
+  plan.ignore_label = 3;
+  return plan;
+}
+
+TEST(PatchSampler, RegionsAreDrawnAlikeAndIgnoredVoxelsAreNoCentre) {
+  PreparedCase one = drawn_case({40, 40, 40});
+  one.classes_IJK.fill_(kIgnoredClass);
+  one.classes_IJK.slice(0, 8, 12).slice(1, 8, 12).slice(2, 8, 12).fill_(1);
+  one.classes_IJK[30][30][30] = 2;  // one voxel, yet half of the patches are for its region
+  SamplingSettings sampling;
+  sampling.kind = "random";
+  sampling.foreground = 1;
+  const PatchSampler foreground(one, sampling, {}, region_plan({4, 4, 4}));
+  int core = 0;
+  for (int64_t i = 0; i < 200; ++i) {
+    const auto classes = foreground.draw(i, Random(1, static_cast<uint64_t>(i))).classes;
+    EXPECT_TRUE((classes != kIgnoredClass).any().item<bool>());
+    core += (classes == 2).any().item<bool>();
+  }
+  EXPECT_GT(core, 70);
+  EXPECT_LT(core, 130);
+  sampling.foreground = 0;
+  const PatchSampler anywhere(one, sampling, {}, region_plan({4, 4, 4}));
+  for (int64_t i = 0; i < 50; ++i)
+    EXPECT_TRUE(
+        (anywhere.draw(i, Random(1, static_cast<uint64_t>(i))).classes != kIgnoredClass).any().item<bool>());
+}
+
 TEST(GridPositions, AreThePapersThree) {
   EXPECT_THAT(grid_positions(160, 96, 3), testing::ElementsAre(0, 32, 64));
   EXPECT_THAT(grid_positions(161, 96, 3), testing::ElementsAre(0, 32, 65));
