@@ -3,6 +3,7 @@
 #include <string>
 
 #include <torch/types.h>
+#include <torch/utils.h>
 #include <CLI/CLI.hpp>
 
 #include "mambaseg/core/progress.h"
