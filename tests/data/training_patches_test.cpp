@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/core/ignored_class.h"
+
 namespace mambaseg {
 namespace {
 
