@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <torch/utils.h>
+
 #include "mambaseg/data/fingerprint.h"
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/io/image.h"
