@@ -185,6 +185,7 @@ void check_orientation_and_labels(const Plan& plan) {
   for (const LabelClass& c : plan.classes)
     for (const int64_t id : c.ids) check_number(id);
   for (const int64_t id : plan.region_labels) check_number(id);
+  check_number(plan.ignore_label);
 }
 
 void check_plan(const Plan& plan) {
