@@ -74,7 +74,7 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const Options& op
                           predictor.score_grid(channels.at(0).geometry), predictor.first_probability());
     slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
   }
-  CaseLabels labels = stages.run(channels, progress_bar(), warn_case, note, slice);
+  CaseLabels labels = stages.run(std::move(channels), progress_bar(), warn_case, note, slice);
   if (probabilities) probabilities->write();
   if (options.least_mm3 > 0) {
     const int64_t removed = remove_small_components(labels.first, options.least_mm3);

@@ -1,20 +1,20 @@
 #include "mambaseg/data/fingerprint.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <numeric>
 #include <set>
-#include <thread>
 
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/crop.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/nonzero_mask.h"
+#include "mambaseg/data/preprocess.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -29,6 +29,15 @@ struct CaseFindings {
   uint64_t content = 0;  ///< hash of the first channel's voxels
   std::vector<std::string> problems;
 };
+
+/// By the header of the first image; 0 where that cannot be read, which reading will tell.
+int64_t voxels_of(const Case& one) {
+  try {
+    return read_geometry(one.images.at(0)).voxel_count();
+  } catch (const Error&) {
+    return 0;
+  }
+}
 
 uint64_t hash_of(const std::vector<float>& values) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a over words
@@ -178,24 +187,25 @@ Inspection joined(std::vector<CaseFindings>& all) {
 
 }  // namespace
 
-Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int threads,
+Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, const Workers& workers,
                          const Progress& progress) {
+  check_orientation_and_labels(plan);
+  const auto count = static_cast<int64_t>(cases.size());
   std::vector<CaseFindings> all(cases.size());
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
+  std::mutex mutex;  // guards what follows and the callback
   int64_t done = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < cases.size(); i = next++) {
-      all[i] = inspect_case(cases[i], plan, Random(0, stream_of(i)));
-      const std::lock_guard lock(mutex);
-      if (progress) progress("reading cases", ++done, static_cast<int64_t>(cases.size()));
-    }
+  const auto inspect = [&](int64_t i) {
+    const auto at = static_cast<size_t>(i);
+    all[at] = inspect_case(cases[at], plan, Random(0, stream_of(static_cast<uint64_t>(i))));
+    const std::lock_guard lock(mutex);
+    if (progress) progress("reading cases", ++done, count);
   };
-  {
-    std::vector<std::jthread> workers;
-    for (int t = 0; t < std::clamp<int>(threads, 1, std::max<int>(1, static_cast<int>(cases.size()))); ++t)
-      workers.emplace_back(work);
-  }
+  // Of each voxel: the file's bytes and floats of every channel, labels, their places, the mask.
+  constexpr int64_t kChannel = 8, kLabels = 20;
+  run_tensor_jobs(count, workers, inspect, [&](int64_t i) {
+    const Case& one = cases[static_cast<size_t>(i)];
+    return voxels_of(one) * (kChannel * static_cast<int64_t>(one.images.size()) + kLabels);
+  });
   return joined(all);
 }
 

@@ -72,9 +72,9 @@ PreparedCase prepare_picture(const Case& one, const PicturePlan& plan) {
 }
 
 Preparation picture_preparation(const PicturePlan& plan) {
-  Json settings = to_json(plan);
-  settings.erase("threshold");  // of the prediction only
-  return {settings_hash(settings),
+  PicturePlan preparing = plan;
+  preparing.threshold = PicturePlan().threshold;  // of the prediction only
+  return {settings_hash(preparing),
           [plan](const Case& one, const Warn&) { return prepare_picture(one, plan); }};
 }
 

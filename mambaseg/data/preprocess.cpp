@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -73,10 +74,9 @@ void rescale_to_bytes(std::vector<float>& values, const IntensityRange& range) {
   });
 }
 
-/// The range of whole numbers is computed from whole numbers, as the official code does: bin edges lie on
-/// them.
+/// The range of whole numbers is computed in double, as the official code does: bin edges lie on them.
 IntensityRange range_of(const std::vector<float>& values, bool whole_numbers) {
-  return whole_numbers ? robust_range(std::vector<int32_t>(values.begin(), values.end()))
+  return whole_numbers ? robust_range(std::vector<double>(values.begin(), values.end()))
                        : robust_range(values);
 }
 
@@ -172,6 +172,22 @@ int order_of(const Plan& plan) { return static_cast<int>(plan.conform_order); }
 
 }  // namespace
 
+void check_orientation_and_labels(const Plan& plan) {
+  try {
+    permutation_between(plan.orientation, plan.orientation);
+  } catch (const Error& error) {
+    throw UsageError(concat("plan: ", error.what()));
+  }
+  const auto check_number = [](int64_t id) {
+    if (id < 0 || id > std::numeric_limits<int32_t>::max())
+      throw UsageError(concat("plan: label numbers lie between 0 and 2147483647, got ", id));
+  };
+  for (const LabelClass& c : plan.classes)
+    for (const int64_t id : c.ids) check_number(id);
+  for (const int64_t id : plan.region_labels) check_number(id);
+  check_number(plan.ignore_label);
+}
+
 void check_plan(const Plan& plan) {
   const auto need = [](bool holds, const std::string& what) {
     if (!holds) throw UsageError("plan: " + what);
@@ -184,7 +200,7 @@ void check_plan(const Plan& plan) {
   need(plan.conform_order != 2, "conform_order 2 is not known; expected 1 (linear) or 3 (cubic)");
   need(plan.conform != "freesurfer" || plan.orientation == "LIA",
        "conform = \"freesurfer\" always gives LIA, not " + plan.orientation);
-  permutation_between(plan.orientation, plan.orientation);
+  check_orientation_and_labels(plan);
   need(plan.conform != "spacing" || plan.spacing.size() == 3,
        concat("spacing needs 3 edges, got ", plan.spacing.size()));
   need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");

@@ -21,6 +21,8 @@ struct PreparedImage {
 /// Throws UsageError when settings of the plan do not fit each other (patch of three edges, step within the
 /// patch, a region needs labels, ...).
 void check_plan(const Plan& plan);
+/// The part of check_plan that reading cases needs: the orientation, and label numbers that 32 bits hold.
+void check_orientation_and_labels(const Plan& plan);
 
 /// The grid on which the network sees an image of this geometry.
 Geometry network_grid(const Geometry& input, const Plan& plan);

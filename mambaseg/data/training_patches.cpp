@@ -174,16 +174,15 @@ PatchSampler::PatchSampler(const PreparedCase& one, const SamplingSettings& samp
           grid_.push_back({i, j, k});
     return;
   }
-  voxels_of_class_.resize(kIgnoredClass + 1);
-  const auto* classes = case_.classes_IJK.data_ptr<uint8_t>();
-  for (int64_t i = 0; i < case_.classes_IJK.numel(); ++i)
-    if (classes[i] == kIgnoredClass)
-      ignores_ = true;
-    else if (classes[i] > 0)
-      voxels_of_class_[classes[i]].push_back(static_cast<int32_t>(i));
+  places_.emplace(case_.classes_IJK);
+  ignores_ = places_->count(kIgnoredClass) > 0;
   const LabelScheme scheme(plan);
   for (const auto& members : scheme.structures())
     if (voxels_in(members) > 0) structures_.push_back(members);
+}
+
+int64_t PatchSampler::bytes() const {
+  return bytes_of_sample(case_.image_CIJK.size(0), size_[0] * size_[1] * size_[2]);
 }
 
 int64_t PatchSampler::count() const {
@@ -192,17 +191,15 @@ int64_t PatchSampler::count() const {
 
 int64_t PatchSampler::voxels_in(const std::vector<int64_t>& classes) const {
   int64_t sum = 0;
-  for (const int64_t k : classes)
-    sum += static_cast<int64_t>(voxels_of_class_[static_cast<size_t>(k)].size());
+  for (const int64_t k : classes) sum += places_->count(k);
   return sum;
 }
 
 int64_t PatchSampler::drawn_voxel(const std::vector<int64_t>& classes, Random& random) const {
-  auto at = static_cast<size_t>(random.below(voxels_in(classes)));
+  int64_t at = random.below(voxels_in(classes));
   for (const int64_t k : classes) {
-    const auto& voxels = voxels_of_class_[static_cast<size_t>(k)];
-    if (at < voxels.size()) return voxels[at];
-    at -= voxels.size();
+    if (at < places_->count(k)) return places_->place(k, at);
+    at -= places_->count(k);
   }
   throw Error("patches: a class without voxels was drawn");
 }

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
+
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/case_cache.h"
+#include "mambaseg/data/class_places.h"
 #include "mambaseg/data/sample_source.h"
 
 namespace mambaseg {
@@ -47,6 +50,7 @@ class PatchSampler : public SampleSource {
 
   const std::string& id() const override { return case_.id; }
   int64_t count() const override;
+  int64_t bytes() const override;
   Sample draw(int64_t patch, Random random) const override;
 
  private:
@@ -62,9 +66,9 @@ class PatchSampler : public SampleSource {
   int side_axis_;
   std::vector<int64_t> swapped_;
   std::vector<Index3> grid_;
-  std::vector<std::vector<int32_t>> voxels_of_class_;  ///< of every class that structures are made of
-  std::vector<std::vector<int64_t>> structures_;       ///< the classes of each structure that occurs
-  bool ignores_ = false;                               ///< some voxels are ignored
+  std::optional<ClassPlaces> places_;             ///< of random patches
+  std::vector<std::vector<int64_t>> structures_;  ///< the classes of each structure that occurs
+  bool ignores_ = false;                          ///< some voxels are ignored
 };
 
 }  // namespace mambaseg

@@ -84,10 +84,13 @@ SlidingWindow Predictor::window_for(const Work& work) const {
   return window;
 }
 
-int64_t Predictor::classes_peak(const Work& work) const {
+int64_t Predictor::classes_peak(const Work& work, const Geometry& input) const {
   constexpr int64_t kVolumes = 4, kFloat = 4;  // image and classes, each as volume and as tensor
-  return peak_bytes(work.box, window_for(work)) +
-         kFloat * work.grid.voxel_count() * (kVolumes + 2 * (channels_ - 1));
+  const int64_t voxels = work.grid.voxel_count();
+  const int64_t voting =
+      peak_bytes(work.box, window_for(work)) + kFloat * voxels * (kVolumes + 2 * (channels_ - 1));
+  const int64_t labelling = kFloat * (voxels * (1 + channels_) + input.voxel_count());
+  return std::max(voting, labelling);
 }
 
 int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) const {
@@ -102,14 +105,15 @@ int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) cons
   return std::max({2 * image, voting, labelling});
 }
 
-Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
+Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const {
   const auto given = static_cast<int64_t>(1 + image.further.size());
   require(given == channels_, "prediction: the network reads ", channels_,
           channels_ == 1 ? " channel" : " channels", ", the case has ", given);
   Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
-    return scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work);
+    return held_bytes +
+           (scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work, image.input));
   };
   const double allowed = memory_gib_ * static_cast<double>(int64_t{1} << 30);
   work.peak_bytes = peak(torch::kFloat32);
@@ -120,23 +124,25 @@ Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
   return work;
 }
 
-Work Predictor::plan_work(const PreparedImage& image) const {
+Work Predictor::plan_work(const PreparedImage& image, int64_t held_bytes) const {
   Box box = whole_box(image.image.geometry.size);
   if (plan_.crop_to_brain) {
     const auto head = head_box(image, plan_);
     require(head.has_value(), "prediction: the prepared image has no non-zero voxel");
     box = *head;
   }
-  return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step));
+  return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step),
+                 held_bytes);
 }
 
-Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
-  return work_in(image, region_box(region, window_.patch, window_.spread > 0 ? 1 : window_.step,
-                                   image.image.geometry.size));
+Work Predictor::plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes) const {
+  const Box box =
+      region_box(region, window_.patch, window_.spread > 0 ? 1 : window_.step, image.image.geometry.size);
+  return work_in(image, box, held_bytes);
 }
 
-torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ) const {
-  const torch::Tensor x = x_BCXYZ.to(activation_type(precision_));
+torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision) const {
+  const torch::Tensor x = x_BCXYZ.to(activation_type(precision));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
   for (size_t view = 0; view < views; ++view) {
@@ -161,11 +167,7 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
   const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
   const PrecisionChoice choice = choose_precision(
-      precision_,
-      [&](Precision precision) {
-        precision_ = precision;
-        return scheme_.decide(votes(patch).squeeze(0));
-      },
+      precision_, [&](Precision precision) { return scheme_.decide(votes(patch, precision).squeeze(0)); },
       window_.device.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
@@ -174,8 +176,9 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const torch::Tensor in_box = classes_in_box(
-      image_tensor(image), work.box, window_for(work), [this](const torch::Tensor& x) { return votes(x); },
-      progress, [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
+      image_tensor(image), work.box, window_for(work),
+      [this](const torch::Tensor& x) { return votes(x, precision_); }, progress,
+      [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -210,7 +213,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
                            scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
   vote(
       boxed_image(std::move(image), work.box), window_for(work),
-      [this](const torch::Tensor& x) { return votes(x); },
+      [this](const torch::Tensor& x) { return votes(x, precision_); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept

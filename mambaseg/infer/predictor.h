@@ -29,7 +29,8 @@ struct Work {
   Geometry grid;  ///< that the network sees
   Box box;        ///< that is covered with patches, in voxels of the grid
   int64_t patches = 0;
-  int64_t peak_bytes = 0;  ///< of votes, patches and volumes; the network's activations come on top
+  int64_t peak_bytes =
+      0;  ///< of votes, patches and volumes from here on; the network's activations come on top
   torch::ScalarType votes = torch::kFloat32;
 };
 
@@ -52,10 +53,11 @@ class Predictor {
   int64_t probability_maps() const { return window_.classes - first_probability(); }
   int64_t first_probability() const { return scheme_.regions() ? 1 : 0; }
 
-  /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says.
-  Work plan_work(const PreparedImage& image) const;
+  /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says. `held_bytes` is
+  /// what the caller keeps meanwhile and counts with the rest.
+  Work plan_work(const PreparedImage& image, int64_t held_bytes = 0) const;
   /// The box of patches around `region`.
-  Work plan_work(const PreparedImage& image, const Box& region) const;
+  Work plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes = 0) const;
 
   /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
   /// people; empty when the precision stands already.
@@ -76,13 +78,13 @@ class Predictor {
   Geometry score_grid(const Geometry& input) const;
 
  private:
-  Work work_in(const PreparedImage& image, const Box& box) const;
+  Work work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const;
   /// Whether the network's axes are the file's, turned.
   bool scores_reach_file() const;
   SlidingWindow window_for(const Work& work) const;
-  int64_t classes_peak(const Work& work) const;
+  int64_t classes_peak(const Work& work, const Geometry& input) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;
-  torch::Tensor votes(const torch::Tensor& x_BCXYZ) const;
+  torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision) const;
 
   std::vector<Model> models_;
   Plan plan_;

@@ -11,7 +11,7 @@
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
-#include "mambaseg/metrics/parallel.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -46,6 +46,17 @@ std::vector<int32_t> joined(const std::vector<int32_t>& a, const std::vector<int
   std::vector<int32_t> all;
   std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(all));
   return all;
+}
+
+/// Of the larger file by its header; 0 for pictures, which are small, and where reading will tell what is
+/// wrong.
+int64_t voxels_of(const CasePair& files) {
+  int64_t most = 0;
+  for (const std::string& path : {files.reference, files.prediction}) try {
+      if (!is_picture_name(path)) most = std::max(most, read_geometry(path).voxel_count());
+    } catch (const Error&) {
+    }
+  return most;
 }
 
 /// One case with the labels that it holds.
@@ -190,10 +201,14 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, co
                          std::max(1, options.threads / at_once)};
   std::vector<Scored> scored(pairing.pairs.size());
   int64_t done = 0;
-  for_each_index(count, at_once, [&](int64_t c) {
+  const auto score = [&](int64_t c) {
     scored[size_t(c)] = score_case(pairing.pairs[size_t(c)], options, how, guarded_warn);
     const std::lock_guard lock(report);
     if (progress) progress("scoring cases", ++done, count);
+  };
+  run_tensor_jobs(count, options.threads, score, [&](int64_t c) {
+    constexpr int64_t kOfVoxel = 40;  // both images as read and as labels, surfaces and distances
+    return kOfVoxel * voxels_of(pairing.pairs[size_t(c)]);
   });
 
   std::vector<int32_t> found;

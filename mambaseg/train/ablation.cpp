@@ -39,7 +39,7 @@ Pairing predicted(const std::vector<Case>& cases, const std::string& model, cons
     if (!fs::exists(path)) {
       std::vector<Image> channels;
       for (const std::string& image : one.images) channels.push_back(read_image(image, options.warn));
-      write_labels(path, stages.run(channels, options.progress, options.warn).first);
+      write_labels(path, stages.run(std::move(channels), options.progress, options.warn).first);
     }
     pairing.pairs.push_back({one.id, one.labels, path});
   }

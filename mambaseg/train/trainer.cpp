@@ -31,6 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kStepStream = 3;
 constexpr double kFirstLossScale = 65536;
+constexpr int64_t kBytesAhead = int64_t{1} << 30;  // of batches that wait for the network
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -246,7 +247,7 @@ class Trainer {
     waited_s_ = 0;
     {
       BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch,
-                          options_.threads);
+                          {options_.threads, kBytesAhead});
       network_->train();
       const std::string what = concat("epoch ", at_.epoch + 1, "/", training.epochs);
       while (at_.step < static_cast<int64_t>(steps.size())) {

@@ -1,5 +1,6 @@
 #include "mambaseg/report/evaluation.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -223,6 +224,22 @@ TEST_F(Set, PairingRefusesWhatCannotBeMeant) {
 TEST(NameList, IsShortenedAfterAFew) {
   EXPECT_EQ(name_list({"a", "b"}), "a, b");
   EXPECT_EQ(name_list({"a", "b", "c", "d"}, 2), "a, b and 2 more");
+}
+
+TEST_F(Set, CasesScoredAtOnceShareTheThreads) {
+  Volume<int32_t> coarse(grid({8, 7, 5}, {2, 2, 4}), 1);
+  for (const char* name : {"p/a.nii.gz", "p/b.nii.gz", "p/c.nii.gz"}) write_labels(folder / name, coarse);
+  const int before = at::get_num_threads();
+  at::set_num_threads(6);
+  EvaluationOptions options;
+  options.resample = true;
+  options.threads = 3;
+  std::vector<int> threads;  // of LibTorch, where a case is resampled
+  evaluate(pairs(), options, {}, [&](const std::string& line) {
+    if (line.find("resampled") != std::string::npos) threads.push_back(at::get_num_threads());
+  });
+  EXPECT_EQ(threads, (std::vector<int>{1, 1, 1}));
+  at::set_num_threads(before);
 }
 
 }  // namespace
