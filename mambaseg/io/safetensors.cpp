@@ -141,7 +141,8 @@ TensorFile parse(const std::shared_ptr<const MappedFile>& mapped) {
         file.metadata[key] = value.get<std::string>();
       }
     } else {
-      file.tensors.push_back(with_context("tensor " + name, [&] { return parse_tensor(name, entry, data); }));
+      file.tensors.push_back(with_context(
+          "tensor " + name, [&, &name = name, &entry = entry] { return parse_tensor(name, entry, data); }));
     }
   }
   std::stable_sort(
