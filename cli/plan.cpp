@@ -33,7 +33,7 @@ std::string times(const Values& values) {
 
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
-  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
+  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
   auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
   take_declared_labels(settings.plan, settings.data.dataset);
   check_plan(settings.plan);
@@ -53,7 +53,7 @@ void run(const Options& options) {
           cases.size(), " cases; nothing was planned");
   const int64_t classes = std::max<int64_t>(1, LabelScheme(settings.plan).score_maps());
   const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
-  fs::create_directories(options.folder);
+  make_folder(options.folder);
   const auto write = [&](const char* name, const Json& json) {
     write_file_atomically((fs::path(options.folder) / name).string(), json.dump(2) + "\n");
   };
@@ -75,8 +75,7 @@ void declare_plan(CLI::App& command) {
   command.add_option("recipe", options->recipe, "Recipe whose data, classes and network are planned for")
       ->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
-  command.add_option("--set", options->assignments,
-                     "Change a setting of the recipe, as data.dataset.folder=DIR");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe");
   command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -14,6 +14,7 @@
 #include "mambaseg/infer/probability_files.h"
 #include "mambaseg/infer/small_components.h"
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/atomic_file.h"
 
 namespace mambaseg {
 namespace {
@@ -55,9 +56,22 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
+std::vector<Output> outputs_of(const std::vector<PredictionCase>& cases, const TwoStage& stages,
+                               bool probability) {
+  std::vector<Output> outputs;
+  for (const PredictionCase& one : cases) {
+    outputs.push_back({one.output, "the labels of " + one.name});
+    if (stages.has_second()) outputs.push_back({one.second_output, "the second labels of " + one.name});
+    if (!probability) continue;
+    for (int64_t k = 0; k < stages.first().classes(); ++k)
+      outputs.push_back({ProbabilityFiles::path_of(one.output, k), "a probability of " + one.name});
+  }
+  return outputs;
+}
+
 void predict_case(TwoStage& stages, const PredictionCase& one, const Options& options) {
-  prepare_output(one.output);
-  if (stages.has_second()) prepare_output(one.second_output);
+  check_writable(one.output);
+  if (stages.has_second()) check_writable(one.second_output);
   const Warn warn = warnings_to_stderr();
   const Warn warn_case = [&](const std::string& line) { warn(one.name + ": " + line); };
   const Warn note = [&](const std::string& line) {
@@ -107,6 +121,10 @@ void run(const Options& given) {
     cases[0].inputs = options.inputs;
   }
   TwoStage stages = load_stages(options);
+  std::vector<std::string> inputs = options.inputs;
+  inputs.insert(inputs.end(), options.models.begin(), options.models.end());
+  for (const PredictionCase& one : cases) inputs.insert(inputs.end(), one.inputs.begin(), one.inputs.end());
+  prepare_outputs(inputs, outputs_of(cases, stages, options.probability));
   CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
@@ -115,8 +133,7 @@ void run(const Options& given) {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    if (!failures.guard(one.name + " (" + one.inputs[0] + ")", [&] { predict_case(stages, one, options); }))
-      continue;
+    if (!failures.guard(one.name, one.inputs[0], [&] { predict_case(stages, one, options); })) continue;
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %s, %s\n", one.name.c_str(), one.output.c_str(), readable_duration(spent).c_str());
     std::fflush(stdout);

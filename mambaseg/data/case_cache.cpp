@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/safetensors.h"
 #include "mambaseg/ops/threads.h"
 
@@ -93,9 +94,7 @@ std::string hash_of_text(const std::string& text) {
 int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
                       const std::string& folder, const Workers& workers, const Progress& progress,
                       const Warn& warn) {
-  std::error_code failure;
-  fs::create_directories(folder, failure);
-  require(!failure, folder, ": cannot be created: ", failure.message());
+  make_folder(folder);
   std::mutex mutex;  // guards what follows and the callbacks
   std::map<std::string, std::string> errors;
   int64_t done = 0, prepared_now = 0;
@@ -128,9 +127,10 @@ int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& prepara
     return preparation.bytes ? preparation.bytes(cases[static_cast<size_t>(i)]) : 0;
   });
   if (!errors.empty()) {
-    std::string text = concat(errors.size(), " of ", cases.size(), " cases cannot be prepared");
-    for (const auto& [id, error] : errors) text += "; " + error;
-    throw Error(text);
+    if (errors.size() == 1) throw Error(errors.begin()->second);
+    for (const auto& [id, error] : errors) guarded_warn(error);
+    throw Error(concat(errors.size(), " of ", cases.size(),
+                       " cases cannot be prepared; the first: ", errors.begin()->second));
   }
   return prepared_now;
 }

@@ -132,7 +132,7 @@ std::string detect_layout(const fs::path& folder) {
 
 std::vector<Case> read_dataset(const DatasetSettings& settings) {
   if (settings.folder.empty())
-    throw UsageError("setting data.folder: expected the folder of the dataset, got \"\"");
+    throw UsageError("setting data.dataset.folder: expected the folder of the dataset, got \"\"");
   require(fs::is_directory(settings.folder), settings.folder, ": no such folder");
   const std::string layout = settings.layout == "auto" ? detect_layout(settings.folder) : settings.layout;
   const fs::path folder = settings.folder;

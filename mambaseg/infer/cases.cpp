@@ -7,6 +7,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/outputs.h"
 
 namespace mambaseg {
 namespace {
@@ -54,7 +55,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
     cases.push_back({case_and_channel(image_stem(input)).first, {path}, output, second_name(output)});
   };
   if (!fs::is_directory(in)) {
-    if (is_image_name(output))
+    if (names_volume_file(output))
       add_alone(input);
     else
       add(case_and_channel(image_stem(input)).first, {input});
@@ -62,7 +63,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
   }
   if (const auto image = subject_image(in)) {
     const fs::path subject = fs::weakly_canonical(in);
-    if (is_image_name(output))
+    if (names_volume_file(output))
       add_alone(*image);
     else
       add(subject.filename().string(), {*image});

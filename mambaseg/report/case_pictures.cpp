@@ -6,6 +6,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
 #include "mambaseg/report/files.h"
@@ -80,9 +81,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     chosen.emplace_back(order[i], "Best");
   std::vector<CasePicture> pictures;
   if (chosen.empty()) return pictures;
-  std::error_code code;
-  fs::create_directories(folder, code);
-  require(!code, folder, ": cannot be made: ", code.message());
+  make_folder(folder);
   for (const auto& [c, which] : chosen) {
     const CasePair& files = evaluation.cases[c].files;
     Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/label_table.h"
 #include "mambaseg/report/page_parts.h"
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 RunSettings settings_of(const AblationOptions& options, const Variant& variant, int64_t repeat) {
   Json recipe = options.recipe;
-  for (const std::string& assignment : variant.set) set_by_path(recipe, assignment);
+  for (const std::string& assignment : variant.set) set_in_recipe(recipe, assignment);
   return with_context("variant " + variant.name, [&] {
     RunSettings settings = from_json<RunSettings>(recipe);
     settings.data.split.repeat = repeat;
@@ -32,7 +33,7 @@ Pairing predicted(const std::vector<Case>& cases, const std::string& model, cons
   PredictorSettings settings;
   settings.device = options.device;
   TwoStage stages(Predictor::load({model}, settings), std::nullopt);
-  fs::create_directories(folder);
+  make_folder(folder.string());
   Pairing pairing;
   for (const Case& one : cases) {
     const std::string path = (folder / (one.id + ".nii.gz")).string();
@@ -83,8 +84,11 @@ Description over_repeats(const AblationRow& row, const std::string& metric) {
 std::vector<AblationRow> run_ablation(const AblationOptions& options) {
   std::set<std::string> names;
   for (const Variant& variant : options.settings.variants)
-    if (variant.name.empty() || !names.insert(variant.name).second)
-      throw UsageError(concat("variants: expected a name of its own for each, got \"", variant.name, "\""));
+    if (variant.name.empty() || variant.name.find('/') != std::string::npos || variant.name.front() == '.' ||
+        !names.insert(variant.name).second)
+      throw UsageError(
+          concat("variants: expected a name of its own for each, which becomes that of a folder, got \"",
+                 variant.name, "\""));
   if (names.empty()) throw UsageError("variants: expected at least one");
   for (const Variant& variant : options.settings.variants)
     settings_of(options, variant, 0);  // before hours pass

@@ -1,5 +1,7 @@
 #include "mambaseg/train/run.h"
 
+#include <algorithm>
+
 #include "mambaseg/data/declared_labels.h"
 #include "mambaseg/losses/loss.h"
 #include "mambaseg/nets/network.h"
@@ -17,6 +19,46 @@ LossData loss_data(const Task& task, std::vector<double> class_voxels) {
   if (task.regions) data.regions = task.classes_of;
   data.ignores = task.ignores;
   return data;
+}
+
+namespace {
+
+/// Every key of a recipe, for volumes and for pictures; of what decides itself what it holds, as [network],
+/// the name of the table.
+std::vector<std::string> recipe_keys() {
+  std::vector<std::string> keys;
+  for (const char* task : {"volumes", "pictures"}) {
+    RunSettings settings;
+    settings.task = task;
+    config_detail::Documenter documenter("");
+    settings.describe(documenter);
+    for (const SettingDocumentation& line : documenter.lines) keys.push_back(line.path);
+  }
+  return keys;
+}
+
+bool is_within(const std::string& key, const std::string& table) {
+  return key == table || key.starts_with(table + ".");
+}
+
+}  // namespace
+
+void set_in_recipe(Json& recipe, const std::string& assignment) {
+  static const std::vector<std::string> keys = recipe_keys();
+  const std::string key = assignment.substr(0, assignment.find('='));
+  const bool known = std::any_of(keys.begin(), keys.end(), [&](const std::string& one) {
+    return is_within(one, key) || is_within(key, one);
+  });
+  if (!known && key.size() < assignment.size()) {
+    std::string near = nearest_word(key, keys.data(), keys.data() + keys.size());
+    const std::string last = "." + key.substr(key.rfind('.') + 1);
+    for (const std::string& one : keys)  // data.folder is meant as data.dataset.folder
+      if (one.ends_with(last) && (near.empty() || one.starts_with(key.substr(0, key.find('.'))))) near = one;
+    throw UsageError(
+        concat("--set: unknown key `", key, "`",
+               near.empty() ? "; recipes/*.toml show the keys" : ", did you mean `" + near + "`?"));
+  }
+  set_by_path(recipe, assignment);
 }
 
 RunSettings resolved(RunSettings settings) {

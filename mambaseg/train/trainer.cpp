@@ -1,5 +1,6 @@
 #include "mambaseg/train/trainer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -7,13 +8,17 @@
 
 #include <torch/nn/utils.h>
 #include <torch/optim/optimizer.h>
+#include <torch/utils.h>
 
 #include "mambaseg/core/memory.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/folder_lock.h"
+#include "mambaseg/kernels/target.h"
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/ops/autocast.h"
+#include "mambaseg/ops/dense.h"
 #include "mambaseg/train/batches.h"
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/journal.h"
@@ -32,9 +37,28 @@ using Clock = std::chrono::steady_clock;
 constexpr uint64_t kStepStream = 3;
 constexpr double kFirstLossScale = 65536;
 constexpr int64_t kBytesAhead = int64_t{1} << 30;  // of batches that wait for the network
+constexpr const char* kRunFiles[] = {"recipe.toml", "split.json", "journal.jsonl", "last.safetensors",
+                                     "best.safetensors"};
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// bf16 only where the processor has it: a run that began on such a processor goes on elsewhere in fp32.
+std::string precision_here(const std::string& asked, torch::Device device) {
+  const bool half = asked == "bf16" || asked == "auto";
+  return half && !device.is_cuda() && !has_bf16_arithmetic() ? "fp32" : asked;
+}
+
+/// Throws UsageError when a setting of `section` is not that of the run to be resumed.
+template <class Settings>
+void require_unchanged(const std::string& section, const Settings& now, const Settings& of_the_run) {
+  const Json old = to_json(of_the_run), current = to_json(now);
+  for (const auto& [key, value] : current.items())
+    if (value != old[key])
+      throw UsageError(concat("setting ", section, ".", key, ": got ", value.dump(),
+                              ", but the run to be resumed has ", old[key].dump(),
+                              "; leave it, or start a new run in another folder"));
 }
 
 class Trainer {
@@ -45,6 +69,7 @@ class Trainer {
     if (training.precision == "fp16" && !options.device.is_cuda())
       throw UsageError(
           "setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
+    precision_ = precision_here(training.precision, options.device);
     at_.loss_scale.factor = training.loss_scale > 0        ? training.loss_scale
                             : training.precision == "fp16" ? kFirstLossScale
                                                            : 1;
@@ -52,15 +77,19 @@ class Trainer {
 
   TrainResult run() {
     open_folder();
+    if (precision_ == "fp32" && settings_.training.precision == "bf16" && options_.warn)
+      options_.warn("this processor does not compute in bf16: training in fp32");
     make_or_load();
     prepare();
     Journal journal(path("journal.jsonl"), at_.journal_bytes);
     journal_ = &journal;
     if (at_.journal_bytes == 0)
       write_line({{"event", "start"},
+                  {"machine", machine()},
                   {"parameters", parameter_count(*network_)},
                   {"training_cases", samplers_.size()},
                   {"validation_cases", validation_.size()}});
+    note_another_machine();
     while (at_.epoch < settings_.training.epochs) train_epoch();
     return {path("best.safetensors"), at_.best_dice, at_.best_epoch};
   }
@@ -75,24 +104,59 @@ class Trainer {
   }
 
   void open_folder() {
-    const bool exists = fs::exists(path("recipe.toml")) || fs::exists(path("last.safetensors"));
-    if (exists && !options_.resume)
+    const auto holds_run = [this] {
+      return std::any_of(std::begin(kRunFiles), std::end(kRunFiles),
+                         [this](const char* name) { return fs::exists(path(name)); });
+    };
+    require(!options_.resume || holds_run(), options_.folder, ": no run to resume");
+    make_folder(options_.folder);
+    lock_.emplace(options_.folder);
+    if (!options_.resume && holds_run())
       throw UsageError(options_.folder +
                        ": holds a run already; --resume continues it, or choose another folder");
-    require(exists || !options_.resume, options_.folder, ": no run to resume");
-    std::error_code failure;
-    fs::create_directories(options_.folder, failure);
-    require(!failure, options_.folder, ": cannot be created: ", failure.message());
+    if (options_.resume && fs::exists(path("recipe.toml"))) check_data_of_the_run();
+  }
+
+  void check_data_of_the_run() const {
+    RunData stored = with_context(
+        path("recipe.toml"), [&] { return from_json<RunSettings>(read_toml(path("recipe.toml"))).data; });
+    const std::string& folder = settings_.data.dataset.folder;
+    std::error_code failed;
+    if (fs::weakly_canonical(folder, failed) == fs::weakly_canonical(stored.dataset.folder, failed))
+      stored.dataset.folder = folder;
+    require_unchanged("data.dataset", settings_.data.dataset, stored.dataset);
+    require_unchanged("data.split", settings_.data.split, stored.split);
+  }
+
+  /// A resumed run keeps the split that it began with, whatever was added to the dataset meanwhile.
+  Split split_of(const std::vector<Case>& cases) {
+    const std::string file = path("split.json");
+    dataset_cases_ = static_cast<int64_t>(cases.size());
+    if (!options_.resume || !fs::exists(file)) return split_cases(cases, settings_.data.split);
+    const SplitLists lists = read_split_file(file);
+    SplitSettings stored;
+    stored.group = settings_.data.split.group;
+    stored.train = lists.train;
+    stored.validation = lists.validation;
+    stored.test = lists.test;
+    const Split split = with_context(file + " of the run to be resumed, and " + settings_.data.dataset.folder,
+                                     [&] { return split_cases(cases, stored); });
+    const int64_t began_with = read_json(file).value("cases", dataset_cases_);
+    if (dataset_cases_ > began_with && options_.warn)
+      options_.warn(concat(settings_.data.dataset.folder, ": ", dataset_cases_ - began_with,
+                           " cases were added since the run began; it goes on without them"));
+    dataset_cases_ = began_with;
+    return split;
   }
 
   void prepare() {
-    const Split split = split_cases(read_dataset(settings_.data.dataset), settings_.data.split);
+    const Split split = split_of(read_dataset(settings_.data.dataset));
     const std::string cache = settings_.data.cache.empty() ? path("cache") : settings_.data.cache;
     std::vector<Case> all = split.train;
     all.insert(all.end(), split.validation.begin(), split.validation.end());
     prepare_cases(all, task_.preparation, cache, options_.threads, options_.progress, options_.warn);
     write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
-    write_file_atomically(path("split.json"), split_json(split).dump(1) + "\n");
+    write_file_atomically(path("split.json"), split_text(split));
     class_voxels_.assign(task_.structures.size() + 1, 0);
     for (const Case& one : split.train) {
       const PreparedCase prepared = load_prepared(cache, one.id);
@@ -106,6 +170,12 @@ class Trainer {
     loss_ = make_loss(settings_.loss, loss_data(task_, class_voxels_));
   }
 
+  std::string split_text(const Split& split) const {
+    Json json = split_json(split);
+    json["cases"] = dataset_cases_;  // of the dataset, also those in no list
+    return json.dump(1) + "\n";
+  }
+
   void make_or_load() {
     // A run that was stopped before its first state starts over, which gives the same as going on.
     if (options_.resume && fs::exists(path("last.safetensors"))) {
@@ -116,6 +186,7 @@ class Trainer {
       require(last.info.network == settings_.network && plan == task_.plan, options_.folder,
               ": the network or the plan of the recipe is not that of the run to be resumed");
       network_ = last.network;
+      machine_before_ = last.info.history.value("machine", machine());
       optimizer_ = make_optimizer(settings_.training, *network_);
       load_moments(options_.folder, last, *optimizer_);
     } else {
@@ -131,6 +202,24 @@ class Trainer {
                                 " for this network, got ", edge));
   }
 
+  /// What the bits of a run depend on besides the program and the recipe.
+  Json machine() const {
+    return {{"device", options_.device.str()},
+            {"convolutions", dense_target()},
+            {"kernels", best_target().name},
+            {"precision", precision_},
+            {"threads", torch::get_num_threads()}};
+  }
+
+  void note_another_machine() {
+    if (machine_before_.is_null() || machine_before_ == machine()) return;
+    const std::string note = concat("from here on on another processor, precision or number of threads (",
+                                    machine().dump(), ", before ", machine_before_.dump(),
+                                    "): the bits are no longer those of an uninterrupted run");
+    write_line({{"event", "machine"}, {"machine", machine()}, {"before", machine_before_}, {"note", note}});
+    if (options_.warn) options_.warn(note);
+  }
+
   ModelInfo info() const {
     ModelInfo info;
     info.network = settings_.network;
@@ -138,12 +227,16 @@ class Trainer {
     info.recipe = to_json(settings_);
     info.history = {{"version", options_.version},
                     {"seed", settings_.training.seed},
+                    {"machine", machine()},
                     {"epochs_trained", at_.epoch},
                     {"best_validation_dice", at_.best_dice}};
     return info;
   }
 
-  void save() { save_training_state(options_.folder, *network_, info(), at_, *optimizer_); }
+  void save() {
+    journal_->sync();
+    save_training_state(options_.folder, *network_, info(), at_, *optimizer_);
+  }
 
   double set_rate(double epoch) {
     const double rate =
@@ -167,7 +260,7 @@ class Trainer {
   }
 
   std::vector<torch::Tensor> forward(const torch::Tensor& images) {
-    const Autocast autocast(settings_.training.precision, options_.device);
+    const Autocast autocast(precision_, options_.device);
     return network_->forward(images);
   }
 
@@ -322,6 +415,10 @@ class Trainer {
   const TrainOptions& options_;
   const RunSettings settings_;
   const Task task_;
+  std::string precision_;
+  std::optional<FolderLock> lock_;
+  int64_t dataset_cases_ = 0;
+  Json machine_before_;  ///< null for a run that begins
   SampleSources samplers_;
   std::vector<PreparedCase> validation_;
   std::vector<double> class_voxels_;
@@ -334,6 +431,14 @@ class Trainer {
 };
 
 }  // namespace
+
+void remove_run(const std::string& folder) {
+  if (!fs::is_directory(folder)) return;
+  const FolderLock lock(folder);
+  for (const char* name : kRunFiles) fs::remove(fs::path(folder) / name);
+  fs::remove(fs::path(folder) / "curves.svg");
+  remove_moments(folder, "");
+}
 
 TrainResult train(const TrainOptions& options) { return Trainer(options).run(); }
 
