@@ -336,7 +336,10 @@ class Trainer {
     int64_t total = 0;
     for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
     const int64_t patches_before = at_.patches;
-    double rate = 0;
+    // A state may have been saved behind the last step: the epoch's line has the rate of that step.
+    double rate =
+        set_rate(static_cast<double>(at_.epoch) +
+                 static_cast<double>(std::max<int64_t>(at_.step - 1, 0)) / static_cast<double>(steps.size()));
     waited_s_ = 0;
     {
       BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch,
