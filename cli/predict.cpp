@@ -63,8 +63,10 @@ std::vector<Output> outputs_of(const std::vector<PredictionCase>& cases, const T
     outputs.push_back({one.output, "the labels of " + one.name});
     if (stages.has_second()) outputs.push_back({one.second_output, "the second labels of " + one.name});
     if (!probability) continue;
-    for (int64_t k = 0; k < stages.first().classes(); ++k)
-      outputs.push_back({ProbabilityFiles::path_of(one.output, k), "a probability of " + one.name});
+    const Predictor& first = stages.first();
+    for (int64_t k = 0; k < first.probability_maps(); ++k)
+      outputs.push_back({ProbabilityFiles::path_of(one.output, first.first_probability() + k),
+                         "a probability of " + one.name});
   }
   return outputs;
 }
