@@ -1,13 +1,18 @@
 # make demo   train MedSegMamba on one half of a brain, segment the other half, score it
-# make test   build everything and run the tests
+# make test   build everything and run the tests; ISA=avx2 or ISA=sse41: as on a processor with no more than that
 # Both install what packages.txt names and is missing (Debian 12; as root or with sudo).
 
 BUILD := build/release
 JOBS ?= $(shell nproc)
-PACKAGES := $(shell sed 's/\#.*//' packages.txt)
+PACKAGE_LIST ?= packages.txt
+PACKAGES := $(shell sed 's/\#.*//' $(PACKAGE_LIST))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all setup build test demo asan ubsan format clean
+ISA ?= native
+# What `make tidy` compares with.
+BASE ?= main
+
+.PHONY: all setup build test demo asan ubsan assertions no-itk no-onednn elsewhere format tidy clean
 
 all: build
 
@@ -25,17 +30,27 @@ build: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS)
 
 test: build
-	ctest --test-dir $(BUILD) --output-on-failure
+	tests/run.sh $(ISA) $(BUILD)
 
 demo: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target mambaseg
 	$(BUILD)/bin/mambaseg demo -o demo_output
 
-# The tests under AddressSanitizer and UndefinedBehaviorSanitizer.
-asan ubsan: setup
+# The tests in other builds: under sanitizers, with assertions, without a library that can be left out.
+asan ubsan assertions no-itk no-onednn: setup
 	cmake --preset $@
 	cmake --build build/$@ -j $(JOBS)
 	ctest --preset $@
+
+# The kernels' tests on emulated processors.
+elsewhere: build
+	tests/elsewhere/run.sh
+
+# clang-tidy on the source files that differ from BASE. GCC's precompiled headers mean nothing to it.
+tidy: setup
+	cmake --preset release -B build/tidy -DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DMAMBASEG_CCACHE= > /dev/null
+	git diff --name-only --diff-filter=d $$(git merge-base $(BASE) HEAD) -- '*.cpp' | \
+	  xargs --no-run-if-empty --max-procs=$(JOBS) --max-args=1 clang-tidy -p build/tidy --quiet
 
 format:
 	git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i

@@ -2,6 +2,8 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/io/atomic_file.h"
@@ -24,7 +26,7 @@ void run(const Options& options) {
       with_context(options.table, [&] { return from_json<AblationSettings>(read_toml(options.table)); });
   const fs::path recipe = fs::path(options.table).parent_path() / ablation.settings.recipe;
   ablation.recipe = read_toml(recipe.string());
-  for (const std::string& assignment : options.assignments) set_by_path(ablation.recipe, assignment);
+  for (const std::string& assignment : options.assignments) set_in_recipe(ablation.recipe, assignment);
   ablation.folder = options.folder;
   ablation.train.device = options.machine.start();
   ablation.train.threads = torch::get_num_threads();
@@ -47,7 +49,7 @@ void declare_ablate(CLI::App& command) {
       ->required();
   command.add_option("-o,--output", options->folder, "Folder of all runs; what is there is not repeated")
       ->required();
-  command.add_option("--set", options->assignments, "Change a setting of the recipe for all variants");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe for all variants");
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

@@ -3,21 +3,28 @@
 #include <cstdio>
 #include <filesystem>
 #include <new>
+#include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
 
 namespace mambaseg {
 
-bool CaseFailures::guard(const std::string& who, const std::function<void()>& action) {
+void CaseFailures::add(const std::string& name, const std::string& path, const std::string& cause) {
+  const bool told = cause.find(path) != std::string::npos;
+  lines_.push_back(concat(name, told ? "" : " (" + path + ")", ": ", cause));
+}
+
+bool CaseFailures::guard(const std::string& name, const std::string& path,
+                         const std::function<void()>& action) {
   try {
     action();
     return true;
   } catch (const std::bad_alloc&) {
-    add(who, "not enough memory");
+    add(name, path, "not enough memory");
   } catch (const std::exception& error) {  // also LibTorch's, whose text runs over many lines
     const std::string text = error.what();
-    add(who, text.substr(0, text.find('\n')));
+    add(name, path, text.substr(0, text.find('\n')));
   }
   return false;
 }
@@ -29,13 +36,12 @@ void CaseFailures::raise(size_t cases) const {
   throw Error(concat(lines_.size(), " of ", cases, " cases failed"));
 }
 
-void prepare_output(const std::string& path) {
-  if (const auto folder = std::filesystem::path(path).parent_path(); !folder.empty()) {
-    std::error_code failed;
-    std::filesystem::create_directories(folder, failed);
-    require(!failed, folder.string(), ": cannot be made: ", failed.message());
-  }
-  check_writable(path);
+void prepare_outputs(const std::vector<std::string>& inputs, const std::vector<Output>& outputs) {
+  check_outputs(inputs, outputs);
+  std::set<std::string> folders;
+  for (const Output& output : outputs)
+    folders.insert(std::filesystem::path(output.path).parent_path().string());
+  for (const std::string& folder : folders) make_folder(folder.empty() ? "." : folder);
 }
 
 }  // namespace mambaseg

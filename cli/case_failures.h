@@ -4,24 +4,29 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/io/outputs.h"
+
 namespace mambaseg {
 
 /// Cases of one command that failed: one bad case does not stop the others, and all are told at the end.
 class CaseFailures {
  public:
-  /// Runs `action`; false, and the failure noted, when it throws. `who` names the case, with its file.
-  bool guard(const std::string& who, const std::function<void()>& action);
-  void add(const std::string& who, const std::string& cause) { lines_.push_back(who + ": " + cause); }
+  /// Runs `action`; false, and the failure noted, when it throws. The line names the case and, once, its
+  /// file.
+  bool guard(const std::string& name, const std::string& path, const std::function<void()>& action);
 
   /// Throws Error when there are failures: with the cause when it was the only case, else after a line on
   /// stderr for each of them.
   void raise(size_t cases) const;
 
  private:
+  void add(const std::string& name, const std::string& path, const std::string& cause);
+
   std::vector<std::string> lines_;
 };
 
-/// Makes the folder of an output, and finds out before long work whether a file can be written there.
-void prepare_output(const std::string& path);
+/// Before anything is read or written: refuses outputs that would replace `inputs` or each other
+/// (check_outputs), and makes their folders.
+void prepare_outputs(const std::vector<std::string>& inputs, const std::vector<Output>& outputs);
 
 }  // namespace mambaseg

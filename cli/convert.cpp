@@ -2,6 +2,8 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/terminal.h"
+#include "mambaseg/io/outputs.h"
 #include "mambaseg/io/torch_file.h"
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/nets/tensor_file.h"
@@ -47,6 +49,7 @@ ModelInfo model_info(const Options& options) {
 void run(const Options& options) {
   if (!ends_with(options.output, ".safetensors"))
     throw UsageError("convert: the output should end with .safetensors, got " + options.output);
+  check_outputs({options.input}, {{options.output, "the model"}});
   const ModelInfo info = model_info(options);
   const std::shared_ptr<Network> network = make_network(info.network);
   const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)
@@ -68,7 +71,7 @@ void declare_convert(CLI::App& command) {
       ->required();
   command.add_option("output", options->output, "Model to write, .safetensors")->required();
   command.add_option("--network", options->network, "Network that the weights belong to (mambaseg networks)");
-  command.add_option("--set", options->settings, "Setting of the network, for example --set classes=25");
+  declare_assignments(command, options->settings, "Setting of the network, for example classes=25");
   command.add_option("--recipe", options->recipe, "Recipe whose [network] and [plan] the model gets");
   command.callback([options] { run(*options); });
 }

@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
 #include "cli/demo_brain.h"
 #include "cli/terminal.h"
@@ -83,8 +85,8 @@ Json scores_json(const std::vector<Score>& scores) {
 }
 
 void write_training_half(const DemoBrain& brain, const std::string& dataset) {
-  fs::create_directories(dataset + "/images");
-  fs::create_directories(dataset + "/labels");
+  make_folder(dataset + "/images");
+  make_folder(dataset + "/labels");
   write_volume(dataset + "/images/left_hemisphere.nii.gz", brain.left_image);
   write_labels(dataset + "/labels/left_hemisphere.nii.gz", brain.left_labels);
 }
@@ -92,9 +94,9 @@ void write_training_half(const DemoBrain& brain, const std::string& dataset) {
 TrainResult train_on(const std::string& dataset, const std::string& run_folder, const Options& options,
                      torch::Device device) {
   Json recipe = parse_toml(demo_recipe, "recipes/demo.toml");
-  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
+  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
   recipe["data"]["dataset"]["folder"] = dataset;
-  fs::remove_all(run_folder);  // the demo always starts anew
+  remove_run(run_folder);  // the demo always starts anew
   TrainOptions train_options;
   train_options.settings = from_json<RunSettings>(recipe);
   train_options.folder = run_folder;
@@ -129,9 +131,7 @@ Volume<int32_t> segment_right_half(const std::string& model, const std::string& 
 void run(const Options& options) {
   const auto start = std::chrono::steady_clock::now();
   const torch::Device device = options.machine.start();
-  std::error_code code;
-  fs::create_directories(options.folder, code);
-  require(!code, options.folder, ": cannot be made: ", code.message());
+  make_folder(options.folder);
   const auto path = [&](const char* name) { return options.folder + "/" + name; };
 
   std::fprintf(stderr, "1/3  Training a small MedSegMamba on the left hemisphere of Colin27\n");
@@ -188,8 +188,7 @@ void declare_demo(CLI::App& command) {
       .add_option("--templates", options->templates,
                   "Folder with ch2bet.nii.gz and aal.nii.gz (package mricron-data)")
       ->capture_default_str();
-  command.add_option("--set", options->assignments,
-                     "Change a setting of recipes/demo.toml, as training.epochs=3");
+  declare_assignments(command, options->assignments, "Change a setting of recipes/demo.toml");
   options->machine.declare(command);
   command.footer(
       "Trains a small MedSegMamba on one hemisphere of one brain in minutes, segments the other hemisphere, "

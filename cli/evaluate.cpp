@@ -7,6 +7,8 @@
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/image.h"
+#include "mambaseg/io/outputs.h"
 #include "mambaseg/report/runs.h"
 #include "mambaseg/report/write_report.h"
 
@@ -39,15 +41,44 @@ std::string last_name(const std::string& path) {
   return p.filename().empty() ? p.parent_path().filename().string() : p.filename().string();
 }
 
+/// Refuses, before anything is scored, reports that would replace or lie among what is scored.
+void check_reports(const Arguments& a) {
+  std::vector<std::string> inputs{a.reference};
+  inputs.insert(inputs.end(), a.predictions.begin(), a.predictions.end());
+  for (const std::string* more : {&a.report.images, &a.report.participants, &a.scoring.labels})
+    if (!more->empty()) inputs.push_back(*more);
+  std::vector<Output> outputs;
+  const auto add = [&](const fs::path& folder) {
+    const std::string name = image_stem(a.reference);  // of the case, when files are scored
+    for (const fs::path& file :
+         {fs::path("summary.json"), fs::path("cases.csv"), fs::path("report.html"),
+          "stats" / fs::path(name + ".aseg.stats"), "pictures" / fs::path(name + ".png")})
+      outputs.push_back({(folder / file).string(), "the report"});
+  };
+  const fs::path path(a.report.path);
+  if (a.predictions.size() > 1) {
+    for (const std::string& prediction : a.predictions) add(path / last_name(prediction));
+    outputs.push_back({(path / "runs.json").string(), "the report"});
+  } else if (path.extension() == ".json") {
+    outputs.push_back({a.report.path, "the summary"});
+  } else {
+    add(path);
+  }
+  check_outputs(inputs, outputs);
+}
+
 /// Several predictions: each with a report of its own, and what they have in common.
 void run_splits(const Arguments& a, const Origin& origin) {
+  for (size_t p = 1; p < a.predictions.size(); ++p)
+    for (size_t q = 0; q < p; ++q)
+      if (last_name(a.predictions[p]) == last_name(a.predictions[q]))
+        throw UsageError(
+            concat("two predictions are called ", last_name(a.predictions[p]), ", rename one folder"));
+  check_reports(a);
   std::vector<Method> runs;
   Scoring scoring = a.scoring;
   scoring.allow_missing = true;  // a split predicts its own test cases
   for (const std::string& prediction : a.predictions) {
-    for (const Method& run : runs)
-      if (run.name == last_name(prediction))
-        throw UsageError(concat("two predictions are called ", run.name, ", rename one folder"));
     runs.push_back({last_name(prediction), scoring.evaluate_folders(a.reference, prediction)});
     ReportOptions report = a.report;
     report.path = (fs::path(a.report.path) / runs.back().name).string();
@@ -66,6 +97,7 @@ void run(const Arguments& a) {
     run_splits(a, origin);
     return;
   }
+  check_reports(a);
   const Evaluation evaluation = a.scoring.evaluate_folders(a.reference, a.predictions.front());
   write_report(evaluation, a.scoring.options(), a.report, origin, warnings_to_stderr());
   std::cout << text_table(evaluation, a.scoring.shown(evaluation));

@@ -1,12 +1,15 @@
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/picture.h"
 #include "mambaseg/io/summary.h"
 
 namespace mambaseg {
@@ -60,6 +63,52 @@ Json to_json(const std::string& path, const ImageSummary& s) {
           {"labels", labels}};
 }
 
+/// The picture when the file is one in colour, which is no image of one value a voxel.
+std::optional<Picture> colour_picture(const std::string& path) {
+  if (!is_picture_name(path) || !pictures_are_supported()) return std::nullopt;
+  Picture picture = read_picture(path);
+  if (picture.channels == 1) return std::nullopt;
+  return picture;
+}
+
+struct ChannelValues {
+  int minimum = 255, maximum = 0;
+  double mean = 0;
+};
+
+std::vector<ChannelValues> channels_of(const Picture& picture) {
+  std::vector<ChannelValues> all(static_cast<size_t>(picture.channels));
+  for (size_t v = 0; v < picture.values.size(); ++v) {
+    ChannelValues& channel = all[v % all.size()];
+    channel.minimum = std::min(channel.minimum, int(picture.values[v]));
+    channel.maximum = std::max(channel.maximum, int(picture.values[v]));
+    channel.mean += picture.values[v] / double(picture.width * picture.height);
+  }
+  return all;
+}
+
+constexpr const char* kColours[] = {"red", "green", "blue", "alpha"};
+
+void print_block(const std::string& path, const Picture& picture) {
+  std::printf("%s\n  format       colour picture, %d channels\n  size         %" PRId64 " x %" PRId64
+              " pixels\n",
+              path.c_str(), picture.channels, picture.width, picture.height);
+  const auto channels = channels_of(picture);
+  for (size_t c = 0; c < channels.size(); ++c)
+    std::printf("  %-11s  from %d to %d, mean %g\n", kColours[c], channels[c].minimum, channels[c].maximum,
+                channels[c].mean);
+}
+
+Json to_json(const std::string& path, const Picture& picture) {
+  Json channels = Json::array();
+  for (const ChannelValues& one : channels_of(picture))
+    channels.push_back({{"min", one.minimum}, {"max", one.maximum}, {"mean", one.mean}});
+  return {{"path", path},
+          {"format", "colour picture"},
+          {"size", {picture.width, picture.height}},
+          {"channels", channels}};
+}
+
 void inspect(const std::vector<std::string>& paths, bool as_json) {
   Json all = Json::array();
   size_t failed = 0;
@@ -67,15 +116,20 @@ void inspect(const std::vector<std::string>& paths, bool as_json) {
   for (const std::string& path : paths) {
     try {
       require(!path.ends_with(".safetensors"), path, ": this is a model, not an image");
-      const ImageSummary summary = summarise_image(path, warnings_to_stderr());
-      if (as_json) {
-        all.push_back(to_json(path, summary));
-      } else {
-        if (!first) std::printf("\n");
-        print_block(path, summary);
-        std::fflush(stdout);
-      }
-      first = false;
+      const auto tell = [&](const auto& seen) {
+        if (as_json) {
+          all.push_back(to_json(path, seen));
+        } else {
+          if (!first) std::printf("\n");
+          print_block(path, seen);
+          std::fflush(stdout);
+        }
+        first = false;
+      };
+      if (const auto picture = colour_picture(path))
+        tell(*picture);
+      else
+        tell(summarise_image(path, warnings_to_stderr()));
     } catch (const Error& error) {  // one bad file does not hide the others
       ++failed;
       std::fprintf(stderr, "mambaseg: error: %s\n", error.what());

@@ -1,45 +1,24 @@
-#include <cstdio>
-#include <exception>
+#include <fcntl.h>
+#include <unistd.h>
 
-#include "cli/commands.h"
-#include "mambaseg/core/error.h"
+#include <csignal>
+#include <cstdlib>
+
+#include "cli/program.h"
 
 namespace {
 
-constexpr int kDone = 0, kRunFailed = 1, kUsage = 2;
-
-int fail(int code, const std::string& message) {
-  std::fprintf(stderr, "mambaseg: error: %s\n", message.c_str());
-  return code;
+/// A file that the program opens must never become standard output by its number; and a file size limit is an
+/// error of the file that met it, not the end of the program.
+void prepare_process() {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(number, F_GETFD) == -1 && open("/dev/null", O_RDWR) < 0) std::_Exit(1);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
-
-/// The message of a LibTorch error without its C++ back trace.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
-      "Research use only: not a medical device.",
-      "mambaseg"};
-  app.set_version_flag("--version", MAMBASEG_VERSION);
-  app.require_subcommand(1);
-  for (const mambaseg::Command& command : mambaseg::commands())
-    command.declare(*app.add_subcommand(command.name, command.summary));
-  try {
-    app.parse(argc, argv);
-    return kDone;
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    return fail(kUsage, std::string(error.what()) + " (mambaseg --help lists the commands)");
-  } catch (const mambaseg::UsageError& error) {
-    return fail(kUsage, error.what());
-  } catch (const mambaseg::Error& error) {
-    return fail(kRunFailed, error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(kRunFailed, "not enough memory");
-  } catch (const std::exception& error) {
-    return fail(kRunFailed, first_line(error.what()));
-  }
+  prepare_process();
+  return mambaseg::run_program(argc, argv);
 }

@@ -5,8 +5,11 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "mambaseg/data/declared_labels.h"
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/picture_case.h"
 #include "mambaseg/data/planner.h"
+#include "mambaseg/data/preprocess.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/train/planned_recipe.h"
 
@@ -42,8 +45,10 @@ void tell(const std::vector<std::string>& problems, const std::string& folder, s
 
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
-  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
-  const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
+  auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  take_declared_labels(settings.plan, settings.data.dataset);
+  check_plan(settings.plan);
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
   if (settings.task == "pictures") {
@@ -63,9 +68,9 @@ void run(const Options& options) {
   }
   for (const std::string& warning : found.warnings) warnings_to_stderr()(warning);
   tell(found.problems, settings.data.dataset.folder, cases.size());
-  const auto classes = static_cast<int64_t>(settings.plan.classes.size() + 1);
+  const int64_t classes = std::max<int64_t>(1, LabelScheme(settings.plan).score_maps());
   const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
-  fs::create_directories(options.folder);
+  make_folder(options.folder);
   const auto write = [&](const char* name, const Json& json) {
     write_file_atomically((fs::path(options.folder) / name).string(), json.dump(2) + "\n");
   };
@@ -87,8 +92,7 @@ void declare_plan(CLI::App& command) {
   command.add_option("recipe", options->recipe, "Recipe whose data, classes and network are planned for")
       ->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
-  command.add_option("--set", options->assignments,
-                     "Change a setting of the recipe, as data.dataset.folder=DIR");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe");
   command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -14,6 +14,7 @@
 #include "mambaseg/infer/probability_files.h"
 #include "mambaseg/infer/small_components.h"
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/channels.h"
 
 namespace mambaseg {
@@ -56,9 +57,24 @@ bool is_done(const PredictionCase& one, bool two_stages) {
   return fs::exists(one.output) && (!two_stages || fs::exists(one.second_output));
 }
 
+std::vector<Output> outputs_of(const std::vector<PredictionCase>& cases, const TwoStage& stages,
+                               bool probability) {
+  std::vector<Output> outputs;
+  for (const PredictionCase& one : cases) {
+    outputs.push_back({one.output, "the labels of " + one.name});
+    if (stages.has_second()) outputs.push_back({one.second_output, "the second labels of " + one.name});
+    if (!probability) continue;
+    const Predictor& first = stages.first();
+    for (int64_t k = 0; k < first.probability_maps(); ++k)
+      outputs.push_back({ProbabilityFiles::path_of(one.output, first.first_probability() + k),
+                         "a probability of " + one.name});
+  }
+  return outputs;
+}
+
 void predict_case(TwoStage& stages, const PredictionCase& one, const Options& options) {
-  prepare_output(one.output);
-  if (stages.has_second()) prepare_output(one.second_output);
+  check_writable(one.output);
+  if (stages.has_second()) check_writable(one.second_output);
   const Warn warn = warnings_to_stderr();
   const Warn warn_case = [&](const std::string& line) { warn(one.name + ": " + line); };
   const Warn note = [&](const std::string& line) {
@@ -72,10 +88,11 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const Options& op
   ScoreResampler::Slice slice;
   if (options.probability) {
     const Predictor& predictor = stages.first();
-    probabilities.emplace(one.output, predictor.classes(), predictor.score_grid(channels.at(0).geometry));
+    probabilities.emplace(one.output, predictor.probability_maps(),
+                          predictor.score_grid(channels.at(0).geometry), predictor.first_probability());
     slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
   }
-  CaseLabels labels = stages.run(channels, progress_bar(), warn_case, note, slice);
+  CaseLabels labels = stages.run(std::move(channels), progress_bar(), warn_case, note, slice);
   if (probabilities) probabilities->write();
   if (options.least_mm3 > 0) {
     const int64_t removed = remove_small_components(labels.first, options.least_mm3);
@@ -109,6 +126,10 @@ void run(const Options& given) {
     cases[0].inputs = options.inputs;
   }
   TwoStage stages = load_stages(options);
+  std::vector<std::string> inputs = options.inputs;
+  inputs.insert(inputs.end(), options.models.begin(), options.models.end());
+  for (const PredictionCase& one : cases) inputs.insert(inputs.end(), one.inputs.begin(), one.inputs.end());
+  prepare_outputs(inputs, outputs_of(cases, stages, options.probability));
   CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
@@ -117,8 +138,7 @@ void run(const Options& given) {
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    if (!failures.guard(one.name + " (" + one.inputs[0] + ")", [&] { predict_case(stages, one, options); }))
-      continue;
+    if (!failures.guard(one.name, one.inputs[0], [&] { predict_case(stages, one, options); })) continue;
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::printf("%s: %s, %s\n", one.name.c_str(), one.output.c_str(), readable_duration(spent).c_str());
     std::fflush(stdout);
@@ -177,7 +197,7 @@ void declare_predict(CLI::App& command) {
       ->capture_default_str();
   command.add_flag("--resume", options->resume, "Keep label files that are there already");
   command.add_flag("--probability", options->probability,
-                   "Write the probability too, 0..255; of volumes one image a class, "
+                   "Write the probability too, 0..255; of volumes one image a class or region, "
                    "on the file's grid with its axes as the model's plan turns them");
   command.add_flag("--overlay", options->overlay, "Pictures: write the picture with the mask's contour too");
   command

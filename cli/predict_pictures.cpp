@@ -10,6 +10,7 @@
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/infer/picture_predictor.h"
 #include "mambaseg/infer/pictures.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/report/contour.h"
 
 namespace mambaseg {
@@ -17,7 +18,16 @@ namespace {
 
 constexpr Colour kContour{0, 255, 0};  // seen on skin and on mucosa
 
-std::string who(const PictureFiles& files) { return files.name + " (" + files.input + ")"; }
+std::vector<Output> outputs_of(const std::vector<PictureFiles>& pictures,
+                               const PredictPicturesOptions& options) {
+  std::vector<Output> outputs;
+  for (const PictureFiles& files : pictures) {
+    outputs.push_back({files.mask, "the mask of " + files.name});
+    if (options.probability) outputs.push_back({files.probability, "the probability of " + files.name});
+    if (options.overlay) outputs.push_back({files.overlay, "the overlay of " + files.name});
+  }
+  return outputs;
+}
 
 void write_results(const PictureFiles& files, const Picture& picture, const torch::Tensor& p_YX,
                    const PredictPicturesOptions& options, double threshold) {
@@ -36,6 +46,9 @@ void predict_pictures(const PredictPicturesOptions& options) {
     require(!only.empty(), options.split, ": no test cases in this split");
   }
   const auto all = find_pictures(options.input, options.output, only);
+  std::vector<std::string> inputs{options.input};
+  for (const PictureFiles& files : all) inputs.push_back(files.input);
+  prepare_outputs(inputs, outputs_of(all, options));
   PicturePredictor predictor = PicturePredictor::load(options.models, options.device, options.precision);
   std::vector<PictureFiles> todo;
   for (const PictureFiles& files : all)
@@ -49,10 +62,10 @@ void predict_pictures(const PredictPicturesOptions& options) {
     std::vector<const PictureFiles*> files;
     std::vector<Picture> pictures;
     for (size_t i = begin; i < end; ++i)
-      failures.guard(who(todo[i]), [&] {
-        prepare_output(todo[i].mask);
-        if (options.probability) prepare_output(todo[i].probability);
-        if (options.overlay) prepare_output(todo[i].overlay);
+      failures.guard(todo[i].name, todo[i].input, [&] {
+        check_writable(todo[i].mask);
+        if (options.probability) check_writable(todo[i].probability);
+        if (options.overlay) check_writable(todo[i].overlay);
         pictures.push_back(read_picture(todo[i].input));
         files.push_back(&todo[i]);
       });
@@ -61,7 +74,7 @@ void predict_pictures(const PredictPicturesOptions& options) {
         std::printf("%s\n", line.c_str());
     const auto maps = pictures.empty() ? std::vector<torch::Tensor>{} : predictor.probabilities(pictures);
     for (size_t i = 0; i < maps.size(); ++i)
-      written += failures.guard(who(*files[i]), [&] {
+      written += failures.guard(files[i]->name, files[i]->input, [&] {
         write_results(*files[i], pictures[i], maps[i], options, predictor.plan().threshold);
       });
     if (progress)
@@ -70,8 +83,10 @@ void predict_pictures(const PredictPicturesOptions& options) {
   const double spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (todo.size() < all.size())
     std::printf("%zu of %zu masks were there already\n", all.size() - todo.size(), all.size());
-  std::printf("%zu masks in %s, %s, %.2f pictures/s\n", written, options.output.c_str(),
-              readable_duration(spent_s).c_str(), static_cast<double>(written) / spent_s);
+  if (written > 0 || todo.empty())
+    std::printf("%zu masks in %s, %s, %.2f pictures/s\n", written, options.output.c_str(),
+                readable_duration(spent_s).c_str(),
+                todo.empty() ? 0 : static_cast<double>(written) / spent_s);
   failures.raise(all.size());
 }
 

@@ -1,13 +1,17 @@
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
+#include "mambaseg/io/outputs.h"
 #include "mambaseg/train/task.h"
 
 namespace mambaseg {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Options {
   std::string recipe, plan, cache;
@@ -18,10 +22,19 @@ struct Options {
 void run(const Options& options) {
   Json recipe = read_toml(options.recipe);
   if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
-  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
-  const auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
+  const auto settings =
+      with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
+  std::vector<std::string> inputs;
+  std::vector<Output> outputs;
+  for (const Case& one : cases) {
+    for (const std::string& image : one.images) inputs.push_back(fs::path(image).parent_path().string());
+    inputs.push_back(fs::path(one.labels).parent_path().string());
+    outputs.push_back({(fs::path(options.cache) / (one.id + ".safetensors")).string(), "case " + one.id});
+  }
+  check_outputs(inputs, outputs);
   const int64_t now = prepare_cases(cases, task_of(settings).preparation, options.cache,
                                     torch::get_num_threads(), progress_bar(), warnings_to_stderr());
   std::printf("%lld cases in %s, %lld prepared now\n", (long long)cases.size(), options.cache.c_str(),
@@ -38,8 +51,7 @@ void declare_prepare(CLI::App& command) {
       ->required();
   command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
       ->check(CLI::ExistingFile);
-  command.add_option("--set", options->assignments,
-                     "Change a setting of the recipe, as data.dataset.folder=DIR");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe");
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

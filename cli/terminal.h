@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -10,9 +11,11 @@
 
 namespace mambaseg {
 
-/// A progress bar with the time left on stderr when that is a terminal, else nothing. Ends its line when done
-/// = total.
+/// A progress bar with the time left on stderr when that is a terminal, else progress_lines.
 Progress progress_bar();
+
+/// A line with the time left on stderr, not more often than every so many seconds.
+Progress progress_lines(double every_s);
 
 /// Prints "mambaseg: warning: ..." on stderr, ending an unfinished bar first.
 Warn warnings_to_stderr();
@@ -27,6 +30,10 @@ struct Machine {
   /// when it is not there.
   torch::Device start() const;
 };
+
+/// --set, the same in every command that takes a recipe: once for each setting, so that what follows is not
+/// swallowed. `what` begins the help text.
+void declare_assignments(CLI::App& command, std::vector<std::string>& assignments, const std::string& what);
 
 /// "3 min 05 s", "12.3 s"
 std::string readable_duration(double elapsed_s);

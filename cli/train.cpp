@@ -47,7 +47,7 @@ void run(const Options& options) {
   const std::string path = recipe_path(options);
   Json recipe = read_toml(path);
   if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
-  for (const std::string& assignment : options.assignments) set_by_path(recipe, assignment);
+  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
   TrainOptions train_options;
   train_options.settings = with_context(path, [&] { return from_json<RunSettings>(recipe); });
   SplitSettings& split = train_options.settings.data.split;
@@ -84,7 +84,7 @@ void declare_train(CLI::App& command) {
   command.add_option("recipe", options->recipe,
                      "Recipe, a TOML file (see recipes/); with --resume that of the run unless given");
   command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
-  command.add_option("--set", options->assignments, "Change a setting of the recipe, as training.epochs=3");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe");
   command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
       ->check(CLI::ExistingFile);
   command.add_option("--fold", options->fold, "Validate this fold, from 0 (of data.split.folds, else of 5)")

@@ -1,7 +1,12 @@
 # Every library that is not ours, found once.
 
-find_package(OpenMP REQUIRED COMPONENTS CXX)
+if(MAMBASEG_FUZZ)
+  add_library(OpenMP::OpenMP_CXX INTERFACE IMPORTED GLOBAL)  # Clang's is one more package, and no reader uses it
+else()
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
+endif()
 find_package(ZLIB REQUIRED)
+find_package(BZip2 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(hwy REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
@@ -51,8 +56,10 @@ find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
 
 if(MAMBASEG_ITK)
+  find_package(JPEG REQUIRED)
+  find_package(PNG REQUIRED)
   find_package(ITK REQUIRED COMPONENTS
-    ITKCommon ITKIOImageBase ITKIONRRD ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
+    ITKCommon ITKIOImageBase ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
     ITKImageGrid ITKDistanceMap ITKConnectedComponents)
 endif()
 

@@ -1,14 +1,19 @@
 # One function per kind of target, so that a folder's CMakeLists.txt names its sources and what it may see, nothing else.
 
 set(MAMBASEG_WARNINGS "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unknown-pragmas>")
+if(MAMBASEG_WERROR)
+  list(APPEND MAMBASEG_WARNINGS "$<$<COMPILE_LANGUAGE:CXX>:-Werror>")
+endif()
 
 # Headers of LibTorch take 10 s to parse: they are compiled once, and every target that lists TORCH reuses the result.
 # torch/torch.h itself would take another 5 s in every file, precompiled as it were: layers and optimisers are included
 # where they are used.
-add_library(mambaseg_torch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
-target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
-target_include_directories(mambaseg_torch PUBLIC "${PROJECT_SOURCE_DIR}")
-target_precompile_headers(mambaseg_torch PRIVATE <torch/types.h> <torch/autograd.h> <torch/nn/module.h> <nlohmann/json.hpp>)
+if(TORCH_LIBRARIES)
+  add_library(mambaseg_torch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
+  target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
+  target_include_directories(mambaseg_torch PUBLIC "${PROJECT_SOURCE_DIR}")
+  target_precompile_headers(mambaseg_torch PRIVATE <torch/types.h> <torch/autograd.h> <torch/nn/module.h> <nlohmann/json.hpp>)
+endif()
 
 # mambaseg_library(NAME <folder> SRCS <files> [DEPS <targets>] [TORCH])
 # makes the static library mambaseg_<folder>; DEPS are visible to its users.

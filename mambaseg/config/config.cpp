@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
+
+#include "mambaseg/config/json_text.h"
 
 namespace mambaseg {
 
@@ -61,14 +64,25 @@ void refuse_unknown_keys(const std::string& path, const Json& object, const std:
 
 }  // namespace config_detail
 
+Json parse_json(const std::string& text, const std::string& where) {
+  static constexpr int kDeepest = 100;
+  const auto check_depth = [&where](int depth, Json::parse_event_t, const Json&) {
+    require(depth <= kDeepest, where, ": lists and objects are nested more than ", kDeepest, " deep");
+    return true;
+  };
+  try {
+    return Json::parse(text, check_depth);
+  } catch (const Json::exception& error) {
+    throw Error(concat(where, ": not valid JSON: ", error.what()));
+  }
+}
+
 Json read_json(const std::string& path) {
   std::ifstream in(path);
   require(in.good(), path, ": cannot be opened for reading");
-  try {
-    return Json::parse(in);
-  } catch (const Json::exception& error) {
-    throw Error(concat(path, ": not valid JSON: ", error.what()));
-  }
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_json(text.str(), path);
 }
 
 }  // namespace mambaseg

@@ -1,8 +1,14 @@
 #pragma once
 
+#include <cstdint>
+
 namespace mambaseg {
 
 /// Largest memory of the process so far, in bytes (0 where the system does not tell).
 long long peak_memory_bytes();
+
+/// Half of the memory that the machine, or the container around the process, has: what cases that are worked
+/// on at the same time may take together.
+int64_t half_of_memory();
 
 }  // namespace mambaseg

@@ -97,6 +97,8 @@ std::vector<int64_t> swap_table(const AugmentSettings& settings, const Plan& pla
       if (plan.classes[k].name == name) return k + 1;
     throw UsageError(concat("setting augment.swap_classes: no class of the plan is called \"", name, "\""));
   };
+  if (!settings.swap_classes.empty() && !plan.regions_class_order.empty())
+    throw UsageError("setting augment.swap_classes: not for regions (plan.regions_class_order)");
   for (const auto& pair : settings.swap_classes) {
     if (pair.size() != 2) throw UsageError("setting augment.swap_classes: expected pairs of class names");
     std::swap(table[number_of(pair[0])], table[number_of(pair[1])]);

@@ -3,15 +3,15 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "mambaseg/data/problems.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/safetensors.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -98,21 +98,18 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
 
 }  // namespace
 
-std::string settings_hash(const Json& settings) {
+std::string hash_of_text(const std::string& text) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a
-  for (const char c : settings.dump() + kLayout)
-    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  std::ostringstream text;
-  text << std::hex << hash;
-  return text.str();
+  for (const char c : text + kLayout) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  std::ostringstream digits;
+  digits << std::hex << hash;
+  return digits.str();
 }
 
 int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
-                      const std::string& folder, int threads, const Progress& progress, const Warn& warn) {
-  std::error_code failure;
-  fs::create_directories(folder, failure);
-  require(!failure, folder, ": cannot be created: ", failure.message());
-  std::atomic<size_t> next{0};
+                      const std::string& folder, const Workers& workers, const Progress& progress,
+                      const Warn& warn) {
+  make_folder(folder);
   std::mutex mutex;  // guards what follows and the callbacks
   std::map<std::string, std::string> errors;
   int64_t done = 0, prepared_now = 0;
@@ -120,32 +117,30 @@ int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& prepara
     const std::lock_guard lock(mutex);
     if (warn) warn(line);
   };
-  const auto work = [&] {
-    for (size_t i = next++; i < cases.size(); i = next++) {
-      const Case& one = cases[i];
-      std::string error;
-      bool now = false;
-      try {
-        const std::string stamp = source_stamp(one), path = path_of(folder, one.id);
-        if (!is_done(path, preparation.hash, stamp)) {
-          write_prepared(path, preparation.prepare(one, guarded_warn), preparation.hash, stamp);
-          now = true;
-        }
-      } catch (const std::exception& caught) {
-        error = caught.what();
+  const auto prepare = [&](int64_t i) {
+    const Case& one = cases[static_cast<size_t>(i)];
+    std::string error;
+    bool now = false;
+    try {
+      const std::string stamp = source_stamp(one), path = path_of(folder, one.id);
+      if (!is_done(path, preparation.hash, stamp)) {
+        write_prepared(path, preparation.prepare(one, guarded_warn), preparation.hash, stamp);
+        now = true;
       }
-      const std::lock_guard lock(mutex);
-      if (!error.empty()) errors[one.id] = error;
-      prepared_now += now;
-      ++done;
-      if (progress) progress("preparing cases", done, static_cast<int64_t>(cases.size()));
+    } catch (const std::bad_alloc&) {
+      error = concat("case ", one.id, ": not enough memory");
+    } catch (const std::exception& caught) {
+      error = caught.what();
     }
+    const std::lock_guard lock(mutex);
+    if (!error.empty()) errors[one.id] = error;
+    prepared_now += now;
+    ++done;
+    if (progress) progress("preparing cases", done, static_cast<int64_t>(cases.size()));
   };
-  {
-    std::vector<std::jthread> workers;
-    for (int t = 0; t < std::min<int>(std::max(1, threads), static_cast<int>(cases.size())); ++t)
-      workers.emplace_back(work);
-  }
+  run_tensor_jobs(static_cast<int64_t>(cases.size()), workers, prepare, [&](int64_t i) {
+    return preparation.bytes ? preparation.bytes(cases[static_cast<size_t>(i)]) : 0;
+  });
   Problems problems;
   for (const auto& [id, error] : errors) problems.add(error);
   problems.raise(concat(errors.size(), " of ", cases.size(), " cases cannot be prepared"));

@@ -7,8 +7,10 @@
 
 #include <torch/types.h>
 
+#include "mambaseg/config/values.h"
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/progress.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/data/datasets.h"
 
 namespace mambaseg {
@@ -35,21 +37,30 @@ struct PreparedCase {
   Index3 size() const { return {classes_IJK.size(0), classes_IJK.size(1), classes_IJK.size(2)}; }
 };
 
+/// In hexadecimal digits; also changes with the layout of the files of prepared cases.
+std::string hash_of_text(const std::string& text);
+
 /// How cases are made ready.
 struct Preparation {
   std::string hash;  ///< changes with every setting that prepared cases depend on
   std::function<PreparedCase(const Case& one, const Warn& warn)> prepare;  ///< called from several threads
+  std::function<int64_t(const Case& one)> bytes = {};  ///< what that holds at its peak, about; empty: little
 };
 
-/// The hash of settings, for Preparation::hash.
-std::string settings_hash(const Json& settings);
+/// For Preparation::hash: of the values of settings in their order. New names change nothing, a new setting
+/// does.
+template <class Settings>
+std::string settings_hash(Settings settings) {
+  return hash_of_text(values_of(settings).dump());
+}
 
 /// Prepares the cases that `folder` does not hold yet, one file FOLDER/ID.safetensors each, written
 /// atomically, so an interrupted call is continued by the next. A file counts as done when its hash and
-/// the sizes and times of its source files fit. Cases are divided among `threads`. Throws one Error listing
-/// every case that failed, after the others are done. Returns how many were prepared now.
+/// the sizes and times of its source files fit. As many cases are prepared at a time as `workers` allow.
+/// Throws one Error listing every case that failed, after the others are done. Returns how many were prepared
+/// now.
 int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
-                      const std::string& folder, int threads, const Progress& progress = {},
+                      const std::string& folder, const Workers& workers, const Progress& progress = {},
                       const Warn& warn = {});
 
 /// Reads what prepare_cases wrote; voxels stay in the mapped file until they are touched.

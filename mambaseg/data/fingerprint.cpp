@@ -1,21 +1,22 @@
 #include "mambaseg/data/fingerprint.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <numeric>
 #include <set>
-#include <thread>
 
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/crop.h"
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/nonzero_mask.h"
+#include "mambaseg/data/preprocess.h"
 #include "mambaseg/data/volume_case.h"
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -32,6 +33,15 @@ struct CaseFindings {
   std::vector<std::string> problems;
 };
 
+/// By the header of the first image; 0 where that cannot be read, which reading will tell.
+int64_t voxels_of(const Case& one) {
+  try {
+    return read_geometry(one.images.at(0)).voxel_count();
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
 uint64_t hash_of(const std::vector<float>& values) {
   uint64_t hash = 14695981039346656037u;  // FNV-1a over words
   for (const float value : values) {
@@ -41,24 +51,6 @@ uint64_t hash_of(const std::vector<float>& values) {
   }
   return hash;
 }
-
-/// Class of each label number; -1 for numbers in no class.
-class ClassTable {
- public:
-  explicit ClassTable(const Plan& plan) : any_(plan.classes.empty()) {
-    class_of_[0] = 0;
-    for (size_t k = 0; k < plan.classes.size(); ++k)
-      for (const int64_t id : plan.classes[k].ids) class_of_.emplace(id, static_cast<int64_t>(k + 1));
-  }
-  int64_t operator()(int32_t label) const {
-    const auto found = class_of_.find(label);
-    return found != class_of_.end() ? found->second : any_ ? label : -1;
-  }
-
- private:
-  bool any_;
-  std::map<int64_t, int64_t> class_of_;
-};
 
 std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
   std::vector<Volume<float>> channels;
@@ -78,19 +70,18 @@ std::vector<Volume<float>> read_channels(const Case& one, CaseFindings& out) {
   return channels;
 }
 
-void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTable& class_of,
-                  const Plan& plan, CaseFindings& out) {
+void count_labels(const Case& one, const Volume<int32_t>& labels, const LabelScheme& scheme, const Plan& plan,
+                  CaseFindings& out) {
   std::set<int32_t> unexpected;
   for (const int32_t label : labels.voxels) {
-    const int64_t k = class_of(label);
-    if (k < 0) {
-      unexpected.insert(label);
-      continue;
-    }
+    const int64_t k = scheme.class_of(label);
+    if (k == LabelScheme::kUnknown) unexpected.insert(label);
+    if (k == LabelScheme::kUnknown || (k == kIgnoredClass && scheme.ignores())) continue;
     if (static_cast<size_t>(k) >= out.class_voxels.size())
       out.class_voxels.resize(static_cast<size_t>(k) + 1, 0);
     ++out.class_voxels[static_cast<size_t>(k)];
   }
+  out.class_voxels = scheme.structure_voxels(out.class_voxels);
   if (plan.unknown_labels == "background") {
     out.unnamed.insert(unexpected.begin(), unexpected.end());
     return;
@@ -103,10 +94,12 @@ void count_labels(const Case& one, const Volume<int32_t>& labels, const ClassTab
 }
 
 void sample_foreground(const std::vector<Volume<float>>& channels, const Volume<int32_t>& labels,
-                       const ClassTable& class_of, Random random, CaseFindings& out) {
+                       const LabelScheme& scheme, Random random, CaseFindings& out) {
   std::vector<size_t> places;
   for (size_t v = 0; v < labels.voxels.size(); ++v)
-    if (class_of(labels.voxels[v]) > 0) places.push_back(v);
+    if (const int64_t k = scheme.class_of(labels.voxels[v]);
+        k > 0 && !(k == kIgnoredClass && scheme.ignores()))
+      places.push_back(v);
   const auto wanted = std::min<size_t>(places.size(), kSamplesPerCase);
   for (size_t i = 0; i < wanted; ++i)  // the first `wanted` of a shuffle
     std::swap(places[i],
@@ -133,8 +126,8 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   Volume<int32_t> labels;
   const bool images_read = attempt([&] { channels = read_channels(one, out); });
   const bool labels_read = attempt([&] { labels = read_labels(one.labels); });
-  const ClassTable class_of(plan);
-  if (labels_read) count_labels(one, labels, class_of, plan, out);
+  const LabelScheme scheme(plan);
+  if (labels_read) count_labels(one, labels, scheme, plan, out);
   if (!images_read) return out;
   const Geometry grid = channels[0].geometry;
   out.content = hash_of(channels[0].voxels);
@@ -153,7 +146,7 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
     out.fingerprint.spacing_mm.push_back(spacing[axis]);
   }
   if (labels_read && attempt([&] { require_on_grid(labels, one.labels, grid); }))
-    sample_foreground(channels, labels, class_of, random, out);
+    sample_foreground(channels, labels, scheme, random, out);
   return out;
 }
 
@@ -229,24 +222,25 @@ Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
 
 }  // namespace
 
-Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int threads,
+Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, const Workers& workers,
                          const Progress& progress) {
+  check_orientation_and_labels(plan);
+  const auto count = static_cast<int64_t>(cases.size());
   std::vector<CaseFindings> all(cases.size());
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
+  std::mutex mutex;  // guards what follows and the callback
   int64_t done = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < cases.size(); i = next++) {
-      all[i] = inspect_case(cases[i], plan, Random(0, stream_of(i)));
-      const std::lock_guard lock(mutex);
-      if (progress) progress("reading cases", ++done, static_cast<int64_t>(cases.size()));
-    }
+  const auto inspect = [&](int64_t i) {
+    const auto at = static_cast<size_t>(i);
+    all[at] = inspect_case(cases[at], plan, Random(0, stream_of(static_cast<uint64_t>(i))));
+    const std::lock_guard lock(mutex);
+    if (progress) progress("reading cases", ++done, count);
   };
-  {
-    std::vector<std::jthread> workers;
-    for (int t = 0; t < std::clamp<int>(threads, 1, std::max<int>(1, static_cast<int>(cases.size()))); ++t)
-      workers.emplace_back(work);
-  }
+  // Of each voxel: the file's bytes and floats of every channel, labels, their places, the mask.
+  constexpr int64_t kChannel = 8, kLabels = 20;
+  run_tensor_jobs(count, workers, inspect, [&](int64_t i) {
+    const Case& one = cases[static_cast<size_t>(i)];
+    return voxels_of(one) * (kChannel * static_cast<int64_t>(one.images.size()) + kLabels);
+  });
   return joined(all, plan);
 }
 

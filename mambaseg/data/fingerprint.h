@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "mambaseg/core/progress.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/data/plan.h"
 
@@ -44,7 +45,7 @@ struct Fingerprint {
   void describe(Visitor& visit) {
     visit("cases", cases, "sizes and spacings");
     visit("channels", channels, "intensities of the labelled voxels, for each image channel");
-    visit("class_voxels", class_voxels, "voxels of background and of each class, in all cases");
+    visit("class_voxels", class_voxels, "voxels of background and of each class (or region), in all cases");
   }
 };
 
@@ -55,11 +56,12 @@ struct Inspection {
   std::vector<std::string> warnings;  ///< classes that no case holds, label numbers taken as background
 };
 
-/// Reads every case once, several at a time. Problems: files that cannot be read, a channel or the labels on
+/// Reads every case once, as many at a time as `workers` allow. Throws Error for a plan that makes no sense,
+/// and whatever ends a worker (no memory). Problems: files that cannot be read, a channel or the labels on
 /// another grid, voxels that are NaN or infinite, labels in no class of the plan, labels that are no whole
 /// numbers, images without a non-zero voxel or with one value only, no label of any class in any case, and
 /// one image under two ids.
-Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, int threads,
+Inspection inspect_cases(const std::vector<Case>& cases, const Plan& plan, const Workers& workers,
                          const Progress& progress = {});
 
 }  // namespace mambaseg

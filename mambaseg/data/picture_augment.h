@@ -44,6 +44,9 @@ class PictureSampler : public SampleSource {
 
   const std::string& id() const override { return case_.id; }
   int64_t count() const override { return 1; }
+  int64_t bytes() const override {
+    return bytes_of_sample(case_.image_CIJK.size(0), case_.classes_IJK.numel());
+  }
   Sample draw(int64_t sample, Random random) const override;
 
  private:

@@ -105,9 +105,9 @@ std::vector<std::string> problems_of_pictures(const std::vector<Case>& cases, co
 }
 
 Preparation picture_preparation(const PicturePlan& plan) {
-  Json settings = to_json(plan);
-  settings.erase("threshold");  // of the prediction only
-  return {settings_hash(settings),
+  PicturePlan preparing = plan;
+  preparing.threshold = PicturePlan().threshold;  // of the prediction only
+  return {settings_hash(preparing),
           [plan, told = std::make_shared<std::once_flag>()](const Case& one, const Warn& warn) {
             const Warn once = [&](const std::string& line) {
               std::call_once(*told, [&] { warn(line + " (so with all masks of this kind)"); });

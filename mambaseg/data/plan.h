@@ -9,7 +9,8 @@
 
 namespace mambaseg {
 
-/// One class of a network: the label numbers of the files that belong to it (the first is written on output).
+/// One structure that a network learns: the label numbers of the files that belong to it (the first is
+/// written on output, of regions that of Plan::regions_class_order).
 struct LabelClass {
   std::string name;
   std::vector<int64_t> ids;
@@ -38,6 +39,8 @@ struct Plan {
   double step_fraction = 0.5;
   std::vector<int64_t> mirror;
   std::vector<LabelClass> classes;
+  std::vector<int64_t> regions_class_order;
+  int64_t ignore_label = 0;
   std::string unknown_labels = "background";
   std::string region = "brain";
   std::vector<int64_t> region_labels;
@@ -82,7 +85,18 @@ struct Plan {
           "array axes along which each patch is also seen mirrored at prediction, the mean of all counts",
           between(0, 2));
     visit("classes", classes,
-          "class 1, 2, ... of the network (0 is background); empty: files hold the class numbers themselves");
+          "class 1, 2, ... of the network (0 is background); empty: those of the data set's dataset.json, or "
+          "files "
+          "hold the class numbers themselves");
+    visit(
+        "regions_class_order", regions_class_order,
+        "empty: classes exclude each other (softmax); else they are regions, whose label numbers may overlap "
+        "(sigmoid, no background), and this is the label number written where each is found, later ones over "
+        "earlier ones (nnU-Net)",
+        at_least(1));
+    visit("ignore_label", ignore_label,
+          "label number of voxels that count neither in training nor in scores (nnU-Net); 0: none",
+          at_least(0));
     visit("unknown_labels", unknown_labels, "labels in no class: background, or error",
           one_of({"background", "error"}));
     visit("region", region,

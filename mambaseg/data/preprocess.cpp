@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +14,7 @@
 #include "mambaseg/data/conform.h"
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/resize.h"
 
 namespace mambaseg {
@@ -72,10 +74,9 @@ void rescale_to_bytes(std::vector<float>& values, const IntensityRange& range) {
   });
 }
 
-/// The range of whole numbers is computed from whole numbers, as the official code does: bin edges lie on
-/// them.
+/// The range of whole numbers is computed in double, as the official code does: bin edges lie on them.
 IntensityRange range_of(const std::vector<float>& values, bool whole_numbers) {
-  return whole_numbers ? robust_range(std::vector<int32_t>(values.begin(), values.end()))
+  return whole_numbers ? robust_range(std::vector<double>(values.begin(), values.end()))
                        : robust_range(values);
 }
 
@@ -141,9 +142,51 @@ Volume<int32_t> on_network_grid(const Volume<int32_t>& labels, const Geometry& g
   return out;
 }
 
+/// Structures have label numbers; only those of regions may overlap; what is ignored belongs to none.
+template <class Need>
+void check_classes(const Plan& plan, const Need& need) {
+  const bool regions = !plan.regions_class_order.empty();
+  need(!regions || plan.regions_class_order.size() == plan.classes.size(),
+       concat("regions_class_order needs one label number for each of the ", plan.classes.size(),
+              " regions, got ", plan.regions_class_order.size()));
+  std::map<int64_t, std::string> owner;
+  for (const LabelClass& c : plan.classes) {
+    need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
+    for (const int64_t id : c.ids) {
+      need(id > 0,
+           concat("class \"", c.name, "\": label ", id, " cannot be learned; expected numbers above 0"));
+      const auto [other, is_new] = owner.emplace(id, c.name);
+      need(is_new || regions, concat("label ", id, " belongs to the classes \"", other->second, "\" and \"",
+                                     c.name, "\"; regions that overlap need regions_class_order"));
+    }
+  }
+  for (const int64_t number : plan.regions_class_order) owner.emplace(number, "regions_class_order");
+  const auto ignored = owner.find(plan.ignore_label);
+  need(ignored == owner.end(), concat("ignore_label ", plan.ignore_label, " belongs to \"",
+                                      ignored == owner.end() ? "" : ignored->second, "\" as well"));
+  need(LabelScheme(plan).class_count() < kIgnoredClass,
+       concat("at most ", kIgnoredClass - 1, " classes, got ", LabelScheme(plan).class_count()));
+}
+
 int order_of(const Plan& plan) { return static_cast<int>(plan.conform_order); }
 
 }  // namespace
+
+void check_orientation_and_labels(const Plan& plan) {
+  try {
+    permutation_between(plan.orientation, plan.orientation);
+  } catch (const Error& error) {
+    throw UsageError(concat("plan: ", error.what()));
+  }
+  const auto check_number = [](int64_t id) {
+    if (id < 0 || id > std::numeric_limits<int32_t>::max())
+      throw UsageError(concat("plan: label numbers lie between 0 and 2147483647, got ", id));
+  };
+  for (const LabelClass& c : plan.classes)
+    for (const int64_t id : c.ids) check_number(id);
+  for (const int64_t id : plan.region_labels) check_number(id);
+  check_number(plan.ignore_label);
+}
 
 void check_plan(const Plan& plan) {
   const auto need = [](bool holds, const std::string& what) {
@@ -157,12 +200,11 @@ void check_plan(const Plan& plan) {
   need(plan.conform_order != 2, "conform_order 2 is not known; expected 1 (linear) or 3 (cubic)");
   need(plan.conform != "freesurfer" || plan.orientation == "LIA",
        "conform = \"freesurfer\" always gives LIA, not " + plan.orientation);
-  permutation_between(plan.orientation, plan.orientation);
+  check_orientation_and_labels(plan);
   need(plan.conform != "spacing" || plan.spacing.size() == 3,
        concat("spacing needs 3 edges, got ", plan.spacing.size()));
   need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");
-  for (const LabelClass& c : plan.classes)
-    need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
+  check_classes(plan, need);
 }
 
 Geometry network_grid(const Geometry& input, const Plan& plan) {
@@ -256,36 +298,27 @@ std::optional<Box> head_box(const PreparedImage& image, const Plan& plan) {
 
 Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
   if (plan.classes.empty()) return on_network_grid(labels, grid, plan);
-  std::map<int32_t, int32_t> class_of{{0, 0}};
-  for (size_t c = 0; c < plan.classes.size(); ++c)
-    for (const int64_t id : plan.classes[c].ids)
-      class_of.emplace(static_cast<int32_t>(id), static_cast<int32_t>(c + 1));
+  const LabelScheme scheme(plan);
   if (plan.unknown_labels == "error") {
     std::set<int32_t> unknown;
     for (const int32_t label : labels.voxels)
-      if (!class_of.count(label)) unknown.insert(label);
+      if (scheme.class_of(label) == LabelScheme::kUnknown) unknown.insert(label);
     std::string list;
     for (const int32_t label : unknown)
       if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
     require(unknown.empty(), "labels: ", unknown.size(), " numbers belong to no class: ", list);
   }
   Volume<int32_t> classes = labels;
-  for (int32_t& value : classes.voxels) {
-    const auto found = class_of.find(value);
-    value = found == class_of.end() ? 0 : found->second;
-  }
+  for (int32_t& value : classes.voxels)
+    value = static_cast<int32_t>(std::max<int64_t>(0, scheme.class_of(value)));  // unknown: background
   return on_network_grid(classes, grid, plan);
 }
 
 Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,
                                   const Plan& plan) {
   Volume<int32_t> out = resample_labels(classes, input_grid);
-  if (plan.classes.empty()) return out;
-  for (int32_t& value : out.voxels) {
-    require(value >= 0 && value <= static_cast<int32_t>(plan.classes.size()),
-            "labels: the network gave class ", value, ", the plan names classes up to ", plan.classes.size());
-    if (value > 0) value = static_cast<int32_t>(plan.classes[static_cast<size_t>(value - 1)].ids.front());
-  }
+  const LabelScheme scheme(plan);
+  for (int32_t& value : out.voxels) value = static_cast<int32_t>(scheme.label_of(value));
   return out;
 }
 

@@ -21,6 +21,8 @@ struct PreparedImage {
 /// Throws UsageError when settings of the plan do not fit each other (patch of three edges, step within the
 /// patch, a region needs labels, ...).
 void check_plan(const Plan& plan);
+/// The part of check_plan that reading cases needs: the orientation, and label numbers that 32 bits hold.
+void check_orientation_and_labels(const Plan& plan);
 
 /// The grid on which the network sees an image of this geometry.
 Geometry network_grid(const Geometry& input, const Plan& plan);
@@ -45,12 +47,12 @@ torch::Tensor image_tensor(const PreparedImage& image);
 /// The box of voxels that are not 0 in every channel, with the plan's margin; nothing when all are 0.
 std::optional<Box> head_box(const PreparedImage& image, const Plan& plan);
 
-/// Label numbers of a file -> class numbers on the grid `network_grid`, nearest neighbour. Throws Error on
-/// labels in no class when the plan says so.
+/// Label numbers of a file -> class numbers (LabelScheme) on the grid `network_grid`, nearest neighbour.
+/// Throws Error on labels in no class when the plan says so.
 Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& network_grid,
                                   const Plan& plan);
 
-/// Class numbers on the network's grid -> label numbers (first id of each class) on the grid of the file.
+/// Class numbers on the network's grid -> label numbers (LabelScheme::label_of) on the grid of the file.
 Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,
                                   const Plan& plan);
 

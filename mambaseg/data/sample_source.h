@@ -16,6 +16,10 @@ struct Sample {
   torch::Tensor classes;  ///< (spatial...) int64
 };
 
+inline int64_t bytes_of_sample(int64_t channels, int64_t voxels) {
+  return voxels * (channels * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(sizeof(int64_t)));
+}
+
 /// The samples that one case gives. What sample i of an epoch looks like depends on the arguments only,
 /// whatever was drawn before.
 class SampleSource {
@@ -24,6 +28,8 @@ class SampleSource {
   virtual const std::string& id() const = 0;
   /// Samples an epoch takes from this case.
   virtual int64_t count() const = 0;
+  /// What a sample takes in memory.
+  virtual int64_t bytes() const = 0;
   /// Called from several threads.
   virtual Sample draw(int64_t sample, Random random) const = 0;
 };

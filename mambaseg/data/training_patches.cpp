@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "mambaseg/data/label_scheme.h"
 
 namespace mambaseg {
 namespace {
@@ -156,6 +160,10 @@ PatchSampler::PatchSampler(const PreparedCase& one, const SamplingSettings& samp
       size_{plan.patch[0], plan.patch[1], plan.patch[2]},
       side_axis_(left_right_axis(plan.orientation)),
       swapped_(swap_table(augment, plan)) {
+  const size_t named = swapped_.size();
+  swapped_.resize(kIgnoredClass + 1);
+  std::iota(swapped_.begin() + static_cast<std::ptrdiff_t>(named), swapped_.end(),
+            static_cast<int64_t>(named));
   const Index3 whole = case_.size();
   for (int a = 0; a < 3; ++a)
     require(whole[a] >= size_[a], "case ", case_.id, ": smaller than a patch; prepare it again");
@@ -166,25 +174,57 @@ PatchSampler::PatchSampler(const PreparedCase& one, const SamplingSettings& samp
           grid_.push_back({i, j, k});
     return;
   }
-  std::vector<std::vector<int32_t>> by_class(256);
-  const auto* classes = case_.classes_IJK.data_ptr<uint8_t>();
-  for (int64_t i = 0; i < case_.classes_IJK.numel(); ++i)
-    if (classes[i] > 0) by_class[classes[i]].push_back(static_cast<int32_t>(i));
-  for (auto& voxels : by_class)
-    if (!voxels.empty()) voxels_of_class_.push_back(std::move(voxels));
+  places_.emplace(case_.classes_IJK);
+  ignores_ = places_->count(kIgnoredClass) > 0;
+  const LabelScheme scheme(plan);
+  for (const auto& members : scheme.structures())
+    if (voxels_in(members) > 0) structures_.push_back(members);
+}
+
+int64_t PatchSampler::bytes() const {
+  return bytes_of_sample(case_.image_CIJK.size(0), size_[0] * size_[1] * size_[2]);
 }
 
 int64_t PatchSampler::count() const {
   return sampling_.kind == "grid" ? static_cast<int64_t>(grid_.size()) : sampling_.patches_per_case;
 }
 
+int64_t PatchSampler::voxels_in(const std::vector<int64_t>& classes) const {
+  int64_t sum = 0;
+  for (const int64_t k : classes) sum += places_->count(k);
+  return sum;
+}
+
+int64_t PatchSampler::drawn_voxel(const std::vector<int64_t>& classes, Random& random) const {
+  int64_t at = random.below(voxels_in(classes));
+  for (const int64_t k : classes) {
+    if (at < places_->count(k)) return places_->place(k, at);
+    at -= places_->count(k);
+  }
+  throw Error("patches: a class without voxels was drawn");
+}
+
+/// Any voxel that is not ignored; after many attempts, where next to nothing was labelled, any.
+int64_t PatchSampler::counted_voxel(Random& random) const {
+  constexpr int kAttempts = 100'000;
+  const auto* classes = case_.classes_IJK.data_ptr<uint8_t>();
+  int64_t voxel = random.below(case_.classes_IJK.numel());
+  for (int i = 0; i < kAttempts && classes[voxel] == kIgnoredClass; ++i)
+    voxel = random.below(case_.classes_IJK.numel());
+  return voxel;
+}
+
 Index3 PatchSampler::random_start(Random& random) const {
   const Index3 whole = case_.size();
   Index3 start;
-  if (!voxels_of_class_.empty() && random.coin(sampling_.foreground)) {
-    const auto& voxels =
-        voxels_of_class_[static_cast<size_t>(random.below(static_cast<int64_t>(voxels_of_class_.size())))];
-    const int64_t voxel = voxels[static_cast<size_t>(random.below(static_cast<int64_t>(voxels.size())))];
+  std::optional<int64_t> centre;
+  if (!structures_.empty() && random.coin(sampling_.foreground))
+    centre = drawn_voxel(
+        structures_[static_cast<size_t>(random.below(static_cast<int64_t>(structures_.size())))], random);
+  else if (ignores_)
+    centre = counted_voxel(random);
+  if (centre) {
+    const int64_t voxel = *centre;
     const Index3 place{voxel / (whole[1] * whole[2]), voxel / whole[2] % whole[1], voxel % whole[2]};
     for (int a = 0; a < 3; ++a) {
       // Off the centre by up to a quarter of the edge, so that the class is not always in the middle.

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
+
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/case_cache.h"
+#include "mambaseg/data/class_places.h"
 #include "mambaseg/data/sample_source.h"
 
 namespace mambaseg {
@@ -22,9 +25,10 @@ struct SamplingSettings {
           one_of({"grid", "random"}));
     visit("positions", positions, "grid: positions an axis; those that coincide count once", at_least(1));
     visit("patches_per_case", patches_per_case, "random: patches an epoch takes from a case", at_least(1));
-    visit("foreground", foreground,
-          "random: share of the patches centred on a voxel of a class drawn from those of the case",
-          between(0, 1));
+    visit(
+        "foreground", foreground,
+        "random: share of the patches centred on a voxel of a class (or region) drawn from those of the case",
+        between(0, 1));
   }
 };
 
@@ -37,7 +41,8 @@ std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count);
 Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
                  const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped);
 
-/// Draws the patches of one volume.
+/// Draws the patches of one volume. Of a case with ignored voxels, random patches are centred on others, so
+/// that none is without anything to learn.
 class PatchSampler : public SampleSource {
  public:
   PatchSampler(const PreparedCase& one, const SamplingSettings& sampling, const AugmentSettings& augment,
@@ -45,10 +50,14 @@ class PatchSampler : public SampleSource {
 
   const std::string& id() const override { return case_.id; }
   int64_t count() const override;
+  int64_t bytes() const override;
   Sample draw(int64_t patch, Random random) const override;
 
  private:
   Index3 random_start(Random& random) const;
+  int64_t voxels_in(const std::vector<int64_t>& classes) const;
+  int64_t counted_voxel(Random& random) const;
+  int64_t drawn_voxel(const std::vector<int64_t>& classes, Random& random) const;
 
   PreparedCase case_;
   SamplingSettings sampling_;
@@ -57,7 +66,9 @@ class PatchSampler : public SampleSource {
   int side_axis_;
   std::vector<int64_t> swapped_;
   std::vector<Index3> grid_;
-  std::vector<std::vector<int32_t>> voxels_of_class_;  ///< of the classes that occur, background left out
+  std::optional<ClassPlaces> places_;             ///< of random patches
+  std::vector<std::vector<int64_t>> structures_;  ///< the classes of each structure that occurs
+  bool ignores_ = false;                          ///< some voxels are ignored
 };
 
 }  // namespace mambaseg

@@ -36,6 +36,7 @@ std::vector<int64_t> unnamed_labels(const Volume<int32_t>& labels, const Plan& p
   for (const int32_t label : labels.voxels)
     if (label != last) found.insert(last = label);
   found.erase(0);
+  found.erase(plan.ignore_label);
   for (const LabelClass& one : plan.classes)
     for (const int64_t id : one.ids) found.erase(id);
   return {found.begin(), found.end()};
@@ -50,6 +51,8 @@ Box training_box(const Case& one, const Plan& plan, const PreparedImage& prepare
     Plan ids = plan;  // the earlier stage's labels as they are, on the network's grid
     ids.unknown_labels = "background";
     ids.classes.clear();
+    ids.regions_class_order.clear();
+    ids.ignore_label = 0;
     for (const int64_t id : plan.region_labels) ids.classes.push_back({concat(id), {id}});
     const Volume<int32_t> on_grid = labels_to_classes(read_labels(path, warn), image.geometry, ids);
     std::vector<int64_t> all;
@@ -74,6 +77,16 @@ Box at_least_patch(Box box, const Index3& patch) {
   return box;
 }
 
+/// Voxels of the file or of the network's grid, 0 where the file cannot be read (which reading will tell).
+int64_t largest_grid(const Case& one, const Plan& plan) {
+  try {
+    const Geometry file = read_geometry(one.images.at(0));
+    return std::max(file.voxel_count(), network_grid(file, plan).voxel_count());
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
 /// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk;
 /// as half-precision numbers where they are small enough to keep three digits, which need half of it.
 torch::Tensor packed(const torch::Tensor& image, float& scale) {
@@ -96,17 +109,19 @@ void require_on_grid(const Volume<int32_t>& labels, const std::string& path, con
 }
 
 std::string plan_hash(const Plan& plan) {
-  Json json = to_json(plan);
-  for (const char* only_at_prediction : {"window", "step_fraction", "mirror"}) json.erase(only_at_prediction);
-  if (plan.region == "brain") json.erase("step");  // moves patches at prediction only
-  return settings_hash(json);
+  const Plan usual;
+  Plan preparing = plan;  // what matters at prediction only is left out
+  preparing.window = usual.window;
+  preparing.step_fraction = usual.step_fraction;
+  preparing.mirror = usual.mirror;
+  if (plan.region == "brain") preparing.step = usual.step;
+  return settings_hash(preparing);
 }
 
 PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
   return with_context("case " + one.id, [&] {
     check_plan(plan);
     const Index3 patch = patch_of(plan);
-    require(plan.classes.size() < 256, "at most 255 classes can be trained");
     PreparedCase out;
     out.id = one.id;
     PreparedImage channels;
@@ -141,8 +156,15 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
 }
 
 Preparation volume_preparation(const Plan& plan) {
-  return {plan_hash(plan),
-          [plan](const Case& one, const Warn& warn) { return prepare_case(one, plan, warn); }};
+  const auto prepare = [plan](const Case& one, const Warn& warn) { return prepare_case(one, plan, warn); };
+  // Of each voxel: the file's bytes, floats as read, turned and resampled, the non-zero mask, labels as read,
+  // turned and as classes; and the channels that are ready, twice when they are joined. The network's grid
+  // may be the larger one.
+  const auto bytes = [plan](const Case& one) {
+    constexpr int64_t kInWork = 32, kReady = 8;
+    return largest_grid(one, plan) * (kInWork + kReady * static_cast<int64_t>(one.images.size()));
+  };
+  return {plan_hash(plan), prepare, bytes};
 }
 
 }  // namespace mambaseg

@@ -10,6 +10,7 @@
 #include "mambaseg/data/problems.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/image_folder.h"
+#include "mambaseg/io/outputs.h"
 
 namespace mambaseg {
 namespace {
@@ -81,7 +82,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
     cases.push_back({name_of(input, channels), {path}, output, second_name(output)});
   };
   if (!fs::is_directory(in)) {
-    if (is_image_name(output))
+    if (names_volume_file(output))
       add_alone(input);
     else
       add(name_of(input, channels), {input});
@@ -89,7 +90,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
   }
   if (const auto image = subject_image(in)) {
     const fs::path subject = fs::weakly_canonical(in);
-    if (is_image_name(output))
+    if (names_volume_file(output))
       add_alone(*image);
     else
       add(subject.filename().string(), {*image});

@@ -37,16 +37,18 @@ PicturePredictor PicturePredictor::load(const std::vector<std::string>& paths, t
 }
 
 std::string PicturePredictor::settle_precision(const std::vector<Picture>& pictures) {
-  if (precision_ != Precision::automatic) return {};
-  const PrecisionChoice choice = choose_precision([&](Precision precision) {
-    precision_ = precision;
-    std::vector<torch::Tensor> masks;
-    for (const torch::Tensor& p_YX : probabilities(pictures))
-      masks.push_back((p_YX >= plan_.threshold).flatten());
-    return torch::cat(masks);
-  });
+  const PrecisionChoice choice = choose_precision(
+      precision_,
+      [&](Precision precision) {
+        precision_ = precision;
+        std::vector<torch::Tensor> masks;
+        for (const torch::Tensor& p_YX : probabilities(pictures))
+          masks.push_back((p_YX >= plan_.threshold).flatten());
+        return torch::cat(masks);
+      },
+      device_.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
-  return "precision " + choice.reason;
+  return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }
 
 std::vector<torch::Tensor> PicturePredictor::probabilities(const std::vector<Picture>& pictures) const {

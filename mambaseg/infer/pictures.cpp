@@ -7,6 +7,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/case_names.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/outputs.h"
 #include "mambaseg/io/picture.h"
 
 namespace mambaseg {
@@ -23,8 +24,6 @@ PictureFiles in_folder(const std::string& input, const fs::path& folder, bool nu
 }
 
 PictureFiles as_file(const std::string& input, const std::string& output) {
-  if (fs::path(output).extension() != ".png")
-    throw UsageError(output + ": masks are written as PNG, expected a name like mask.png");
   const std::string start = output.substr(0, output.size() - 4);
   return {image_stem(input), input, output, start + "_probability.png", start + "_overlay.png"};
 }
@@ -35,7 +34,7 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
                                         const std::vector<std::string>& only) {
   require(fs::exists(input), input, ": no such file or folder");
   if (!fs::is_directory(input)) {
-    if (is_picture_name(output)) return {as_file(input, output)};
+    if (names_file(output, fs::path(output).extension() == ".png", ".png")) return {as_file(input, output)};
     return {in_folder(input, output, numbers_are_channels({image_stem(input)}, 1))};
   }
   if (is_picture_name(output))

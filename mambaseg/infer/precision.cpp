@@ -18,10 +18,12 @@ torch::ScalarType activation_type(Precision precision) {
   return precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
 }
 
-PrecisionChoice choose_precision(const std::function<torch::Tensor(Precision)>& classes,
+PrecisionChoice choose_precision(Precision wish, const std::function<torch::Tensor(Precision)>& classes,
                                  bool with_bf16_arithmetic, const std::string& target) {
+  if (wish == Precision::fp32) return {wish, {}};
   if (!with_bf16_arithmetic)
     return {Precision::fp32, concat("fp32: this machine has no bf16 arithmetic (", target, ")")};
+  if (wish == Precision::bf16) return {wish, {}};
   const auto timed = [&](Precision precision, double& seconds) {
     classes(precision);  // packs weights and takes memory, which later inputs need not
     const auto start = std::chrono::steady_clock::now();

@@ -28,11 +28,13 @@ struct PrecisionChoice {
   std::string reason;
 };
 
-/// bf16 when this processor multiplies bf16 (otherwise it is no faster) and at least kBf16Agreement of the
+/// What a wish becomes. bf16 where the machine does not multiply it would be slower than fp32 and less exact:
+/// there everything is fp32, and the reason says so. `automatic` is bf16 when at least kBf16Agreement of the
 /// voxels of a trial input get the class they have in fp32. Time is measured for the message but decides
 /// nothing, so that the choice does not depend on what else the machine does. `classes` runs the trial in
-/// fp32 or bf16 and returns its class numbers.
-PrecisionChoice choose_precision(const std::function<torch::Tensor(Precision)>& classes,
+/// fp32 or bf16 and returns its class numbers. The reason is empty where the wish was fulfilled without a
+/// trial.
+PrecisionChoice choose_precision(Precision wish, const std::function<torch::Tensor(Precision)>& classes,
                                  bool with_bf16_arithmetic = has_bf16_arithmetic(),
                                  const std::string& target = dense_target());
 

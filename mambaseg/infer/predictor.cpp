@@ -37,7 +37,7 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
-    : models_(std::move(models)), plan_(std::move(plan)), precision_(settings.precision) {
+    : models_(std::move(models)), plan_(std::move(plan)), scheme_(plan_), precision_(settings.precision) {
   require(!models_.empty(), "prediction: expected at least one model");
   if (settings.step > 0) {
     plan_.step = settings.step;
@@ -63,11 +63,12 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
     model.network->eval();
     model.network->to(settings.device);
   }
-  const int64_t named = static_cast<int64_t>(plan_.classes.size());
-  window_.classes = setting(models_.front(), "classes", named + 1);
-  if (named > 0 && window_.classes != named + 1)
-    throw UsageError(concat("prediction: the network gives ", window_.classes, " classes, the plan names ",
-                            named, " and background"));
+  const int64_t planned = scheme_.score_maps(),
+                given = setting(models_.front(), "classes", std::max<int64_t>(1, planned));
+  if (planned > 0 && given != planned)
+    throw UsageError(concat("prediction: the network gives ", given, " classes, the plan names ",
+                            plan_.classes.size(), scheme_.regions() ? " regions" : " and background"));
+  window_.classes = scheme_.vote_maps(given);
 }
 
 Predictor Predictor::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
@@ -83,10 +84,13 @@ SlidingWindow Predictor::window_for(const Work& work) const {
   return window;
 }
 
-int64_t Predictor::classes_peak(const Work& work) const {
+int64_t Predictor::classes_peak(const Work& work, const Geometry& input) const {
   constexpr int64_t kVolumes = 4, kFloat = 4;  // image and classes, each as volume and as tensor
-  return peak_bytes(work.box, window_for(work)) +
-         kFloat * work.grid.voxel_count() * (kVolumes + 2 * (channels_ - 1));
+  const int64_t voxels = work.grid.voxel_count();
+  const int64_t voting =
+      peak_bytes(work.box, window_for(work)) + kFloat * voxels * (kVolumes + 2 * (channels_ - 1));
+  const int64_t labelling = kFloat * (voxels * (1 + channels_) + input.voxel_count());
+  return std::max(voting, labelling);
 }
 
 int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) const {
@@ -101,14 +105,15 @@ int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) cons
   return std::max({2 * image, voting, labelling});
 }
 
-Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
+Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const {
   const auto given = static_cast<int64_t>(1 + image.further.size());
   require(given == channels_, "prediction: the network reads ", channels_,
           channels_ == 1 ? " channel" : " channels", ", the case has ", given);
   Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
-    return scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work);
+    return held_bytes +
+           (scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work, image.input));
   };
   const double allowed = memory_gib_ * static_cast<double>(int64_t{1} << 30);
   work.peak_bytes = peak(torch::kFloat32);
@@ -119,23 +124,25 @@ Work Predictor::work_in(const PreparedImage& image, const Box& box) const {
   return work;
 }
 
-Work Predictor::plan_work(const PreparedImage& image) const {
+Work Predictor::plan_work(const PreparedImage& image, int64_t held_bytes) const {
   Box box = whole_box(image.image.geometry.size);
   if (plan_.crop_to_brain) {
     const auto head = head_box(image, plan_);
     require(head.has_value(), "prediction: the prepared image has no non-zero voxel");
     box = *head;
   }
-  return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step));
+  return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step),
+                 held_bytes);
 }
 
-Work Predictor::plan_work(const PreparedImage& image, const Box& region) const {
-  return work_in(image, region_box(region, window_.patch, window_.spread > 0 ? 1 : window_.step,
-                                   image.image.geometry.size));
+Work Predictor::plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes) const {
+  const Box box =
+      region_box(region, window_.patch, window_.spread > 0 ? 1 : window_.step, image.image.geometry.size);
+  return work_in(image, box, held_bytes);
 }
 
-torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
-  const torch::Tensor x = x_BCXYZ.to(activation_type(precision_));
+torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision) const {
+  const torch::Tensor x = x_BCXYZ.to(activation_type(precision));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
   for (size_t view = 0; view < views; ++view) {
@@ -144,9 +151,7 @@ torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
     const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
     for (const Model& model : models_) {
-      // Networks leave the classes of a voxel side by side, where the softmax is fast.
-      const torch::Tensor scores = model.network->forward(seen).front().to(torch::kFloat32).movedim(1, -1);
-      torch::Tensor p = torch::softmax(scores, -1).movedim(-1, 1);
+      torch::Tensor p = scheme_.votes(model.network->forward(seen).front().to(torch::kFloat32));
       if (!flipped.empty()) p = torch::flip(p, flipped);
       sum = sum.defined() ? sum.add_(p) : p;
     }
@@ -156,24 +161,24 @@ torch::Tensor Predictor::probabilities(const torch::Tensor& x_BCXYZ) const {
 }
 
 std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
-  if (precision_ != Precision::automatic) return {};
+  if (precision_ == Precision::fp32) return {};
   const torch::NoGradGuard no_grad;
   Box middle{work.box.start, window_.patch};
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
   const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
-  const PrecisionChoice choice = choose_precision([&](Precision precision) {
-    precision_ = precision;
-    return probabilities(patch).argmax(1);
-  });
+  const PrecisionChoice choice = choose_precision(
+      precision_, [&](Precision precision) { return scheme_.decide(votes(patch, precision).squeeze(0)); },
+      window_.device.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
-  return "precision " + choice.reason;
+  return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }
 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const torch::Tensor in_box = classes_in_box(
       image_tensor(image), work.box, window_for(work),
-      [this](const torch::Tensor& x) { return probabilities(x); }, progress);
+      [this](const torch::Tensor& x) { return votes(x, precision_); }, progress,
+      [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -200,24 +205,21 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
     auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z),
                                    {target.size[1], target.size[0]}, torch::kUInt8);
-    out_YX.copy_(p_KXY.argmax(0).t());
-    if (slice) slice(p_KXY, z);
+    out_YX.copy_(scheme_.decide(p_KXY).t());
+    if (slice) slice(p_KXY.narrow(0, first_probability(), probability_maps()), z);
   };
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
-                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce);
+                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce,
+                           scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
   vote(
       boxed_image(std::move(image), work.box), window_for(work),
-      [this](const torch::Tensor& x) { return probabilities(x); },
+      [this](const torch::Tensor& x) { return votes(x, precision_); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept
   Volume<int32_t> labels(target);
-  for (size_t v = 0; v < labels.voxels.size(); ++v) {
-    const uint8_t k = classes.voxels[v];
-    labels.voxels[v] = k == 0 || plan_.classes.empty()
-                           ? k
-                           : static_cast<int32_t>(plan_.classes[static_cast<size_t>(k - 1)].ids.front());
-  }
+  for (size_t v = 0; v < labels.voxels.size(); ++v)
+    labels.voxels[v] = static_cast<int32_t>(scheme_.label_of(classes.voxels[v]));
   if (target.orientation() != input.orientation())
     labels = permuted(labels, permutation_between(plan_.orientation, input.orientation()));
   labels.geometry = input;

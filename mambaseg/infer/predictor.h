@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/preprocess.h"
 #include "mambaseg/infer/precision.h"
 #include "mambaseg/infer/score_resampler.h"
@@ -28,7 +29,8 @@ struct Work {
   Geometry grid;  ///< that the network sees
   Box box;        ///< that is covered with patches, in voxels of the grid
   int64_t patches = 0;
-  int64_t peak_bytes = 0;  ///< of votes, patches and volumes; the network's activations come on top
+  int64_t peak_bytes =
+      0;  ///< of votes, patches and volumes from here on; the network's activations come on top
   torch::ScalarType votes = torch::kFloat32;
 };
 
@@ -46,24 +48,29 @@ class Predictor {
 
   const Plan& plan() const { return plan_; }
   int64_t step() const { return window_.step; }
-  int64_t classes() const { return window_.classes; }
+  /// How many probabilities a voxel has, and the number of the first: 0 is background, which regions do
+  /// without.
+  int64_t probability_maps() const { return window_.classes - first_probability(); }
+  int64_t first_probability() const { return scheme_.regions() ? 1 : 0; }
 
-  /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says.
-  Work plan_work(const PreparedImage& image) const;
+  /// The box of patches: the non-zero part of the image, or its whole grid, as the plan says. `held_bytes` is
+  /// what the caller keeps meanwhile and counts with the rest.
+  Work plan_work(const PreparedImage& image, int64_t held_bytes = 0) const;
   /// The box of patches around `region`.
-  Work plan_work(const PreparedImage& image, const Box& region) const;
+  Work plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes = 0) const;
 
   /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
   /// people; empty when the precision stands already.
   std::string settle_precision(const PreparedImage& image, const Work& work);
 
-  /// Class numbers on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is settled.
+  /// Class numbers (LabelScheme) on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is
+  /// settled.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
   /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every
-  /// slice. With conform "spacing" and "none" the class scores are brought to that grid, slice by slice,
-  /// before the largest is taken; otherwise the nearest voxel's class counts. The voxels of `image` are freed
-  /// on the way.
+  /// slice, or those of every region. With conform "spacing" and "none" the scores are brought to that grid,
+  /// slice by slice, before the class is chosen; otherwise the nearest voxel's class counts. The voxels of
+  /// `image` are freed on the way.
   Volume<int32_t> labels(PreparedImage&& image, const Work& work, const Progress& progress = {},
                          const ScoreResampler::Slice& slice = {}) const;
 
@@ -71,16 +78,17 @@ class Predictor {
   Geometry score_grid(const Geometry& input) const;
 
  private:
-  Work work_in(const PreparedImage& image, const Box& box) const;
+  Work work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const;
   /// Whether the network's axes are the file's, turned.
   bool scores_reach_file() const;
   SlidingWindow window_for(const Work& work) const;
-  int64_t classes_peak(const Work& work) const;
+  int64_t classes_peak(const Work& work, const Geometry& input) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;
-  torch::Tensor probabilities(const torch::Tensor& x_BCXYZ) const;
+  torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision) const;
 
   std::vector<Model> models_;
   Plan plan_;
+  LabelScheme scheme_;
   SlidingWindow window_;
   double memory_gib_ = 0;
   int64_t channels_ = 1;

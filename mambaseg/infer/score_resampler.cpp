@@ -6,15 +6,13 @@
 #include "mambaseg/data/resize.h"
 
 namespace mambaseg {
-namespace {
+namespace {}  // namespace
 
-/// Scores of one slice as probabilities, float32.
-torch::Tensor normalised(const torch::Tensor& scores_KXY) {
+torch::Tensor ScoreResampler::normalised(const torch::Tensor& scores_KXY) const {
   const auto scores = scores_KXY.to(torch::kCPU, torch::kFloat32);
-  return scores / scores.sum(0).clamp_min(1e-30);
+  const auto total = total_ == Total::sum ? scores.sum(0) : scores[0];
+  return scores / total.clamp_min(1e-30);
 }
-
-}  // namespace
 
 ScoreResampler::Axis ScoreResampler::axis_of(int64_t from, int64_t start, int64_t size, int64_t to,
                                              int order) {
@@ -40,8 +38,8 @@ ScoreResampler::Axis ScoreResampler::axis_of(int64_t from, int64_t start, int64_
 }
 
 ScoreResampler::ScoreResampler(int64_t classes, const Index3& from, const Box& box, const Index3& to,
-                               std::optional<int> separate, Slice slice)
-    : classes_(classes), to_(to), slice_(std::move(slice)) {
+                               std::optional<int> separate, Slice slice, Total total)
+    : classes_(classes), to_(to), slice_(std::move(slice)), total_(total) {
   for (int axis = 0; axis < 3; ++axis)
     axes_[static_cast<size_t>(axis)] =
         axis_of(from[axis], box.start[axis], box.size[axis], to[axis], axis == separate ? 0 : 1);

@@ -69,13 +69,14 @@ void check_covered(const Index3& size, const SlidingWindow& window) {
 }
 
 torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
-                             const Probabilities& probabilities, const Progress& progress) {
+                             const Probabilities& probabilities, const Progress& progress,
+                             const Decide& decide) {
   check_covered(box.size, window);
   auto out = torch::empty({box.size[0], box.size[1], box.size[2]}, torch::kInt32);
-  const auto take_largest = [&](const torch::Tensor& votes_KXYZ, int64_t first) {
-    out.narrow(2, first, votes_KXYZ.size(3)).copy_(votes_KXYZ.argmax(0));
+  const auto take = [&](const torch::Tensor& votes_KXYZ, int64_t first) {
+    out.narrow(2, first, votes_KXYZ.size(3)).copy_(decide(votes_KXYZ));
   };
-  vote(cut_box(image, box), window, probabilities, take_largest, progress);
+  vote(cut_box(image, box), window, probabilities, take, progress);
   return out;
 }
 

@@ -19,8 +19,8 @@ struct SlidingWindow {
   /// Above 0 in place of the step: patches are spread evenly, at most this share of a patch apart, and count
   /// by gaussian_importance (nnU-Net).
   double spread = 0;
-  int64_t batch = 1;  ///< patches that go through the network together
-  int64_t classes = 2;
+  int64_t batch = 1;    ///< patches that go through the network together
+  int64_t classes = 2;  ///< maps that are summed
   torch::Device device = torch::kCPU;
   torch::ScalarType votes = torch::kFloat32;  ///< kFloat16 halves the memory of the sums
 };
@@ -34,11 +34,18 @@ std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& windo
 void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probabilities& probabilities,
           const SlabVotes::Release& release, const Progress& progress = {});
 
-/// The class with most votes of every voxel in `box` of an image ((C,) i, j, k), int32; the first of equals.
+/// Class numbers (spatial...) from sums of votes (K, spatial...).
+using Decide = std::function<torch::Tensor(const torch::Tensor& votes_K)>;
+
+/// The class with most votes, the first of equals.
+inline torch::Tensor largest(const torch::Tensor& votes_K) { return votes_K.argmax(0); }
+
+/// What `decide` makes of the votes of every voxel in `box` of an image ((C,) i, j, k), int32.
 /// The box may reach beyond the image (zeros), is at least a patch long and, without spread, a whole number
 /// of steps longer.
 torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
-                             const Probabilities& probabilities, const Progress& progress = {});
+                             const Probabilities& probabilities, const Progress& progress = {},
+                             const Decide& decide = largest);
 
 /// Throws Error unless the patches of `window` cover a box of `size` exactly.
 void check_covered(const Index3& size, const SlidingWindow& window);

@@ -12,6 +12,13 @@ std::string words(const std::vector<int64_t>& labels) {
   return out;
 }
 
+int64_t bytes_of(const std::vector<Image>& channels) {
+  size_t sum = 0;
+  for (const Image& one : channels)
+    sum += std::visit([](const auto& v) { return v.size() * sizeof(v[0]); }, one.voxels);
+  return static_cast<int64_t>(sum);
+}
+
 }  // namespace
 
 TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
@@ -23,13 +30,14 @@ TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
     throw UsageError("prediction: the second model does not work around labels of the first");
 }
 
-CaseLabels TwoStage::run(const std::vector<Image>& channels, const Progress& progress, const Warn& warn,
+CaseLabels TwoStage::run(std::vector<Image> channels, const Progress& progress, const Warn& warn,
                          const Warn& note, const ScoreResampler::Slice& slice) {
   const auto tell = [](const Warn& where, const std::string& line) {
     if (where && !line.empty()) where(line);
   };
   auto prepared = prepare_images(channels, first_.plan(), warn);
-  const Work work = first_.plan_work(prepared);
+  if (!second_) channels.clear();
+  const Work work = first_.plan_work(prepared, bytes_of(channels));
   tell(note, describe(work, first_.plan(), first_.step()));
   tell(note, first_.settle_precision(prepared, work));
   CaseLabels out;
@@ -39,19 +47,22 @@ CaseLabels TwoStage::run(const std::vector<Image>& channels, const Progress& pro
   }
   require(!slice, "prediction: class probabilities are written for one stage only");
   // The second stage looks for its region on the grid of the first.
-  const Geometry input = prepared.input;
-  const Volume<int32_t> classes = first_.classes(prepared, work, progress);
-  out.first = classes_to_labels(classes, input, first_.plan());
-  const Volume<int32_t> labels = classes_to_labels(classes, classes.geometry, first_.plan());
+  Volume<int32_t> labels = first_.classes(prepared, work, progress);
+  out.first = classes_to_labels(labels, prepared.input, first_.plan());
+  labels = classes_to_labels(labels, labels.geometry, first_.plan());
+  prepared = {};
   auto second_image = prepare_images(channels, second_->plan());
+  channels.clear();
   const auto region =
       label_box(resample_labels(labels, second_image.image.geometry), second_->plan().region_labels);
+  labels = {};
   if (!region) {
     tell(warn, "the first stage found none of the labels " + words(second_->plan().region_labels) +
                    ": the second stage is skipped");
     return out;
   }
-  const Work second_work = second_->plan_work(second_image, *region);
+  const auto held = static_cast<int64_t>(out.first.voxels.size() * sizeof(int32_t));
+  const Work second_work = second_->plan_work(second_image, *region, held);
   tell(note, "second stage: " + describe(second_work, second_->plan(), second_->step()));
   tell(note, second_->settle_precision(second_image, second_work));
   out.second = second_->labels(std::move(second_image), second_work, progress);

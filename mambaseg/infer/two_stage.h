@@ -20,10 +20,10 @@ class TwoStage {
   /// Throws UsageError when the first plan works in a region or the second does not.
   TwoStage(Predictor first, std::optional<Predictor> second);
 
-  /// `channels` of one case, on one grid. `note` gets one line of planned work before each stage runs, and
-  /// one when its precision is chosen, which happens at the first image. `slice` gets the first stage's class
-  /// probabilities (Predictor::labels).
-  CaseLabels run(const std::vector<Image>& channels, const Progress& progress = {}, const Warn& warn = {},
+  /// `channels` of one case, on one grid, freed once they are needed no more. `note` gets one line of planned
+  /// work before each stage runs, and one when its precision is chosen, which happens at the first image.
+  /// `slice` gets the first stage's class probabilities (Predictor::labels).
+  CaseLabels run(std::vector<Image> channels, const Progress& progress = {}, const Warn& warn = {},
                  const Warn& note = {}, const ScoreResampler::Slice& slice = {});
 
   const Predictor& first() const { return first_; }

@@ -3,11 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <random>
 #include <system_error>
 
 #include "mambaseg/core/error.h"
@@ -23,12 +24,6 @@ std::string ending_of(const fs::path& path) {
   return last == ".gz" ? path.stem().extension().string() + last : last;
 }
 
-fs::path temporary_beside(const fs::path& path) {
-  static std::atomic<unsigned> count{0};
-  return path.parent_path() /
-         concat(".mambaseg-", getpid(), "-", count.fetch_add(1, std::memory_order_relaxed), ending_of(path));
-}
-
 /// A link is followed, so that the file it names is replaced and the link stays.
 fs::path destination_of(const std::string& path) {
   std::error_code failed;
@@ -40,23 +35,24 @@ fs::path destination_of(const std::string& path) {
   throw Error("cannot write " + path + ": " + cause);
 }
 
-/// Waits until what was written under this name is on the disk; some file systems report a full disk only
-/// here.
-void flush_to_disk(const fs::path& path, int flags) {
-  const int file = open(path.c_str(), flags | O_CLOEXEC);
-  if (file < 0) throw Error(std::strerror(errno));
-  const int code = fsync(file) == 0 || errno == EINVAL ? 0 : errno;  // EINVAL: the file system cannot flush
-  close(file);
-  if (code != 0) throw Error(std::strerror(code));
-}
+void flush_to_disk(const fs::path& path, int flags) { OpenFile(path, flags).sync(); }
 
-/// Removes the temporary file unless it was renamed.
+constexpr char kTemporary[] = ".mambaseg-";
+
+/// A new file under a name that no other process has, on whatever machine, and locked as long as it is
+/// written, so that make_folder knows it from one that was left behind.
 class Temporary {
  public:
-  explicit Temporary(fs::path path) : path_(std::move(path)) {
-    const int file = open(path_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
-    if (file < 0) throw Error(std::strerror(errno));
-    close(file);
+  Temporary(const fs::path& folder, const std::string& ending) {
+    std::random_device random;
+    for (;;) {
+      std::ostringstream name;
+      name << kTemporary << std::hex << random() << random() << ending;
+      path_ = folder / name.str();
+      file_.emplace(path_, O_CREAT | O_EXCL | O_RDWR);
+      if (file_->lock() && file_->names() > 0) return;
+      file_.reset();  // make_folder of another process was faster
+    }
   }
   ~Temporary() {
     std::error_code ignored;
@@ -66,13 +62,21 @@ class Temporary {
   Temporary& operator=(const Temporary&) = delete;
 
   const fs::path& path() const { return path_; }
+  OpenFile& file() { return *file_; }
   void rename_to(const fs::path& destination) {
     if (std::rename(path_.c_str(), destination.c_str()) != 0) throw Error(std::strerror(errno));
     path_.clear();
   }
+  /// The file goes on without its name.
+  OpenFile unnamed() {
+    if (unlink(path_.c_str()) != 0) throw Error(std::strerror(errno));
+    path_.clear();
+    return std::move(*file_);
+  }
 
  private:
   fs::path path_;
+  std::optional<OpenFile> file_;
 };
 
 fs::path folder_of(const fs::path& destination) {
@@ -99,7 +103,7 @@ fs::path checked_destination(const std::string& path) {
 void check_writable(const std::string& path) {
   const fs::path destination = checked_destination(path);
   try {
-    const Temporary temporary(temporary_beside(destination));
+    const Temporary temporary(folder_of(destination), ending_of(destination));
   } catch (const Error& error) {
     refuse(path, error.what());
   }
@@ -109,9 +113,9 @@ void write_atomically(const std::string& path,
                       const std::function<void(const std::string& temporary)>& write) {
   const fs::path destination = checked_destination(path);
   try {
-    Temporary temporary(temporary_beside(destination));
+    Temporary temporary(folder_of(destination), ending_of(destination));
     write(temporary.path().string());
-    flush_to_disk(temporary.path(), O_WRONLY);
+    temporary.file().sync();
     temporary.rename_to(destination);
     flush_to_disk(folder_of(destination), O_RDONLY);
   } catch (const Error& error) {
@@ -121,20 +125,31 @@ void write_atomically(const std::string& path,
 
 void write_file_atomically(const std::string& path, const std::string& bytes) {
   write_atomically(path, [&bytes](const std::string& temporary) {
-    const int file = open(temporary.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-    if (file < 0) throw Error(std::strerror(errno));
-    size_t done = 0;
-    int code = 0;
-    while (done < bytes.size() && code == 0) {
-      const ssize_t count = ::write(file, bytes.data() + done, bytes.size() - done);
-      if (count > 0) {
-        done += static_cast<size_t>(count);
-      } else if (count == 0 || errno != EINTR) {
-        code = count == 0 ? ENOSPC : errno;
-      }
+    OpenFile file(temporary, O_WRONLY | O_TRUNC);
+    file.write(bytes.data(), bytes.size());
+    file.close();
+  });
+}
+
+void make_folder(const std::string& path) {
+  std::error_code failed;
+  fs::create_directories(path, failed);
+  require(!failed && fs::is_directory(path, failed), path,
+          ": this folder cannot be made: ", failed ? failed.message() : "a file has its name");
+  for (fs::directory_iterator entry(path, failed), end; !failed && entry != end; entry.increment(failed)) {
+    if (!entry->path().filename().string().starts_with(kTemporary)) continue;
+    try {
+      OpenFile file(entry->path(), O_RDWR | O_NOFOLLOW);
+      if (file.lock()) unlink(entry->path().c_str());
+    } catch (const Error&) {
+      // gone meanwhile, or of another user
     }
-    if (close(file) != 0 && code == 0) code = errno;
-    if (code != 0) throw Error(std::strerror(code));
+  }
+}
+
+OpenFile scratch_file(const std::string& folder) {
+  return with_context(folder, [&] {
+    return with_context("a temporary file cannot be made", [&] { return Temporary(folder, "").unnamed(); });
   });
 }
 

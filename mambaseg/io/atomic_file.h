@@ -3,11 +3,14 @@
 #include <functional>
 #include <string>
 
+#include "mambaseg/io/open_file.h"
+
 namespace mambaseg {
 
 /// Calls `write` with a temporary path beside `path` (same folder, same ending) and renames the result to
 /// `path` after flushing it to disk; on any failure the temporary file is removed and `path` is untouched.
-/// Throws Error naming `path` and the cause (no such folder, no permission, disk full).
+/// What a killed process leaves is removed by make_folder. Throws Error naming `path` and the cause (no such
+/// folder, no permission, disk full).
 void write_atomically(const std::string& path,
                       const std::function<void(const std::string& temporary)>& write);
 
@@ -17,5 +20,13 @@ void check_writable(const std::string& path);
 
 /// write_atomically for bytes in memory.
 void write_file_atomically(const std::string& path, const std::string& bytes);
+
+/// Makes the folder, and those above it, that outputs go to, and removes the temporary files that killed
+/// processes left in it; those of processes that live are locked and stay. Throws Error naming the folder.
+void make_folder(const std::string& path);
+
+/// A file without a name in `folder`, for what is too large for the memory: it ends with the object, or with
+/// the process, however that dies. Throws Error naming the folder.
+OpenFile scratch_file(const std::string& folder);
 
 }  // namespace mambaseg

@@ -10,13 +10,14 @@
 #include <vector>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/packed_bytes.h"
 
 namespace mambaseg {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 28;  // zlib counts in int
+constexpr size_t kRestPiece = size_t{1} << 20;
 constexpr unsigned kBuffer = 1u << 18;
-constexpr size_t kDeflateLimit = 1032;  // no deflate stream grows by more
 
 std::string cause_of(gzFile file) {
   int code = Z_OK;
@@ -66,8 +67,20 @@ void ByteReader::skip(size_t count, const std::string& what) {
   }
 }
 
+std::string ByteReader::read_rest() {
+  std::string rest;
+  for (size_t size = 0; rest.size() == size;) {
+    size += kRestPiece;
+    rest.resize(size);
+    rest.resize(size - kRestPiece + read_some(rest.data() + size - kRestPiece, kRestPiece));
+  }
+  return rest;
+}
+
+bool ByteReader::is_plain() { return gzdirect(file_) != 0; }
+
 void ByteReader::expect(size_t count, const std::string& what) {
-  const size_t growth = gzdirect(file_) ? 1 : kDeflateLimit;
+  const size_t growth = is_plain() ? 1 : kDeflateLimit;
   require(packed_size_ == SIZE_MAX || count / growth <= packed_size_, what, " is cut off: ", count,
           " bytes were announced, the file has ", packed_size_);
 }

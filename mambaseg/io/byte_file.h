@@ -23,6 +23,10 @@ class ByteReader {
   /// Reads at most `count` bytes; returns how many there were.
   size_t read_some(void* bytes, size_t count);
   void skip(size_t count, const std::string& what);
+  /// All bytes up to the end.
+  std::string read_rest();
+  /// Whether the file is read as it is: it does not begin as gzip does.
+  bool is_plain();
   /// Call before memory is taken for `count` more bytes: throws the Error of read() when the file is far too
   /// small.
   void expect(size_t count, const std::string& what);

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <string_view>
 
 #include "mambaseg/core/error.h"
 
@@ -12,51 +15,97 @@ namespace mambaseg {
 namespace {
 
 constexpr uint32_t kUndefined = 0xffffffff;
-constexpr uint32_t kTransferSyntax = 0x00020010, kSeries = 0x0020000e, kPixels = 0x7fe00010;
+constexpr uint32_t kTransferSyntax = 0x00020010, kObject = 0x00080016, kSeriesWords = 0x0008103e,
+                   kSeries = 0x0020000e, kPosition = 0x00200032, kOrientation = 0x00200037,
+                   kPhotometric = 0x00280004, kFrames = 0x00280008, kSpacing = 0x00280030,
+                   kIntercept = 0x00281052, kSlope = 0x00281053, kLookupTable = 0x00283000,
+                   kPixels = 0x7fe00010;
+constexpr uint32_t kSamples = 0x00280002, kRows = 0x00280010, kColumns = 0x00280011;
+constexpr uint32_t kAllocated = 0x00280100, kStored = 0x00280101, kHighBit = 0x00280102, kSigned = 0x00280103;
 constexpr uint32_t kItem = 0xfffee000, kItemEnd = 0xfffee00d, kSequenceEnd = 0xfffee0dd;
+/// Functional groups, shared and of each frame, and the sequences in them that say where a frame lies and
+/// what its numbers mean.
+constexpr uint32_t kShared = 0x52009229, kPerFrame = 0x52009230;
+constexpr std::array<uint32_t, 6> kEntered{kShared,    kPerFrame,  0x00209113,
+                                           0x00209116, 0x00289110, 0x00289145};
+constexpr size_t kLongestText = 1 << 20;
+constexpr size_t kMark = 128;
 
 struct Element {
   uint32_t tag = 0;
   uint32_t length = 0;
+  bool is_unknown = false;  ///< of type UN, whose items are written without types
 };
 
-/// Elements one after the other. Items and sequences of undefined length are entered, so that the walk stays
-/// flat; those of known length are stepped over.
+/// An item or sequence that was entered.
+struct Level {
+  uint32_t tag = 0;
+  int64_t end = -1;  ///< -1: where its end is marked
+  bool implicit = false;
+};
+
+/// Elements one after the other.
 class Walk {
  public:
-  explicit Walk(const std::string& path)
+  Walk(const std::string& path, int64_t start)
       : file_(path, std::ios::binary), size_(static_cast<int64_t>(std::filesystem::file_size(path))) {
-    seek(132);
+    seek(start);
+    if (start == 0 && !in_meta()) {  // a bare data set: types are letters
+      std::array<char, 6> first{};
+      bytes(first.data(), first.size());
+      implicit_ = !(std::isupper(static_cast<unsigned char>(first[4])) &&
+                    std::isupper(static_cast<unsigned char>(first[5])));
+      seek(0);
+    }
   }
 
   bool at_end() const { return at_ >= size_; }
 
-  Element next() {
+  int64_t place() const { return at_; }
+
+  /// `implicit`: the elements of this part have no types, whatever the transfer syntax says.
+  Element next(bool implicit) {
     const bool meta = in_meta();
     const bool big = big_ && !meta;
     Element element;
     element.tag = number(2, big) << 16;
     element.tag |= number(2, big);
     const bool delimiter = element.tag == kItem || element.tag == kItemEnd || element.tag == kSequenceEnd;
-    if (delimiter || (implicit_ && !meta)) {
+    if (delimiter || ((implicit_ || implicit) && !meta)) {
       element.length = number(4, big);
       return element;
     }
     std::array<char, 2> type{};
     bytes(type.data(), type.size());
-    static constexpr const char* kLong = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
-    const bool is_long = std::string(kLong).find(std::string(type.data(), 2)) != std::string::npos;
+    static constexpr std::string_view kLong = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
+    static constexpr std::string_view kShort =
+        "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US";
+    const auto among = [&type](std::string_view known) {
+      return type[0] != ' ' && type[1] != ' ' && known.find({type.data(), 2}) != std::string_view::npos;
+    };
+    const bool is_long = among(kLong);
+    require(is_long || among(kShort), "the header is damaged (an element of unknown type)");
     if (is_long) number(2, big);
     element.length = number(is_long ? 4 : 2, big);
+    element.is_unknown = type[0] == 'U' && type[1] == 'N';
     return element;
   }
 
   std::string text(uint32_t length) {
-    require(length <= 256, "the header is damaged");
+    require(length <= kLongestText, "the header is damaged");
     std::string value(length, '\0');
     bytes(value.data(), length);
-    value.erase(std::find_if(value.begin(), value.end(), [](char c) { return c == '\0' || c == ' '; }),
-                value.end());
+    value.erase(std::find(value.begin(), value.end(), '\0'), value.end());
+    value.erase(0, value.find_first_not_of(' '));
+    value.erase(value.find_last_not_of(' ') + 1);
+    return value;
+  }
+
+  /// An unsigned number of two bytes.
+  uint32_t short_number(uint32_t length) {
+    require(length >= 2, "the header is damaged");
+    const uint32_t value = number(2, big_);
+    step_over(length - 2);
     return value;
   }
 
@@ -108,38 +157,149 @@ class Walk {
   bool implicit_ = false, big_ = false, deflated_ = false;
 };
 
+bool is_pixel_number(uint32_t tag) {
+  return tag == kSamples || tag == kRows || tag == kColumns || (tag >= kAllocated && tag <= kSigned);
+}
+
+/// What the header says of a pixel. GDCM ends the program where one is impossible.
+void check_pixel_number(uint32_t tag, uint32_t value) {
+  const auto check = [value](const char* what, uint32_t low, uint32_t high) {
+    require(value >= low && value <= high, "the header is damaged: ", what, " is ", value, ", expected ", low,
+            " to ", high);
+  };
+  if (tag == kSamples) check("SamplesPerPixel", 1, 4);
+  if (tag == kRows) check("Rows", 1, 65535);
+  if (tag == kColumns) check("Columns", 1, 65535);
+  if (tag == kAllocated) check("BitsAllocated", 1, 64);
+  if (tag == kStored) check("BitsStored", 1, 64);
+  if (tag == kHighBit) check("HighBit", 0, 63);
+  if (tag == kSigned) check("PixelRepresentation", 0, 1);
+}
+
+/// Notes the value of an element of the file itself or of a functional group.
+void note(DicomOutline& out, uint32_t tag, const std::string& value) {
+  switch (tag) {
+    case kObject:
+      out.object = value;
+      break;
+    case kSeries:
+      out.series = value;
+      break;
+    case kSeriesWords:
+      out.series_words = value;
+      break;
+    case kPhotometric:
+      out.photometric = value;
+      break;
+    case kFrames:
+      if (const auto frames = dicom_numbers(value); frames.size() == 1 && frames[0] >= 1 && frames[0] < 1e9)
+        out.frames = static_cast<int64_t>(frames[0]);
+      break;
+    case kPosition:
+      if (const auto at = dicom_numbers(value); at.size() == 3)
+        out.positions.push_back({at[0], at[1], at[2]});
+      break;
+    case kOrientation:
+      if (dicom_numbers(value).size() == 6) out.orientations.insert(value);
+      break;
+    case kSpacing:
+      out.spacings.insert(value);
+      break;
+    default:
+      out.slopes.insert((tag == kSlope ? "slope " : "intercept ") + value);
+  }
+}
+
+/// Whether an element says something that note() notes, where it stands below `levels`.
+bool is_noted(uint32_t tag, const std::vector<Level>& levels) {
+  static constexpr std::array<uint32_t, 5> kOfFile{kObject, kSeries, kSeriesWords, kPhotometric, kFrames};
+  static constexpr std::array<uint32_t, 5> kOfFrame{kPosition, kOrientation, kSpacing, kSlope, kIntercept};
+  if (std::find(kOfFrame.begin(), kOfFrame.end(), tag) != kOfFrame.end())
+    return levels.empty() || levels.front().tag == kShared || levels.front().tag == kPerFrame;
+  return levels.empty() && std::find(kOfFile.begin(), kOfFile.end(), tag) != kOfFile.end();
+}
+
 }  // namespace
 
-bool has_dicom_mark(const std::string& path) {
+namespace {
+
+/// Whether two elements of the groups that come first stand at the start, in order.
+bool is_bare_data_set(const std::string& start) {
+  const auto number = [&start](size_t at, size_t bytes) {
+    size_t value = 0;
+    for (size_t i = 0; i < bytes; ++i) value |= size_t{static_cast<uint8_t>(start[at + i])} << 8 * i;
+    return value;
+  };
+  if (start.size() < 16) return false;
+  const bool typed = std::isupper(static_cast<unsigned char>(start[4])) &&
+                     std::isupper(static_cast<unsigned char>(start[5]));
+  const size_t group = number(0, 2), second = 8 + (typed ? number(6, 2) : number(4, 4));
+  if ((group != 2 && group != 8) || second % 2 != 0 || second + 8 > start.size()) return false;
+  return number(second, 2) == group && number(second + 2, 2) > number(2, 2) && number(second + 2, 2) < 0x3000;
+}
+
+}  // namespace
+
+std::optional<int64_t> dicom_start(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::array<char, 132> start{};
-  file.read(start.data(), start.size());
-  return file.gcount() == 132 && std::string(start.data() + 128, 4) == "DICM";
+  std::string start(512, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<size_t>(file.gcount()));
+  if (start.size() > kMark && start.compare(kMark, 4, "DICM") == 0) return kMark + 4;
+  if (start.starts_with("DICM")) return 4;
+  if (is_bare_data_set(start)) return 0;
+  return std::nullopt;
+}
+
+std::vector<double> dicom_numbers(std::string text) {
+  std::replace(text.begin(), text.end(), '\\', ' ');
+  std::istringstream in(text);
+  std::vector<double> out;
+  for (double value = 0; in >> value;) out.push_back(value);
+  return in.eof() ? out : std::vector<double>();
 }
 
 DicomOutline outline_dicom(const std::string& path) {
-  Walk walk(path);
+  const auto start = dicom_start(path);
+  require(start.has_value(), "this is not a DICOM file (the mark DICM is missing)");
+  Walk walk(path, *start);
   DicomOutline out;
-  int depth = 0;  // of items and sequences that were entered
+  std::vector<Level> levels;
   while (!walk.at_end()) {
-    const bool meta = walk.in_meta();
-    if (!meta && walk.deflated()) {  // its elements cannot be seen; left to GDCM
-      out.has_pixels = true;
+    while (!levels.empty() && levels.back().end >= 0 && walk.place() >= levels.back().end) levels.pop_back();
+    const bool meta = levels.empty() && walk.in_meta();
+    if (!meta && walk.deflated()) {  // left to GDCM
+      out.has_pixels = out.is_packed = true;
       break;
     }
-    const Element element = walk.next();
-    if (element.tag == kPixels && depth == 0) out.has_pixels = true;
-    if (element.tag == kItemEnd || element.tag == kSequenceEnd) --depth;
-    if (element.tag == kTransferSyntax && meta) {
-      walk.set_syntax(walk.text(element.length));
-    } else if (element.tag == kSeries && depth == 0 && element.length != kUndefined) {
-      out.series = walk.text(element.length);
-    } else if (element.length != kUndefined) {
+    const bool implicit = !levels.empty() && levels.back().implicit;
+    const Element element = walk.next(implicit);
+    const bool undefined = element.length == kUndefined;
+    const int64_t end = undefined ? -1 : walk.place() + element.length;
+    const bool in_pixels = !levels.empty() && levels.back().tag == kPixels;
+    const bool of_entered =
+        std::find(kEntered.begin(), kEntered.end(), element.tag) != kEntered.end() ||
+        (element.tag == kItem && !levels.empty() &&
+         std::find(kEntered.begin(), kEntered.end(), levels.back().tag) != kEntered.end());
+    if (element.tag == kPixels && levels.empty()) out.has_pixels = true;
+    if (element.tag == kLookupTable && levels.empty()) out.lookup_table = "there";
+    if (element.tag == kItemEnd || element.tag == kSequenceEnd) {
+      if (!levels.empty()) levels.pop_back();
       walk.step_over(element.length);
+    } else if (element.tag == kTransferSyntax && meta) {
+      out.transfer_syntax = walk.text(element.length);
+      walk.set_syntax(out.transfer_syntax);
+    } else if (undefined || (of_entered && !in_pixels)) {
+      levels.push_back({element.tag, end, implicit || element.is_unknown});
+    } else if (is_pixel_number(element.tag)) {
+      check_pixel_number(element.tag, walk.short_number(element.length));
+    } else if (is_noted(element.tag, levels)) {
+      if (element.tag == kPhotometric) out.photometric_at = walk.place();
+      note(out, element.tag, walk.text(element.length));
     } else {
-      ++depth;
+      walk.step_over(element.length);
     }
-    if (out.has_pixels && depth <= 0) break;  // what follows is padding
+    if (out.has_pixels && levels.empty()) break;  // what follows is padding
   }
   return out;
 }

@@ -8,6 +8,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/byte_file.h"
+#include "mambaseg/io/dicom_outline.h"
 #include "mambaseg/io/picture.h"
 
 namespace mambaseg {
@@ -26,10 +27,10 @@ std::span<const ImageFormat> image_formats() {
       {"NIfTI pair", {".hdr"}, read_nifti, write_nifti},
       {"NIfTI pair (voxels)", {".img"}, read_nifti, nullptr},
       {"MGH", {".mgh", ".mgz", ".mgh.gz"}, read_mgh, write_mgh},
-      {"NRRD", {".nrrd", ".seg.nrrd"}, read_nrrd, write_nrrd},
-      {"NRRD with detached data", {".nhdr"}, read_nrrd, nullptr},
+      {"NRRD", {".nrrd", ".seg.nrrd"}, read_nrrd, write_nrrd},  // .seg.nrrd: a segmentation of 3D Slicer
+      {"NRRD with detached data", {".nhdr"}, read_nrrd, write_nrrd},
       {"MetaImage", {".mha"}, read_metaimage, write_metaimage},
-      {"MetaImage with detached data", {".mhd"}, read_metaimage, nullptr},
+      {"MetaImage with detached data", {".mhd"}, read_metaimage, write_metaimage},
       {"DICOM", {".dcm", ".ima"}, read_dicom, nullptr},
       {"PNG, JPEG or BMP picture", {".png", ".jpg", ".jpeg", ".bmp"}, read_grey_picture, nullptr},
       {"gzipped DICOM", {".dcm.gz"}, nullptr, nullptr},
@@ -65,7 +66,7 @@ const ImageFormat* format_of_content(const std::string& path) {
   const auto at = [&bytes](size_t offset, const std::string& text) {
     return std::equal(text.begin(), text.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
   };
-  if (at(128, "DICM")) return format_of_name("a.dcm");
+  if (dicom_start(path)) return format_of_name("a.dcm");
   if (at(0, "NRRD0")) return format_of_name("a.nrrd");
   if (at(0, "\x89PNG") || at(0, "\xff\xd8\xff")) return format_of_name("a.png");
   if (at(344, "n+1") || at(4, "n+2")) return format_of_name("a.nii");
@@ -112,6 +113,30 @@ int64_t checked_voxel_count(std::span<const int64_t> sizes) {
   require(!more, "the image is ", sizes.size(), "-D (", sizes_text(sizes),
           "); expected one 3-D image, so take one volume out of it first");
   return count;
+}
+
+std::optional<double> mm_of_unit(const std::string& unit) {
+  static const std::vector<std::pair<double, std::vector<std::string>>> kUnits{
+      {1, {"", "mm", "millimeter", "millimetre", "millimeters", "millimetres"}},
+      {10, {"cm", "centimeter", "centimetre", "centimeters", "centimetres"}},
+      {1000, {"m", "meter", "metre", "meters", "metres"}},
+      {1e-3,
+       {"um", "\u00b5m", "\u03bcm", "\xb5m", "micron", "microns", "micrometer", "micrometre", "micrometers",
+        "micrometres"}},
+      {1e-6, {"nm", "nanometer", "nanometre", "nanometers", "nanometres"}}};
+  const std::string small = lower(unit);
+  for (const auto& [mm, names] : kUnits)
+    if (std::find(names.begin(), names.end(), small) != names.end()) return mm;
+  return std::nullopt;
+}
+
+VoxelData voxels_of_type(size_t type, size_t count) {
+  VoxelData out;
+  [&]<size_t... kType>(std::index_sequence<kType...>) {
+    ((type == kType ? void(out.emplace<kType>(count)) : void()), ...);
+  }
+  (std::make_index_sequence<std::variant_size_v<VoxelData>>());
+  return out;
 }
 
 VoxelData scaled(VoxelData voxels, double slope, double offset) {

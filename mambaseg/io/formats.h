@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -39,9 +40,10 @@ void write_mgh(const std::string& path, const Image& image);
 Image read_metaimage(const std::string& path, Part part, const Warn& warn);
 void write_metaimage(const std::string& path, const Image& image);
 
-// Through ITK, or refused by no_itk.cpp.
 Image read_nrrd(const std::string& path, Part part, const Warn& warn);
 void write_nrrd(const std::string& path, const Image& image);
+
+// Through ITK, or refused by no_itk.cpp.
 Image read_dicom(const std::string& path, Part part,
                  const Warn& warn);  ///< a file, or a folder with one series
 Image read_grey_picture(const std::string& path, Part part, const Warn& warn);
@@ -53,6 +55,10 @@ Image read_grey_picture(const std::string& path, Part part, const Warn& warn);
 int64_t checked_voxel_count(std::span<const int64_t> sizes);
 /// "128x96x24x2"
 std::string sizes_text(std::span<const int64_t> sizes);
+/// mm of one "mm", "cm", "um", "micrometer", ...; 1 of "", nothing of a unit that is not known.
+std::optional<double> mm_of_unit(const std::string& unit);
+/// `count` zeros of the number type with this place in VoxelData.
+VoxelData voxels_of_type(size_t type, size_t count);
 /// values * slope + offset in double, or the voxels as they are when slope is 1 and offset 0.
 VoxelData scaled(VoxelData voxels, double slope, double offset);
 /// The bytes of the voxels.

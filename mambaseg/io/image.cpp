@@ -1,11 +1,15 @@
 #include "mambaseg/io/image.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <new>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/channels.h"
@@ -15,6 +19,7 @@
 namespace mambaseg {
 namespace {
 
+constexpr double kLabelRounding = 1e-3;   // a scale of 24 bits is right to that for labels up to 16 thousand
 constexpr double kSkewWorthAWord = 1e-3;  // cosine between two voxel axes; rounding of headers stays below
 
 /// Throws Error on a geometry that no place can be computed with; warns about axes that are not orthogonal.
@@ -82,6 +87,30 @@ Volume<float> as_floats(Image image, const std::string& path) {
   return out;
 }
 
+/// The label that a voxel means, or nothing. Files whose header scales whole numbers are off by the rounding
+/// of the scale.
+template <class T>
+std::optional<int32_t> label_of(T value) {
+  using Limits = std::numeric_limits<int32_t>;
+  if constexpr (std::is_floating_point_v<T>) {
+    const double whole = std::round(static_cast<double>(value));
+    if (!(std::abs(static_cast<double>(value) - whole) <= kLabelRounding)) return std::nullopt;
+    if (whole < Limits::min() || whole > Limits::max()) return std::nullopt;
+    return static_cast<int32_t>(whole);
+  } else {
+    if (!std::in_range<int32_t>(value)) return std::nullopt;
+    return static_cast<int32_t>(value);
+  }
+}
+
+/// The shortest text that is read back as the same number.
+template <class T>
+std::string digits(T value) {
+  std::array<char, 32> text;
+  const auto [end, failed] = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), end};
+}
+
 template <class T>
 VoxelData narrowed(const std::vector<int32_t>& values) {
   return std::vector<T>(values.begin(), values.end());
@@ -132,14 +161,15 @@ int64_t count_channels(const std::string& path) {
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {
   const Image image = read_image(path, warn);
   Volume<int32_t> out(image.geometry);
+  const Index3& n = out.geometry.size;
   std::visit(
       [&](const auto& in) {
-        for (size_t i = 0; i < in.size(); ++i) {
-          const auto value = static_cast<double>(in[i]);  // exact wherever it could fit
-          require(value >= std::numeric_limits<int32_t>::min() &&
-                      value <= std::numeric_limits<int32_t>::max() && value == std::floor(value),
-                  path, ": expected whole-number labels, got ", value, " (voxel ", i, ")");
-          out.voxels[i] = static_cast<int32_t>(value);
+        for (size_t v = 0; v < in.size(); ++v) {
+          const auto i = static_cast<int64_t>(v);
+          const std::optional<int32_t> label = label_of(in[v]);
+          require(label.has_value(), path, ": expected labels (whole numbers of 32 bits), got ",
+                  digits(in[v]), " in voxel (", i % n[0], ", ", i / n[0] % n[1], ", ", i / n[0] / n[1], ")");
+          out.voxels[v] = *label;
         }
       },
       image.voxels);
@@ -153,8 +183,7 @@ void write_image(const std::string& path, const Image& image) {
   with_context(path, [&image] { check_geometry(image.geometry, {}); });
   const ImageFormat* format = format_of_name(path);
   require(format != nullptr && format->write != nullptr, path,
-          ": cannot write an image of this format; use the ending .nii.gz, .nii, .hdr, .mgz, .mgh, .nrrd or "
-          ".mha");
+          ": cannot write an image of this format; use one of the endings ", image_endings_text());
   format->write(path, image);
 }
 
@@ -182,6 +211,14 @@ void write_labels(const std::string& path, const Volume<int32_t>& labels) {
 bool is_image_name(const std::string& path) {
   const ImageFormat* format = format_of_name(path);
   return format != nullptr && format->write != nullptr;
+}
+
+std::string image_endings_text() {
+  std::string text;
+  for (const ImageFormat& format : image_formats())
+    if (format.write != nullptr)
+      for (const std::string& ending : format.endings) text += (text.empty() ? "" : ", ") + ending;
+  return text;
 }
 
 std::string image_stem(const std::string& path) {

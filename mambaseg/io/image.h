@@ -32,7 +32,8 @@ Image read_image(const std::string& path, const Warn& warn = {});
 /// read_image, as float. Throws Error when a voxel is NaN or infinite, with the count.
 Volume<float> read_volume(const std::string& path, const Warn& warn = {});
 
-/// read_image, as whole numbers. Throws Error when a value is not whole or does not fit.
+/// read_image, as whole numbers. Values up to 0.001 off a whole number, as rounded scales in headers leave
+/// them, are rounded; throws Error naming the value when one is further off or does not fit.
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn = {});
 
 /// Geometry only, without reading voxels where the format allows it.
@@ -45,10 +46,16 @@ void write_volume(const std::string& path, const Volume<float>& volume);
 /// Labels go to the smallest of uint8, int16, int32 that holds them.
 void write_labels(const std::string& path, const Volume<int32_t>& labels);
 
-/// True when the name ends like an image format that write_image knows.
+/// True when the name ends like a volume that both read_image and write_image know (.nii.gz, .mgz, .mhd,
+/// ...). A pair goes by the name of its header; pictures, DICOM slices and the voxel files of pairs are no
+/// image names.
 bool is_image_name(const std::string& path);
 
-/// "hippocampus_001" for "/data/hippocampus_001.nii.gz": the file name without its image ending.
+/// The endings of is_image_name, for messages: ".nii, .nii.gz, ...".
+std::string image_endings_text();
+
+/// "hippocampus_001" for "/data/hippocampus_001.nii.gz": the file name without its image ending, of which
+/// ".nii.gz" and Slicer's ".seg.nrrd" are one each.
 std::string image_stem(const std::string& path);
 
 }  // namespace mambaseg

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <sstream>
@@ -86,6 +87,19 @@ void run_itk(const std::function<void()>& action) {
   }
 }
 
+ReadableCopy::ReadableCopy(const std::string& bytes) : file_(memfd_create("mambaseg", MFD_CLOEXEC)) {
+  require(file_ >= 0, "no file in memory: ", std::strerror(errno));
+  std::ofstream out(path(), std::ios::binary);
+  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  out.close();
+  if (out.fail()) close(file_);
+  require(!out.fail(), "not enough memory for a copy of the file");
+}
+
+ReadableCopy::~ReadableCopy() { close(file_); }
+
+std::string ReadableCopy::path() const { return concat("/proc/self/fd/", file_); }
+
 std::string written_by_itk(const std::function<void(const std::string& path)>& write) {
   const int file = memfd_create("mambaseg", MFD_CLOEXEC);
   require(file >= 0, "no file in memory: ", std::strerror(errno));
@@ -102,12 +116,21 @@ std::string written_by_itk(const std::function<void(const std::string& path)>& w
   return bytes.str();
 }
 
+void check_growth(itk::ImageIOBase& reader) {
+  constexpr uint64_t kMost = 1 << 15;  // a black slice in JPEG 2000; deflate makes at most 1032 of one
+  const auto file = static_cast<uint64_t>(std::filesystem::file_size(reader.GetFileName()));
+  const auto announced = static_cast<uint64_t>(reader.GetImageSizeInBytes());
+  require(announced / kMost <= file, "the file has ", file, " bytes, which cannot hold ", announced,
+          " bytes of pixels");
+}
+
 VoxelData read_itk_voxels(itk::ImageIOBase& reader) {
   const std::vector<int64_t> sizes = sizes_of(reader);
   const auto count = static_cast<size_t>(checked_voxel_count(sizes));
   require(reader.GetNumberOfComponents() == 1, "the voxels are ",
           itk::ImageIOBase::GetPixelTypeAsString(reader.GetPixelType()), " of ",
           reader.GetNumberOfComponents(), " numbers; expected one number a voxel");
+  check_growth(reader);
   VoxelData voxels = empty_voxels(reader, count);
   itk::ImageIORegion region(static_cast<unsigned>(sizes.size()));
   for (unsigned axis = 0; axis < sizes.size(); ++axis) {

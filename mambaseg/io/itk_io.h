@@ -11,6 +11,10 @@ class ImageIOBase;
 
 namespace mambaseg {
 
+/// Throws Error when `reader`, whose header is read, announces far more bytes than its file can hold, packed
+/// as well as may be. Call before memory is taken.
+void check_growth(itk::ImageIOBase& reader);
+
 /// The whole of what `reader`, whose header is read, points at, one number a voxel.
 VoxelData read_itk_voxels(itk::ImageIOBase& reader);
 
@@ -21,6 +25,19 @@ Geometry itk_geometry(itk::ImageIOBase& reader);
 /// Runs `action` with ITK's and GDCM's printing off; an ITK exception becomes an Error with its cause on one
 /// line.
 void run_itk(const std::function<void()>& action);
+
+/// A file in memory that holds `bytes`, for libraries that read by path.
+class ReadableCopy {
+ public:
+  explicit ReadableCopy(const std::string& bytes);
+  ~ReadableCopy();
+  ReadableCopy(const ReadableCopy&) = delete;
+  ReadableCopy& operator=(const ReadableCopy&) = delete;
+  std::string path() const;
+
+ private:
+  int file_;
+};
 
 /// The bytes that `write` puts into a file in memory, whose path it gets, under run_itk. ITK's writers never
 /// see a disk: on a full one they crash, end the program, or notice nothing.

@@ -2,19 +2,20 @@
 // Read here and not through ITK, whose MetaIO takes a file that is cut off for a whole one and prints to
 // stderr. Layout: https://itk.org/Wiki/ITK/MetaIO/Documentation
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <bit>
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/packed_bytes.h"
+#include "mambaseg/io/voxel_source.h"
 
 namespace mambaseg {
 namespace {
@@ -35,34 +36,14 @@ constexpr std::array<std::pair<const char*, size_t>, 12> kTypes{{{"MET_UCHAR", 0
                                                                  {"MET_ULONG", 4},
                                                                  {"MET_LONG", 5}}};
 
-VoxelData empty_voxels(size_t type, size_t count) {
-  switch (type) {
-    case 0:
-      return std::vector<uint8_t>(count);
-    case 1:
-      return std::vector<int8_t>(count);
-    case 2:
-      return std::vector<uint16_t>(count);
-    case 3:
-      return std::vector<int16_t>(count);
-    case 4:
-      return std::vector<uint32_t>(count);
-    case 5:
-      return std::vector<int32_t>(count);
-    case 6:
-      return std::vector<uint64_t>(count);
-    case 7:
-      return std::vector<int64_t>(count);
-    case 8:
-      return std::vector<float>(count);
-    default:
-      return std::vector<double>(count);
-  }
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(" \t\r");
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
 class Header {
  public:
-  /// Reads lines up to ElementDataFile, after which voxels follow.
+  /// Reads lines up to ElementDataFile, after which voxels or a list of files follow.
   explicit Header(ByteReader& file) {
     while (fields_.count("ElementDataFile") == 0) {
       std::string line;
@@ -104,16 +85,10 @@ class Header {
   }
 
  private:
-  static std::string trimmed(const std::string& text) {
-    const size_t first = text.find_first_not_of(" \t\r");
-    if (first == std::string::npos) return "";
-    return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
-  }
-
   std::map<std::string, std::string> fields_;
 };
 
-Geometry geometry_of(const Header& header) {
+Geometry geometry_of(const Header& header, const Warn& warn) {
   const double axes_given = header.numbers({"NDims"}, {3})[0];
   require(axes_given >= 1 && axes_given <= 10, "the header announces ", axes_given, " axes");
   const auto axes = static_cast<size_t>(axes_given);
@@ -123,6 +98,10 @@ Geometry geometry_of(const Header& header) {
   checked_voxel_count(sizes);
   std::vector<double> identity(axes * axes, 0);
   for (size_t axis = 0; axis < axes; ++axis) identity[axis * (axes + 1)] = 1;
+  const std::string unit = header.text({"DistanceUnits"});
+  const std::optional<double> known_mm = mm_of_unit(unit == "?" ? "" : unit);
+  if (!known_mm && warn) warn(concat("DistanceUnits = ", unit, " is not known; mm are taken"));
+  const double mm = known_mm.value_or(1);
   const auto spacing = header.numbers({"ElementSpacing", "ElementSize"}, std::vector<double>(axes, 1));
   const auto offset = header.numbers({"Offset", "Position", "Origin"}, std::vector<double>(axes, 0));
   const auto directions =
@@ -134,81 +113,44 @@ Geometry geometry_of(const Header& header) {
     const bool there = axis < axes;
     if (there) out.size[axis] = sizes[axis];
     const double sign = axis < 2 ? -1 : 1;  // the file speaks of mm to the Left, Posterior and Superior
-    out.voxel_to_ras_mm.offset[axis] = there ? 0.0 + sign * offset[axis] : 0;
+    out.voxel_to_ras_mm.offset[axis] = there ? 0.0 + sign * offset[axis] * mm : 0;
     for (size_t column = 0; column < 3; ++column) {
       const bool given = there && column < axes;
       const double value =
-          given ? directions[column * axes + axis] * spacing[column] : (axis == column ? 1 : 0);
+          given ? directions[column * axes + axis] * spacing[column] * mm : (axis == column ? 1 : 0);
       out.voxel_to_ras_mm.matrix[axis][column] = 0.0 + sign * value;
     }
   }
   return out;
 }
 
-/// Unpacks a zlib or gzip stream of which `packed` is all that is there.
-void inflate_all(const std::string& packed, std::span<std::byte> out) {
-  z_stream stream{};
-  require(inflateInit2(&stream, 15 + 32) == Z_OK, "not enough memory");
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data()));
-  size_t given = 0, done = 0;
-  int code = Z_OK;
-  while (code == Z_OK) {
-    const size_t piece_in = std::min<size_t>(packed.size() - given, 1u << 30);
-    const size_t piece_out = std::min<size_t>(out.size() - done, 1u << 30);
-    stream.avail_in = static_cast<uInt>(piece_in);
-    stream.next_out = reinterpret_cast<Bytef*>(out.data()) + done;
-    stream.avail_out = static_cast<uInt>(piece_out);
-    code = inflate(&stream, Z_NO_FLUSH);
-    given += piece_in - stream.avail_in;
-    done += piece_out - stream.avail_out;
-  }
-  inflateEnd(&stream);
-  require(code == Z_STREAM_END || code == Z_BUF_ERROR, "the compressed voxel data is damaged");
-  require(code == Z_STREAM_END && done == out.size(), "the compressed voxel data is cut off: ", done, " of ",
-          out.size(), " bytes are there");
-}
-
-VoxelData read_voxels(ByteReader& file, const Header& header, size_t type, size_t count) {
-  const size_t size = bytes_of(empty_voxels(type, 1)).size();
-  VoxelData voxels;
-  if (header.is_true({"CompressedData"})) {
-    std::string packed;
-    std::vector<char> piece(1 << 20);
-    for (size_t got = piece.size(); got == piece.size();) {
-      got = file.read_some(piece.data(), piece.size());
-      packed.append(piece.data(), got);
-    }
-    require(count * size / 1032 <= packed.size(), "the compressed voxel data is cut off: ", packed.size(),
-            " bytes are there for ", count * size);
-    voxels = empty_voxels(type, count);
-    inflate_all(packed, bytes_of(voxels));
+/// Where the voxels are; lines of a list of files are read from `file`.
+VoxelSource source_of(const Header& header, const std::string& path, ByteReader& file) {
+  using Encoding = VoxelSource::Encoding;
+  VoxelSource out;
+  if (header.is_true({"CompressedData"})) out.encoding = Encoding::kDeflated;
+  if (!header.text({"BinaryData"}).empty() && !header.is_true({"BinaryData"})) out.encoding = Encoding::kText;
+  out.big_endian = header.is_true({"BinaryDataByteOrderMSB", "ElementByteOrderMSB"});
+  const std::string where = header.text({"ElementDataFile"});
+  if (where == "LOCAL" || where == "Local" || where == "local") return out;
+  const double skipped = header.numbers({"HeaderSize"}, {0})[0];
+  require(skipped >= -1 && skipped < 1e12, "the header says to skip ", skipped, " bytes");
+  out.skipped_bytes = static_cast<int64_t>(skipped);
+  std::istringstream words(where);
+  std::string pattern;
+  int64_t first = 0, last = 0, step = 1;
+  words >> pattern;
+  if (pattern == "LIST") {
+    std::istringstream lines(file.read_rest());
+    for (std::string line; std::getline(lines, line);)
+      if (!trimmed(line).empty()) out.files.push_back(beside_header(path, trimmed(line)));
+    require(!out.files.empty(), "the header lists no file with voxels");
+  } else if (pattern.find('%') != std::string::npos && words >> first >> last) {
+    words >> step;
+    out.files = numbered_files(path, pattern, first, last, words ? step : 1);
   } else {
-    file.expect(count * size, "the voxel data");
-    voxels = empty_voxels(type, count);
-    file.read(bytes_of(voxels).data(), count * size, "the voxel data");
+    out.files = {beside_header(path, where)};
   }
-  const bool big = header.is_true({"BinaryDataByteOrderMSB", "ElementByteOrderMSB"});
-  if (big != (std::endian::native == std::endian::big)) swap_bytes(bytes_of(voxels), size);
-  return voxels;
-}
-
-std::string compressed(std::span<const std::byte> bytes) {
-  z_stream stream{};
-  require(deflateInit(&stream, 3) == Z_OK, "not enough memory");
-  std::string out;
-  std::vector<char> piece(1 << 20);
-  size_t given = 0;
-  for (int code = Z_OK; code != Z_STREAM_END;) {
-    const size_t piece_in = std::min<size_t>(bytes.size() - given, 1u << 30);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data())) + given;
-    stream.avail_in = static_cast<uInt>(piece_in);
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = static_cast<uInt>(piece.size());
-    code = deflate(&stream, given + piece_in == bytes.size() ? Z_FINISH : Z_NO_FLUSH);
-    given += piece_in - stream.avail_in;
-    out.append(piece.data(), piece.size() - stream.avail_out);
-  }
-  deflateEnd(&stream);
   return out;
 }
 
@@ -217,45 +159,37 @@ std::string compressed(std::span<const std::byte> bytes) {
 Image read_metaimage(const std::string& path, Part part, const Warn& warn) {
   ByteReader file(path);
   const Header header(file);
+  const std::string object = header.text({"ObjectType"});
+  require(object.empty() || object == "Image", "the file holds an object of type ", object,
+          "; expected Image");
   Image image;
-  image.geometry = geometry_of(header);
+  image.geometry = geometry_of(header, warn);
   const double channels = header.numbers({"ElementNumberOfChannels"}, {1})[0];
   require(channels == 1, "the voxels have ", channels, " channels; expected one number a voxel");
   if (warn && header.text({"TransformMatrix", "Orientation", "Rotation"}).empty())
-    warn("the header says nothing about orientation; axes to the left, posterior and superior are taken");
+    warn(
+        "the header has no TransformMatrix, which says where the axes run; left, posterior and superior are "
+        "taken");
   const std::string type_name = header.text({"ElementType"});
   const auto type =
       std::find_if(kTypes.begin(), kTypes.end(), [&](const auto& t) { return type_name == t.first; });
   require(type != kTypes.end(), "voxels of type \"", type_name, "\" are not read");
-  const std::string binary = header.text({"BinaryData"});
-  require(binary.empty() || header.is_true({"BinaryData"}), "voxels written as text are not read");
   if (part == Part::kGeometry) return image;
 
-  const auto count = static_cast<size_t>(image.geometry.voxel_count());
-  const std::string where = header.text({"ElementDataFile"});
-  if (where == "LOCAL") {
-    image.voxels = read_voxels(file, header, type->second, count);
-    return image;
-  }
-  const std::string voxel_path = (std::filesystem::path(path).parent_path() / where).string();
-  require(std::filesystem::is_regular_file(voxel_path), "the file with the voxels, ", voxel_path,
-          ", is missing");
-  ByteReader voxel_file(voxel_path);
-  const double skip = header.numbers({"HeaderSize"}, {0})[0];
-  require(skip >= 0 && skip < 1e12, "the header says to skip ", skip, " bytes, which is not done here");
-  voxel_file.skip(static_cast<size_t>(skip), "the part before the voxel data");
-  image.voxels = read_voxels(voxel_file, header, type->second, count);
+  const VoxelSource source = source_of(header, path, file);
+  image.voxels = read_voxels(source, file, type->second, static_cast<size_t>(image.geometry.voxel_count()));
   return image;
 }
 
 void write_metaimage(const std::string& path, const Image& image) {
+  const bool pair = format_of_name(path)->endings.front() == ".mhd";
   const Vector3 spacing = image.geometry.spacing_mm();
   const Affine& affine = image.geometry.voxel_to_ras_mm;
   std::ostringstream text;
   text.precision(std::numeric_limits<double>::max_digits10);
   text << "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = "
        << (std::endian::native == std::endian::big ? "True" : "False") << "\nCompressedData = True\n";
-  const std::string packed = compressed(bytes_of(image.voxels));
+  const std::string packed = deflated(bytes_of(image.voxels), DeflateFormat::kZlib);
   text << "CompressedDataSize = " << packed.size() << "\nTransformMatrix =";
   for (int axis = 0; axis < 3; ++axis)
     for (int row = 0; row < 3; ++row)
@@ -265,8 +199,14 @@ void write_metaimage(const std::string& path, const Image& image) {
        << spacing[2];
   const Index3& n = image.geometry.size;
   text << "\nDimSize = " << n[0] << ' ' << n[1] << ' ' << n[2];
-  text << "\nElementType = " << kTypes[image.voxels.index()].first << "\nElementDataFile = LOCAL\n";
-  write_file_atomically(path, text.str() + packed);
+  text << "\nElementType = " << kTypes[image.voxels.index()].first << "\nElementDataFile = ";
+  if (!pair) {
+    write_file_atomically(path, text.str() + "LOCAL\n" + packed);
+    return;
+  }
+  const std::filesystem::path voxel_path = std::filesystem::path(path).replace_extension(".zraw");
+  write_file_atomically(voxel_path.string(), packed);
+  write_file_atomically(path, text.str() + voxel_path.filename().string() + "\n");
 }
 
 }  // namespace mambaseg

@@ -15,7 +15,7 @@ namespace mambaseg {
 namespace {
 
 constexpr size_t kHeaderBytes = 284;
-enum Type : int32_t { kUint8 = 0, kInt32 = 1, kFloat = 3, kInt16 = 4 };
+enum Type : int32_t { kUint8 = 0, kInt32 = 1, kFloat = 3, kInt16 = 4, kUint16 = 10 };
 
 /// Turns big-endian values of `size` bytes into the machine's, and back.
 void swap_big_endian(std::span<std::byte> bytes, size_t size) {
@@ -60,8 +60,10 @@ VoxelData empty_voxels(int32_t type, size_t count) {
       return std::vector<float>(count);
     case kInt16:
       return std::vector<int16_t>(count);
+    case kUint16:
+      return std::vector<uint16_t>(count);
     default:
-      throw Error(concat("voxels of MGH type ", type, " are not read; expected 0, 1, 3 or 4"));
+      throw Error(concat("voxels of MGH type ", type, " are not read; expected 0, 1, 3, 4 or 10"));
   }
 }
 
@@ -108,8 +110,8 @@ Image read_mgh(const std::string& path, Part part, const Warn& warn) {
   ByteReader file(path);
   Fields header;
   file.read(header.bytes.data(), kHeaderBytes, "the MGH header");
-  const auto version = header.next<int32_t>();
-  require(version == 1, "this is not an MGH file (version ", version, ", expected 1)");
+  const auto version = header.next<int32_t>();  // new files say in the second byte what the volume is for
+  require((version & 0xff) == 1, "this is not an MGH file (version ", version, ", expected 1)");
   std::vector<int64_t> sizes(4);
   for (int64_t& n : sizes) n = header.next<int32_t>();
   if (sizes[3] == 1) sizes.pop_back();
@@ -140,7 +142,7 @@ Image read_mgh(const std::string& path, Part part, const Warn& warn) {
     }
   if (part == Part::kGeometry) return image;
 
-  const size_t size = type == kUint8 ? 1 : type == kInt16 ? 2 : 4;
+  const size_t size = bytes_of(empty_voxels(type, 1)).size();
   file.expect(count * size, "the voxel data");
   image.voxels = empty_voxels(type, count);
   file.read(bytes_of(image.voxels).data(), count * size, "the voxel data");

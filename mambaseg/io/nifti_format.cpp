@@ -6,6 +6,7 @@
 
 #include <nifti2_io.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -20,11 +21,16 @@
 namespace mambaseg {
 namespace {
 
+constexpr size_t kExtensionBytes = 4;  // behind the header of a single file, whether extensions follow or not
+constexpr double kQuaternionRounding = 1e-3;
+constexpr double kLargestVoxelMm = 100;  // metres that lead to larger ones are a slip of the writer
+
 /// What the two header versions have in common, in host byte order.
 struct Header {
   int version = 0;
   bool swapped = false;
   std::vector<int64_t> sizes;
+  bool sizes_repaired = false;
   int type = 0;
   std::array<double, 4> pixdim{};
   double slope = 0, offset = 0;
@@ -43,6 +49,11 @@ Header common_header(const FileHeader& h, int version, bool swapped) {
   const auto axes = static_cast<int64_t>(h.dim[0]);
   require(axes >= 1 && axes <= 7, "the NIfTI header announces ", axes, " axes; expected 1 to 7");
   out.sizes.assign(h.dim + 1, h.dim + 1 + axes);
+  for (size_t axis = 2; axis < out.sizes.size(); ++axis)  // as libnifti does
+    if (out.sizes[axis] <= 0) {
+      out.sizes[axis] = 1;
+      out.sizes_repaired = true;
+    }
   while (out.sizes.size() > 3 && out.sizes.back() == 1) out.sizes.pop_back();
   out.type = h.datatype;
   for (int i = 0; i < 4; ++i) out.pixdim[i] = h.pixdim[i];
@@ -88,13 +99,20 @@ Header read_header(ByteReader& file) {
   return common_header(first, 1, swapped);
 }
 
-/// nibabel's fillpositive, quat2mat and get_qform.
+/// False for a quaternion that is longer than rounding explains, or no number.
+bool is_rotation(const Header& h) {
+  const auto [x, y, z] = h.quaternion;
+  return x * x + y * y + z * z < 1 + kQuaternionRounding;
+}
+
+/// nibabel's quat2mat and get_qform; of a quaternion too long by rounding the direction counts, as in
+/// libnifti.
 Affine qform(const Header& h) {
   const auto [x, y, z] = h.quaternion;
+  require(is_rotation(h), "the qform of the header is no rotation (quaternion ", x, ", ", y, ", ", z, ")");
   const double epsilon =
       h.version == 1 ? std::numeric_limits<float>::epsilon() : std::numeric_limits<double>::epsilon();
   const double w2 = 1 - (x * x + y * y + z * z);
-  require(w2 > -3 * epsilon, "the qform of the header is no rotation (quaternion ", x, ", ", y, ", ", z, ")");
   const double w = w2 < 3 * epsilon ? 0 : std::sqrt(w2);
   const double s = 2 / (w * w + x * x + y * y + z * z);
   Affine out;
@@ -111,27 +129,57 @@ Affine qform(const Header& h) {
   return out;
 }
 
-/// nibabel's get_best_affine: the sform, else the qform, else the spacing with x to the left and the middle
-/// at 0.
-Affine best_affine(Header h, const Index3& size, const Warn& warn) {
-  for (int axis = 1; axis <= 3; ++axis) {  // nibabel's repairs
-    if (h.pixdim[axis] == 0 && h.sform_code <= 0) {
-      if (warn) warn(concat("the header gives the spacing 0 along axis ", axis, "; 1 mm is taken"));
-      h.pixdim[axis] = 1;
-    }
-    h.pixdim[axis] = std::abs(h.pixdim[axis]);
-  }
+Affine sform(const Header& h) {
   Affine out;
-  if (h.sform_code > 0) {
-    for (int row = 0; row < 3; ++row) {
-      for (int column = 0; column < 3; ++column) out.matrix[row][column] = h.sform[row][column];
-      out.offset[row] = h.sform[row][3];
-    }
-    return out;
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 3; ++column) out.matrix[row][column] = h.sform[row][column];
+    out.offset[row] = h.sform[row][3];
+  }
+  return out;
+}
+
+/// The greatest distance between where two maps put a corner of the grid.
+double distance(const Affine& a, const Affine& b, const Index3& size) {
+  double worst = 0;
+  for (int corner = 0; corner < 8; ++corner) {
+    Vector3 voxel{};
+    for (int axis = 0; axis < 3; ++axis)
+      voxel[axis] = (corner >> axis & 1) != 0 ? static_cast<double>(size[axis] - 1) : 0;
+    const Vector3 at_a = a(voxel), at_b = b(voxel);
+    worst = std::max(worst, std::hypot(at_a[0] - at_b[0], at_a[1] - at_b[1], at_a[2] - at_b[2]));
+  }
+  return worst;
+}
+
+/// nibabel's get_best_affine: the sform, else the qform, else the spacing with x to the left and the middle
+/// at 0. A sform that cannot place voxels gives way to a qform.
+Affine best_affine(Header h, const Index3& size, const Warn& warn) {
+  const auto tell = [&warn](const std::string& line) {
+    if (warn) warn(line);
+  };
+  const double determinant = sform(h).determinant();
+  const bool has_sform =
+      h.sform_code > 0 && ((std::isfinite(determinant) && determinant != 0) || h.qform_code <= 0);
+  if (h.sform_code > 0 && !has_sform)
+    tell("the sform of the header is singular or holds no numbers; its qform is taken");
+  for (int axis = 1; axis <= 3; ++axis) {
+    const bool bad = h.pixdim[axis] == 0 || !std::isfinite(h.pixdim[axis]);
+    if (bad && !has_sform)
+      tell(concat("the header gives the spacing ", h.pixdim[axis], " along axis ", axis, "; 1 mm is taken"));
+    h.pixdim[axis] = bad ? 1 : std::abs(h.pixdim[axis]);
+  }
+  if (has_sform) {
+    // Codes that differ are two places, of the scanner and of an atlas; those of one code should be one.
+    const double apart =
+        h.qform_code == h.sform_code && is_rotation(h) ? distance(sform(h), qform(h), size) : 0;
+    if (apart > 0.5 * std::min({h.pixdim[1], h.pixdim[2], h.pixdim[3]}))
+      tell(
+          concat("the sform and the qform of the header differ by up to ", apart, " mm; the sform is taken"));
+    return sform(h);
   }
   if (h.qform_code > 0) return qform(h);
-  if (warn)
-    warn("the header says nothing about orientation; the first axis is taken to run from right to left");
+  tell("the header says nothing about orientation; the first axis is taken to run from right to left");
+  Affine out;
   for (int axis = 0; axis < 3; ++axis) {
     const double step = axis == 0 ? -h.pixdim[1] : h.pixdim[axis + 1];
     out.matrix[axis][axis] = step;
@@ -140,45 +188,36 @@ Affine best_affine(Header h, const Index3& size, const Warn& warn) {
   return out;
 }
 
-VoxelData empty_voxels(int type, size_t count) {
-  switch (type) {
-    case DT_UINT8:
-      return std::vector<uint8_t>(count);
-    case DT_INT8:
-      return std::vector<int8_t>(count);
-    case DT_UINT16:
-      return std::vector<uint16_t>(count);
-    case DT_INT16:
-      return std::vector<int16_t>(count);
-    case DT_UINT32:
-      return std::vector<uint32_t>(count);
-    case DT_INT32:
-      return std::vector<int32_t>(count);
-    case DT_UINT64:
-      return std::vector<uint64_t>(count);
-    case DT_INT64:
-      return std::vector<int64_t>(count);
-    case DT_FLOAT32:
-      return std::vector<float>(count);
-    case DT_FLOAT64:
-      return std::vector<double>(count);
-    case DT_COMPLEX64:
-    case DT_COMPLEX128:
-    case DT_COMPLEX256:
-      throw Error("the voxels are complex numbers; expected one real number a voxel");
-    case DT_RGB24:
-    case DT_RGBA32:
-      throw Error("the voxels are RGB colours; expected one number a voxel");
-    default:
-      throw Error(
-          concat("voxels of type ", nifti_datatype_string(type), " (NIfTI code ", type, ") are not read"));
+/// Brings lengths in metres or microns to mm.
+void apply_units(int units, Geometry& geometry, const Warn& warn) {
+  const double mm = units == NIFTI_UNITS_METER ? 1000 : units == NIFTI_UNITS_MICRON ? 1e-3 : 1;
+  if (mm == 1) return;
+  const Vector3 spacing = geometry.spacing_mm();
+  const bool plausible = mm * std::max({spacing[0], spacing[1], spacing[2]}) <= kLargestVoxelMm;
+  if (warn)
+    warn(concat(
+        "the header gives lengths in ", units == NIFTI_UNITS_METER ? "metres" : "microns",
+        plausible ? "; they are brought to mm" : ", in which the voxels would be too large; mm are taken"));
+  if (!plausible) return;
+  for (int row = 0; row < 3; ++row) {
+    geometry.voxel_to_ras_mm.offset[row] *= mm;
+    for (double& value : geometry.voxel_to_ras_mm.matrix[row]) value *= mm;
   }
 }
 
-int type_code(const VoxelData& voxels) {
-  static constexpr std::array<int, 10> kCodes{DT_UINT8, DT_INT8,   DT_UINT16, DT_INT16,   DT_UINT32,
-                                              DT_INT32, DT_UINT64, DT_INT64,  DT_FLOAT32, DT_FLOAT64};
-  return kCodes[voxels.index()];
+/// NIfTI's codes of the number types, in the order of VoxelData.
+constexpr std::array<int, 10> kCodes{DT_UINT8, DT_INT8,   DT_UINT16, DT_INT16,   DT_UINT32,
+                                     DT_INT32, DT_UINT64, DT_INT64,  DT_FLOAT32, DT_FLOAT64};
+
+/// The place in VoxelData of a type that is read.
+size_t type_of(int code) {
+  require(code != DT_COMPLEX64 && code != DT_COMPLEX128 && code != DT_COMPLEX256,
+          "the voxels are complex numbers; expected one real number a voxel");
+  require(code != DT_RGB24 && code != DT_RGBA32, "the voxels are RGB colours; expected one number a voxel");
+  const auto found = std::find(kCodes.begin(), kCodes.end(), code);
+  require(found != kCodes.end(), "voxels of type ", nifti_datatype_string(code), " (NIfTI code ", code,
+          ") are not read; save them as whole numbers of 8 to 64 bits, float32 or float64");
+  return static_cast<size_t>(found - kCodes.begin());
 }
 
 std::string with_ending(const std::string& path, const char* ending) {
@@ -198,10 +237,9 @@ VoxelData read_voxels(ByteReader& file, const Header& header, size_t count) {
   const bool scale = slope != 0 && std::isfinite(slope);
   require(!scale || std::isfinite(header.offset), "the header scales voxels by ", slope, " and adds ",
           header.offset);
-  VoxelData voxels = empty_voxels(header.type, 0);
-  const size_t size = std::visit([](const auto& v) { return sizeof v[0]; }, voxels);
+  const size_t type = type_of(header.type), size = bytes_of(voxels_of_type(type, 1)).size();
   file.expect(count * size, "the voxel data");
-  voxels = empty_voxels(header.type, count);
+  VoxelData voxels = voxels_of_type(type, count);
   file.read(bytes_of(voxels).data(), count * size, "the voxel data");
   file.finish();
   if (header.swapped) swap_bytes(bytes_of(voxels), size);
@@ -216,7 +254,7 @@ FileHeader make_header(const Image& image, int version, bool pair) {
   for (int axis = 0; axis < 7; ++axis)
     h.dim[axis + 1] =
         static_cast<std::remove_reference_t<decltype(h.dim[0])>>(axis < 3 ? image.geometry.size[axis] : 1);
-  h.datatype = static_cast<short>(type_code(image.voxels));
+  h.datatype = static_cast<short>(kCodes[image.voxels.index()]);
   int bytes = 0, swap = 0;
   nifti_datatype_sizes(h.datatype, &bytes, &swap);
   h.bitpix = static_cast<short>(8 * bytes);
@@ -276,7 +314,7 @@ void write_with_header(const std::string& path, const Image& image, int version)
   const bool pair = is_pair(path);
   const auto header = make_header<FileHeader>(image, version, pair);
   const std::span<const std::byte> voxels = bytes_of(image.voxels);
-  constexpr std::array<char, 4> kNoExtensions{};
+  constexpr std::array<char, kExtensionBytes> kNoExtensions{};
   if (pair)
     write_atomically(with_ending(path, "img"), [&](const std::string& temporary) {
       ByteWriter file(temporary, ByteWriter::Packing::kNone);
@@ -304,19 +342,23 @@ int64_t voxels_to_read(const std::vector<int64_t>& sizes, bool channels) {
 Image read_nifti_voxels(const std::string& path, Part part, bool channels, const Warn& warn) {
   const bool pair = is_pair(path);
   ByteReader file(pair ? with_ending(path, "hdr") : path);
-  const Header header = read_header(file);
+  Header header = read_header(file);
   const auto count = static_cast<size_t>(voxels_to_read(header.sizes, channels));
-  empty_voxels(header.type, 0);  // refuses types that are not read, before voxels are
+  type_of(header.type);  // refuses types that are not read, before voxels are
+  if (warn && header.sizes_repaired) warn("the header gives an axis no voxels; 1 is taken");
   Image image;
   image.geometry.size = {1, 1, 1};
   for (size_t axis = 0; axis < std::min<size_t>(3, header.sizes.size()); ++axis)
     image.geometry.size[axis] = header.sizes[axis];
   image.geometry.voxel_to_ras_mm = best_affine(header, image.geometry.size, warn);
-  if (warn && (header.units == NIFTI_UNITS_METER || header.units == NIFTI_UNITS_MICRON))
-    warn(concat("the header gives lengths in ", nifti_units_string(header.units), "; they are taken as mm"));
+  apply_units(header.units, image.geometry, warn);
   if (part == Part::kGeometry) return image;
 
   const size_t header_end = header.version == 1 ? 348 : 540;
+  if (!pair && header.voxels_at == 0) {
+    header.voxels_at = static_cast<double>(header_end + kExtensionBytes);
+    if (warn) warn("the header says that voxels start at byte 0; they are taken from behind it");
+  }
   const double first = pair ? 0 : static_cast<double>(header_end);
   require(header.voxels_at >= first && header.voxels_at < 1e15, "the header says that voxels start at byte ",
           header.voxels_at, ", which cannot be");
@@ -329,7 +371,8 @@ Image read_nifti_voxels(const std::string& path, Part part, bool channels, const
   std::string voxel_path = with_ending(path, "img");
   if (!std::filesystem::exists(voxel_path) && std::filesystem::exists(voxel_path + ".gz"))
     voxel_path += ".gz";
-  require(std::filesystem::exists(voxel_path), "the file with the voxels, ", voxel_path, ", is missing");
+  require(std::filesystem::exists(voxel_path), "the file with the voxels, ",
+          std::filesystem::path(voxel_path).filename().string(), ", is missing beside it");
   ByteReader voxel_file(voxel_path);
   voxel_file.skip(at, "the part before the voxel data");
   image.voxels = read_voxels(voxel_file, header, count);

@@ -9,15 +9,11 @@ namespace {
 
 [[noreturn]] void refuse(const char* what) {
   throw Error(concat("this program was built without ITK (MAMBASEG_ITK=OFF) and cannot read or write ", what,
-                     "; use NIfTI, MGH/MGZ or MetaImage"));
+                     "; use NIfTI, MGH/MGZ, NRRD or MetaImage"));
 }
 
 }  // namespace
 
-Image read_nrrd(const std::string&, Part, const Warn&) { refuse("NRRD"); }
-void write_nrrd(const std::string& path, const Image&) {
-  with_context(path, [] { refuse("NRRD"); });
-}
 Image read_dicom(const std::string&, Part, const Warn&) { refuse("DICOM"); }
 Image read_grey_picture(const std::string&, Part, const Warn&) { refuse("pictures"); }
 bool pictures_are_supported() { return false; }

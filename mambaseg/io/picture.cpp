@@ -1,11 +1,10 @@
-// PNG, JPEG and BMP through ITK.
+// PNG and JPEG through their libraries (png.cpp, jpeg.cpp), BMP and all writing through ITK.
 
 #include "mambaseg/io/picture.h"
 
 #include <itkBMPImageIO.h>
 #include <itkJPEGImageIO.h>
 #include <itkPNGImageIO.h>
-#include <zlib.h>
 
 #include <cctype>
 #include <filesystem>
@@ -17,6 +16,7 @@
 #include "mambaseg/io/exif.h"
 #include "mambaseg/io/formats.h"
 #include "mambaseg/io/itk_io.h"
+#include "mambaseg/io/picture_decoders.h"
 
 namespace mambaseg {
 namespace {
@@ -37,70 +37,59 @@ std::string bytes_of_file(const std::string& path) {
   return bytes.str();
 }
 
-uint32_t big_endian(const std::string& bytes, size_t at) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
-  return value;
-}
-
-/// Walks through the chunks of a PNG: length, name, data, check sum.
-void check_png(const std::string& bytes) {
-  for (size_t at = 8; at + 12 <= bytes.size();) {
-    const size_t length = big_endian(bytes, at);
-    if (length > bytes.size() - at - 12) break;
-    const auto* chunk = reinterpret_cast<const Bytef*>(bytes.data() + at + 4);
-    require(crc32(0, chunk, static_cast<uInt>(length + 4)) == big_endian(bytes, at + 8 + length),
-            "the PNG picture is damaged (wrong check sum)");
-    if (bytes.compare(at + 4, 4, "IEND") == 0) return;
-    at += 12 + length;
-  }
-  throw Error("the PNG picture is cut off");
-}
-
-using PictureIo = itk::ImageIOBase::Pointer;
-
-/// The reader for the content (the name may be wrong). Files that are cut off or damaged are refused before
-/// ITK sees them: its libraries print, fill up with grey, or end the program.
-PictureIo reader_for(const std::string& bytes) {
-  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) {
-    check_png(bytes);
-    return PictureIo(itk::PNGImageIO::New());
-  }
-  if (bytes.starts_with(kJpegStart)) {
-    require(bytes.rfind("\xff\xd9") != std::string::npos, "the JPEG picture is cut off");
-    return PictureIo(itk::JPEGImageIO::New());
-  }
+/// By the content; the name may be wrong.
+DecodedPicture decode(const std::string& path, const std::string& bytes, PngPixels png) {
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return decode_png(bytes, png);
+  if (bytes.starts_with(kJpegStart)) return decode_jpeg(bytes);
   require(bytes.starts_with("BM") && bytes.size() > 54, "this is not a PNG, JPEG or BMP picture");
   uint32_t announced = 0;
   for (size_t i = 0; i < 4; ++i) announced |= uint32_t{static_cast<uint8_t>(bytes[2 + i])} << 8 * i;
   require(announced <= bytes.size(), "the BMP picture is cut off");
-  return PictureIo(itk::BMPImageIO::New());
+  DecodedPicture picture;
+  run_itk([&] {
+    const auto reader = itk::BMPImageIO::New();
+    reader->SetFileName(path);
+    reader->ReadImageInformation();
+    check_growth(*reader);
+    require(reader->GetComponentType() == itk::IOComponentEnum::UCHAR, "expected 8 bits a channel");
+    picture = {static_cast<int64_t>(reader->GetDimensions(0)),
+               static_cast<int64_t>(reader->GetDimensions(1)),
+               static_cast<int>(reader->GetNumberOfComponents()),
+               {}};
+    itk::ImageIORegion region(2);
+    for (unsigned axis = 0; axis < 2; ++axis) region.SetSize(axis, reader->GetDimensions(axis));
+    reader->SetIORegion(region);
+    std::vector<uint8_t> values(static_cast<size_t>(reader->GetImageSizeInComponents()));
+    reader->Read(values.data());
+    picture.values = std::move(values);
+  });
+  return picture;
 }
 
-PictureIo open_picture(const std::string& path, const std::string& bytes) {
-  const PictureIo reader = reader_for(bytes);
-  reader->SetFileName(path);
-  reader->ReadImageInformation();
-  return reader;
+std::vector<uint8_t> in_8_bits(const VoxelData& values) {
+  if (const auto* narrow = std::get_if<std::vector<uint8_t>>(&values)) return *narrow;
+  std::vector<uint8_t> out;
+  for (const uint16_t value : std::get<std::vector<uint16_t>>(values))
+    out.push_back(static_cast<uint8_t>((value + 128) / 257));
+  return out;
 }
 
-template <class T>
-std::vector<T> read_values(itk::ImageIOBase& reader) {
-  itk::ImageIORegion region(2);
-  for (unsigned axis = 0; axis < 2; ++axis) region.SetSize(axis, reader.GetDimensions(axis));
-  reader.SetIORegion(region);
-  std::vector<T> values(static_cast<size_t>(reader.GetImageSizeInComponents()));
-  reader.Read(values.data());
-  return values;
-}
-
-/// Palettes are unpacked by ITK. Grey with alpha (2 numbers) keeps its grey.
+/// Grey with alpha (2 numbers) keeps its grey.
 std::vector<uint8_t> without_alpha_of_grey(std::vector<uint8_t> values, int& channels) {
   if (channels != 2) return values;
   channels = 1;
   for (size_t i = 0; i < values.size() / 2; ++i) values[i] = values[2 * i];
   values.resize(values.size() / 2);
   return values;
+}
+
+/// Whether all colours are grey, so that the first channel says all but alpha.
+template <class T>
+bool is_grey(const std::vector<T>& values, int channels) {
+  if (channels < 3) return true;
+  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(channels))
+    if (values[i] != values[i + 1] || values[i] != values[i + 2]) return false;
+  return true;
 }
 
 }  // namespace
@@ -114,21 +103,9 @@ Picture read_picture(const std::string& path) {
     require(std::filesystem::is_regular_file(path, failed), "this is not a regular file");
     require(std::filesystem::file_size(path, failed) > 0, "the file is empty");
     const std::string bytes = bytes_of_file(path);
-    Picture picture;
-    run_itk([&] {
-      const auto reader = open_picture(path, bytes);
-      picture.width = static_cast<int64_t>(reader->GetDimensions(0));
-      picture.height = static_cast<int64_t>(reader->GetDimensions(1));
-      picture.channels = static_cast<int>(reader->GetNumberOfComponents());
-      if (reader->GetComponentType() == itk::IOComponentEnum::USHORT) {
-        for (const uint16_t value : read_values<uint16_t>(*reader))
-          picture.values.push_back(static_cast<uint8_t>((value + 128) / 257));
-      } else {
-        require(reader->GetComponentType() == itk::IOComponentEnum::UCHAR, "expected 8 or 16 bits a channel");
-        picture.values = read_values<uint8_t>(*reader);
-      }
-    });
-    picture.values = without_alpha_of_grey(std::move(picture.values), picture.channels);
+    const DecodedPicture decoded = decode(path, bytes, PngPixels::kColours);
+    Picture picture{decoded.width, decoded.height, decoded.channels, {}};
+    picture.values = without_alpha_of_grey(in_8_bits(decoded.values), picture.channels);
     return upright(picture, bytes.starts_with(kJpegStart) ? exif_orientation(bytes) : 1);
   });
 }
@@ -174,18 +151,25 @@ void write_picture(const std::string& path, const Picture& picture) {
   write_file_atomically(path, bytes);
 }
 
-Image read_grey_picture(const std::string& path, Part part, const Warn&) {
+Image read_grey_picture(const std::string& path, Part /*part*/, const Warn&) {
+  const DecodedPicture picture = decode(path, bytes_of_file(path), PngPixels::kNumbers);
   Image image;
-  run_itk([&] {
-    const auto reader = open_picture(path, bytes_of_file(path));
-    require(reader->GetNumberOfComponents() == 1, "this is a colour picture of ",
-            reader->GetNumberOfComponents(),
+  image.geometry.size = {picture.width, picture.height, 1};
+  // pixels of 1 mm, the first at the left, in front
+  image.geometry.voxel_to_ras_mm.matrix = {{{-1, 0, 0}, {0, -1, 0}, {0, 0, 1}}};
+  std::visit(
+      [&](const auto& values) {
+        require(
+            is_grey(values, picture.channels), "this is a colour picture of ", picture.channels,
             " channels; expected one grey value a pixel, so turn it into a grey picture, or use a 2-D task, "
-            "which reads "
-            "colours");
-    image.geometry = itk_geometry(*reader);
-    if (part == Part::kVoxels) image.voxels = read_itk_voxels(*reader);
-  });
+            "which reads colours");
+        std::decay_t<decltype(values)> grey;
+        grey.reserve(values.size() / static_cast<size_t>(picture.channels));
+        for (size_t i = 0; i < values.size(); i += static_cast<size_t>(picture.channels))
+          grey.push_back(values[i]);
+        image.voxels = std::move(grey);
+      },
+      picture.values);
   return image;
 }
 

@@ -9,7 +9,6 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -142,7 +141,8 @@ TensorFile parse(const std::shared_ptr<const MappedFile>& mapped) {
         file.metadata[key] = value.get<std::string>();
       }
     } else {
-      file.tensors.push_back(with_context("tensor " + name, [&] { return parse_tensor(name, entry, data); }));
+      file.tensors.push_back(with_context(
+          "tensor " + name, [&, &name = name, &entry = entry] { return parse_tensor(name, entry, data); }));
     }
   }
   std::stable_sort(
@@ -197,15 +197,12 @@ TensorFile read_safetensors(const std::string& path) {
 void write_safetensors(const std::string& path, const TensorFile& file) {
   const std::string header = with_context(path, [&] { return header_text(file); });
   write_atomically(path, [&](const std::string& temporary) {
-    std::ofstream out(temporary, std::ios::binary);
+    OpenFile out(temporary, O_WRONLY | O_TRUNC);
     const uint64_t length = header.size();
-    out.write(reinterpret_cast<const char*>(&length), sizeof length);
-    out.write(header.data(), static_cast<std::streamsize>(header.size()));
-    for (const StoredTensor& tensor : file.tensors)
-      out.write(reinterpret_cast<const char*>(tensor.bytes.data()),
-                static_cast<std::streamsize>(tensor.bytes.size()));
+    out.write(&length, sizeof length);
+    out.write(header.data(), header.size());
+    for (const StoredTensor& tensor : file.tensors) out.write(tensor.bytes.data(), tensor.bytes.size());
     out.close();
-    require(out.good(), "cannot write: ", std::strerror(errno));
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/pickle.h"
@@ -14,10 +15,14 @@ namespace {
 using Kind = PickleValue::Kind;
 using Bytes = std::vector<unsigned char>;
 
+constexpr uint64_t kDeflateLimit = 1032;  // no deflate stream grows by more
+
 /// A zip archive open for reading.
 class Archive {
  public:
   explicit Archive(const std::string& path) {
+    std::error_code failed;
+    packed_size_ = std::filesystem::file_size(path, failed);
     int code = 0;
     archive_ = zip_open(path.c_str(), ZIP_RDONLY, &code);
     if (archive_ != nullptr) return;
@@ -51,6 +56,8 @@ class Archive {
     zip_stat_t status;
     require(zip_stat(archive_, name.c_str(), 0, &status) == 0 && (status.valid & ZIP_STAT_SIZE), "no record ",
             name);
+    require(status.size / kDeflateLimit <= packed_size_, "record ", name, " should have ", status.size,
+            " bytes, which a file of ", packed_size_, " bytes cannot hold");
     zip_file_t* file = zip_fopen(archive_, name.c_str(), 0);
     require(file != nullptr, "cannot read record ", name);
     Bytes bytes(status.size);
@@ -68,6 +75,7 @@ class Archive {
 
  private:
   zip_t* archive_ = nullptr;
+  uint64_t packed_size_ = 0;
 };
 
 const PickleValue* find(const Pickle& pickle, const PickleValue& dict, const std::string& key) {
@@ -109,18 +117,19 @@ bool extents(const PickleValue& tensor, int64_t& count, int64_t& end) {
   return !__builtin_add_overflow(end, 1, &end);
 }
 
-/// Values of a tensor in row-major order. `from` is the whole storage.
+/// Values of a tensor in row-major order. `from` is the whole storage. Between two values the position may
+/// leave it, by strides that extents() never had to multiply; without a sign it comes back.
 void gather(const PickleValue& tensor, size_t element, const unsigned char* from, std::byte* to) {
   std::vector<int64_t> index(tensor.sizes.size(), 0);
-  int64_t position = tensor.integer;
+  auto position = static_cast<uint64_t>(tensor.integer);
   for (bool more = true; more; to += element) {
-    std::memcpy(to, from + static_cast<size_t>(position) * element, element);
+    std::memcpy(to, from + position * element, element);
     more = false;
     for (size_t axis = tensor.sizes.size(); axis-- > 0 && !more;) {
       more = ++index[axis] < tensor.sizes[axis];
-      position += tensor.strides[axis];
+      position += static_cast<uint64_t>(tensor.strides[axis]);
       if (!more) {
-        position -= tensor.strides[axis] * tensor.sizes[axis];
+        position -= static_cast<uint64_t>(tensor.strides[axis]) * static_cast<uint64_t>(tensor.sizes[axis]);
         index[axis] = 0;
       }
     }

@@ -47,12 +47,28 @@ template <class T>
 void depthwise_conv_forward(const DepthwiseConv& conv, const DepthwisePart& part, const T* x,
                             const float* weight, const float* bias, bool flipped, T* y, float* scratch,
                             SimdTarget target = best_target());
+template <>
+void depthwise_conv_forward(const DepthwiseConv& conv, const DepthwisePart& part, const float* x,
+                            const float* weight, const float* bias, bool flipped, float* y, float* scratch,
+                            SimdTarget target);
+template <>
+void depthwise_conv_forward(const DepthwiseConv& conv, const DepthwisePart& part, const Bfloat16* x,
+                            const float* weight, const float* bias, bool flipped, Bfloat16* y, float* scratch,
+                            SimdTarget target);
 
 /// Adds to grad_weight (channels, taps) and, unless null, to grad_bias (channels).
 template <class T>
 void depthwise_conv_backward_weight(const DepthwiseConv& conv, const DepthwisePart& part, const T* x,
                                     const T* grad_y, float* grad_weight, float* grad_bias, float* scratch,
                                     SimdTarget target = best_target());
+template <>
+void depthwise_conv_backward_weight(const DepthwiseConv& conv, const DepthwisePart& part, const float* x,
+                                    const float* grad_y, float* grad_weight, float* grad_bias, float* scratch,
+                                    SimdTarget target);
+template <>
+void depthwise_conv_backward_weight(const DepthwiseConv& conv, const DepthwisePart& part, const Bfloat16* x,
+                                    const Bfloat16* grad_y, float* grad_weight, float* grad_bias,
+                                    float* scratch, SimdTarget target);
 
 /// The specification, in double.
 void depthwise_conv_forward_ref(const DepthwiseConv& conv, const DepthwisePart& part, const double* x,

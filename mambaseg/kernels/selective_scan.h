@@ -109,10 +109,24 @@ template <class Input>
 void selective_scan_forward(const SelectiveScan<float, Input>& scan,
                             const SelectiveScanOutput<float, Input>& output, float* scratch,
                             SimdTarget target = best_target());
+template <>
+void selective_scan_forward(const SelectiveScan<float>& scan, const SelectiveScanOutput<float>& output,
+                            float* scratch, SimdTarget target);
+template <>
+void selective_scan_forward(const SelectiveScan<float, Bfloat16>& scan,
+                            const SelectiveScanOutput<float, Bfloat16>& output, float* scratch,
+                            SimdTarget target);
 template <class Input>
 void selective_scan_backward(const SelectiveScan<float, Input>& scan,
                              const SelectiveScanGradients<float, Input>& gradients, float* scratch,
                              SimdTarget target = best_target());
+template <>
+void selective_scan_backward(const SelectiveScan<float>& scan, const SelectiveScanGradients<float>& gradients,
+                             float* scratch, SimdTarget target);
+template <>
+void selective_scan_backward(const SelectiveScan<float, Bfloat16>& scan,
+                             const SelectiveScanGradients<float, Bfloat16>& gradients, float* scratch,
+                             SimdTarget target);
 
 /// The specification, in double, one channel after the other. Needs no borders (it ignores them when
 /// reading).

@@ -50,17 +50,17 @@ torch::Tensor weighted_cross_entropy(const torch::Tensor& scores, const torch::T
                                      const torch::Tensor& weights_K) {
   require_softmax(scores);
   const auto log_p_BKV = torch::log_softmax(scores, 1).flatten(2);
-  const auto y_BV = classes.flatten(1);
-  const auto cost_BV = -log_p_BKV.gather(1, y_BV.clamp_min(0).unsqueeze(1)).squeeze(1);
-  const auto counted_BV = (y_BV != kIgnoredClass).to(cost_BV.scalar_type());
+  const auto ignored_BV = classes.flatten(1) == kIgnoredClass;
+  const auto y_BV = classes.flatten(1).masked_fill(ignored_BV, 0);
+  const auto cost_BV = -log_p_BKV.gather(1, y_BV.unsqueeze(1)).squeeze(1);
+  const auto counted_BV = ignored_BV.logical_not().to(cost_BV.scalar_type());
   if (!weights_K.defined()) return (cost_BV * counted_BV).sum() / counted_BV.sum().clamp_min(1);
   if (weights_K.numel() != scores.size(1))
     throw UsageError(concat("loss: ", weights_K.numel(), " class weights, but the network has ",
                             scores.size(1), " classes (background included)"));
-  const auto w_BV = weights_K.to(scores.device(), scores.scalar_type())
-                        .index_select(0, y_BV.clamp_min(0).flatten())
-                        .view_as(y_BV) *
-                    counted_BV;
+  const auto w_BV =
+      weights_K.to(scores.device(), scores.scalar_type()).index_select(0, y_BV.flatten()).view_as(y_BV) *
+      counted_BV;
   return (cost_BV * w_BV).sum() / w_BV.sum().clamp_min(1e-12);
 }
 

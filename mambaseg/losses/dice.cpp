@@ -25,7 +25,8 @@ torch::Tensor counted_voxels(const torch::Tensor& classes) {
 torch::Tensor one_hot_targets(const torch::Tensor& classes, int64_t class_count, torch::ScalarType type) {
   const auto y_B1V = classes.flatten(1).unsqueeze(1);
   auto targets_BKV = torch::zeros({y_B1V.size(0), class_count, y_B1V.size(2)}, classes.options().dtype(type));
-  return targets_BKV.scatter_(1, y_B1V.clamp_min(0), (y_B1V != kIgnoredClass).to(type));
+  return targets_BKV.scatter_(1, y_B1V.masked_fill(y_B1V == kIgnoredClass, 0),
+                              (y_B1V != kIgnoredClass).to(type));
 }
 
 torch::Tensor dice_loss_of(const torch::Tensor& p_BKV, const torch::Tensor& y_BKV,

@@ -65,11 +65,14 @@ torch::Tensor dilated(const torch::Tensor& x, int64_t radius) {
 }
 
 const LossEntry dice_bce_boundary_entry{
-    "dice_bce_boundary", "Dice plus binary cross-entropy plus binary cross-entropy near borders (HyM-UNet)",
+    "dice_bce_boundary",
+    "Dice plus binary cross-entropy plus binary cross-entropy near borders (HyM-UNet)",
     [](const Json& settings, const LossData&) -> std::unique_ptr<Loss> {
       return std::make_unique<DiceBceBoundary>(from_json<DiceBceBoundarySettings>(settings, "loss"));
     },
     [] { return to_json(DiceBceBoundarySettings{}); },
-    [] { return documentation<DiceBceBoundarySettings>("loss"); }};
+    [] { return documentation<DiceBceBoundarySettings>("loss"); },
+    false,
+    false};
 
 }  // namespace mambaseg

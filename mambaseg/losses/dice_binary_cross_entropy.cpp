@@ -20,21 +20,25 @@ torch::Tensor region_targets(const std::vector<std::vector<int64_t>>& regions, c
 
 class DiceBinaryCrossEntropy : public Loss {
  public:
-  explicit DiceBinaryCrossEntropy(const Settings& settings) : settings_(settings) {}
+  DiceBinaryCrossEntropy(const Settings& settings, const LossData& data)
+      : settings_(settings), regions_(data.regions), ignores_(data.ignores) {}
   torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
                            int64_t) const override {
     const auto channels = static_cast<size_t>(scores.size(1));
-    if (!settings_.regions.empty() && settings_.regions.size() != channels)
-      throw UsageError(concat("loss: ", settings_.regions.size(), " regions, but the network has ", channels,
-                              " score channels"));
+    if (!regions_.empty() && regions_.size() != channels)
+      throw UsageError(
+          concat("loss: ", regions_.size(), " regions, but the network has ", channels, " score channels"));
     const auto type = scores.scalar_type();
-    const auto targets_BKV = settings_.regions.empty() ? one_hot_targets(classes, scores.size(1), type)
-                                                       : region_targets(settings_.regions, classes, type);
-    return dice_binary_cross_entropy(scores.flatten(2), targets_BKV, counted_voxels(classes), settings_);
+    const auto targets_BKV = regions_.empty() ? one_hot_targets(classes, scores.size(1), type)
+                                              : region_targets(regions_, classes, type);
+    const auto counted_BV = ignores_ ? classes.flatten(1) != kIgnoredClass : counted_voxels(classes);
+    return dice_binary_cross_entropy(scores.flatten(2), targets_BKV, counted_BV, settings_);
   }
 
  private:
   Settings settings_;
+  std::vector<std::vector<int64_t>> regions_;
+  bool ignores_;
 };
 
 }  // namespace
@@ -45,7 +49,7 @@ torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const t
   const auto cost_BKV =
       torch::binary_cross_entropy_with_logits(scores_BKV, targets_BKV, {}, {}, at::Reduction::None);
   const auto entropy = counted_BV.defined()
-                           ? (cost_BKV.mean(1) * counted_BV).sum() / counted_BV.sum().clamp_min(1)
+                           ? (cost_BKV.sum(1) * counted_BV).sum() / counted_BV.sum().clamp_min(1)
                            : cost_BKV.mean();
   return settings.dice_weight * dice + settings.cross_entropy_weight * entropy;
 }
@@ -53,9 +57,11 @@ torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const t
 const LossEntry dice_binary_cross_entropy_entry{
     "dice_binary_cross_entropy",
     "Dice plus binary cross-entropy of each score channel, for regions that overlap",
-    [](const Json& settings, const LossData&) -> std::unique_ptr<Loss> {
-      return std::make_unique<DiceBinaryCrossEntropy>(from_json<Settings>(settings, "loss"));
+    [](const Json& settings, const LossData& data) -> std::unique_ptr<Loss> {
+      return std::make_unique<DiceBinaryCrossEntropy>(from_json<Settings>(settings, "loss"), data);
     },
-    [] { return to_json(Settings{}); }, [] { return documentation<Settings>("loss"); }};
+    [] { return to_json(Settings{}); },
+    [] { return documentation<Settings>("loss"); },
+    true};
 
 }  // namespace mambaseg

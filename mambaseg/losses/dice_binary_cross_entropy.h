@@ -5,26 +5,23 @@
 namespace mambaseg {
 
 /// dice_weight * Dice + cross_entropy_weight * binary cross-entropy of p = sigmoid(scores): every score
-/// channel is a question of its own, so regions may overlap (nnU-Net's region-based training: whole tumour,
-/// core, ...).
+/// channel is a question of its own, so regions (LossData::regions) may overlap, as whole tumour and core.
+/// Without regions channel k is class k. nnU-Net's DC_and_BCE_loss; its batch_dice is dice.pool_batch.
 struct DiceBinaryCrossEntropySettings {
   double dice_weight = 1;
   double cross_entropy_weight = 1;
-  std::vector<std::vector<int64_t>> regions;
   DiceSettings dice{1e-5, true, false, true};
   template <class Visitor>
   void describe(Visitor& visit) {
     visit("dice_weight", dice_weight, "factor of the Dice part", at_least(0));
     visit("cross_entropy_weight", cross_entropy_weight, "factor of the cross-entropy part", at_least(0));
-    visit("regions", regions,
-          "the classes that form the region of each score channel, one list a channel; empty: channel k is "
-          "class k",
-          at_least(0));
     visit("dice", dice, "the Dice part");
   }
 };
 
-/// Scores and targets (B, K, V); targets are 0 or 1. `counted_BV` may be undefined: all voxels count.
+/// Scores and targets (B, K, V); targets are 0 or 1. The cross-entropy is the mean over all entries. With
+/// `counted_BV`, which is undefined where no voxel is ever ignored, it is the mean over the voxels that count
+/// of the sum over channels: nnU-Net's way, which then weighs it K times as much.
 torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const torch::Tensor& targets_BKV,
                                         const torch::Tensor& counted_BV,
                                         const DiceBinaryCrossEntropySettings& settings);

@@ -7,11 +7,9 @@
 #include <torch/types.h>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/core/ignored_class.h"
 
 namespace mambaseg {
-
-/// The class of voxels that count nowhere (nnU-Net's ignore label): neither in a loss nor in a mean.
-constexpr int64_t kIgnoredClass = -1;
 
 /// How well class scores fit the labels; the smaller the better.
 class Loss {
@@ -29,6 +27,9 @@ class Loss {
 /// What a loss may want to know of the training cases.
 struct LossData {
   std::vector<double> class_voxels;  ///< voxels of class 0, 1, ... in all training cases; empty when unknown
+  /// The classes that form the region of each score channel; empty when classes exclude each other.
+  std::vector<std::vector<int64_t>> regions;
+  bool ignores = false;  ///< some voxels may be of kIgnoredClass
 };
 
 /// Throws UsageError unless the scores have the two or more maps that a softmax is about.
@@ -42,13 +43,19 @@ struct LossEntry {
                                 const LossData& data);  ///< UsageError on wrong settings
   Json (*settings)();                                   ///< the defaults
   std::vector<SettingDocumentation> (*documentation)();
+  bool takes_regions = false;
+  bool takes_ignored = true;
 };
 
 /// Every loss, in the order of the documentation (losses.cpp).
 const std::vector<LossEntry>& losses();
 
-/// Makes the loss that `config` describes: {"name": "dice", settings ...}.
+/// Makes the loss that `config` describes: {"name": "dice", settings ...}. UsageError when it cannot learn
+/// regions or ignore voxels and `data` asks for it.
 std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data = {});
+
+/// The part of make_loss that refuses what cannot be learned.
+void require_loss_for(const Json& config, const LossData& data);
 
 /// `config` with every setting of its loss written out.
 Json complete_loss_settings(const Json& config);

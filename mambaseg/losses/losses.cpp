@@ -43,7 +43,19 @@ void require_softmax(const torch::Tensor& scores) {
         "dice_bce_boundary");
 }
 
+void require_loss_for(const Json& config, const LossData& data) {
+  const LossEntry& entry = find_loss(config);
+  if (!data.regions.empty() && !entry.takes_regions)
+    throw UsageError(concat("setting loss.name: ", entry.name,
+                            " learns classes that exclude each other, but the plan's are regions "
+                            "(regions_class_order); expected dice_binary_cross_entropy"));
+  if (data.ignores && !entry.takes_ignored)
+    throw UsageError(
+        concat("setting loss.name: ", entry.name, " cannot leave out voxels of plan.ignore_label"));
+}
+
 std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data) {
+  require_loss_for(config, data);
   return find_loss(config).make(without_name(config), data);
 }
 

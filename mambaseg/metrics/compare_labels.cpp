@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/metrics/gather.h"
-#include "mambaseg/metrics/parallel.h"
 
 namespace mambaseg {
 namespace {
@@ -60,8 +60,9 @@ std::vector<LabelScores> compare_labels(const Volume<int32_t>& reference, const 
   const Wanted wanted{needed(Basis::surface), needed(Basis::surfels), needed(Basis::lesions)};
   const GatheredCase gathered(reference, prediction, labels, wanted, options.connectivity, options.threads);
   std::vector<LabelScores> scores(labels.size());
-  for_each_index(int64_t(labels.size()), options.threads, [&](int64_t l) {
-    const LabelComparison label = gathered.comparison(size_t(l), options.tolerance_mm);
+  run_jobs(int64_t(labels.size()), options.threads, [&](int64_t l) {
+    LabelComparison label = gathered.comparison(size_t(l), options.tolerance_mm);
+    label.counts.tn -= options.ignored_voxels;
     LabelScores& out = scores[size_t(l)];
     out.label = labels[size_t(l)];
     out.presence = label.presence();

@@ -24,6 +24,7 @@ struct ScoreOptions {
   double tolerance_mm = 1;             ///< of the normalised surface Dice
   Connectivity connectivity = Connectivity::corners;  ///< of lesions
   int threads = 1;
+  int64_t ignored_voxels = 0;  ///< of the background of both images, not to be counted as right
 };
 
 /// The labels other than 0 that occur in an image, ascending. Throws Error on a negative label, with the

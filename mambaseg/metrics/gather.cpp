@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "mambaseg/metrics/parallel.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/metrics/surface.h"
 
 namespace mambaseg {
@@ -57,7 +57,7 @@ GatheredCase::GatheredCase(const Volume<int32_t>& reference, const Volume<int32_
   slabs_.resize(size_t(slab_count));
   Components components[2];
   const int64_t extra = wanted.lesions ? 2 : 0;  // the two component labellings are the longest pieces: first
-  for_each_index(slab_count + extra, threads, [&](int64_t piece) {
+  run_jobs(slab_count + extra, threads, [&](int64_t piece) {
     if (piece < extra) {
       components[piece] = connected_components(piece == 0 ? reference : prediction, connectivity);
       return;

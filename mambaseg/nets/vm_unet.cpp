@@ -1,7 +1,7 @@
 // VM-UNet: Vision Mamba UNet for Medical Image Segmentation (Ruan, Li, Xiang 2024), after its public code. A
-// U-Net of selective scan blocks alone: patches of 4 x 4 pixels become tokens, four scales of VMamba's first
-// block on the way down and up, and the encoder's tokens are added (not concatenated) before the grid grows.
-// Unlike there, forward returns scores before the sigmoid, and the widths are a setting.
+// U-Net of selective scan blocks alone: patches of 4 x 4 pixels become tokens, scales (four there) of
+// VMamba's first block on the way down and up, and the encoder's tokens are added (not concatenated) before
+// the grid grows. Unlike there, forward returns scores before the sigmoid, and the widths are a setting.
 
 #include "mambaseg/nets/vm_unet.h"
 
@@ -18,14 +18,13 @@ namespace {
 namespace nn = torch::nn;
 
 constexpr int64_t kPatch = 4;
-constexpr size_t kScales = 4;
 
 void check(const VmUnetSettings& s) {
-  for (const auto* list : {&s.widths, &s.depths, &s.decoder_depths})
-    if (list->size() != kScales)
-      throw UsageError(
-          concat("widths, depths and decoder_depths: expected 4 numbers each, got ", list->size()));
-  for (size_t i = 1; i < kScales; ++i)
+  const size_t scales = s.widths.size();
+  if (scales == 0 || s.depths.size() != scales || s.decoder_depths.size() != scales)
+    throw UsageError(concat("widths, depths and decoder_depths: expected one number a scale each, got ",
+                            scales, ", ", s.depths.size(), " and ", s.decoder_depths.size()));
+  for (size_t i = 1; i < scales; ++i)
     if (s.widths[i] != 2 * s.widths[i - 1])
       throw UsageError(concat("widths: expected each to be twice the one before, got ", s.widths[i],
                               " after ", s.widths[i - 1]));
@@ -55,6 +54,7 @@ VmUnet::VmUnet(const VmUnetSettings& s) : settings_(s) {
   // The official class keeps the whole network in a member of this name.
   auto body = register_module("vmunet", std::make_shared<nn::Module>());
   const auto& w = s.widths;
+  const size_t scales = w.size();
   patch_embed_ = body->register_module(
       "patch_embed", std::make_shared<PatchEmbed2d>(s.in_channels == 1 ? 3 : s.in_channels, w[0], kPatch));
 
@@ -89,11 +89,11 @@ VmUnet::VmUnet(const VmUnetSettings& s) : settings_(s) {
   std::vector<double> up_chances = rising_drop_path(sum(s.decoder_depths), s.drop_path);
   std::reverse(up_chances.begin(), up_chances.end());
   int64_t down_used = 0, up_used = 0;
-  for (size_t i = 0; i < kScales; ++i)
-    encoder_.push_back(make_stage(*layers, i, s.depths[i], i + 1 < kScales ? "downsample" : "",
+  for (size_t i = 0; i < scales; ++i)
+    encoder_.push_back(make_stage(*layers, i, s.depths[i], i + 1 < scales ? "downsample" : "",
                                   part(down_chances, down_used, s.depths[i])));
-  for (size_t i = 0; i < kScales; ++i)
-    decoder_.push_back(make_stage(*layers_up, kScales - 1 - i, s.decoder_depths[i], i > 0 ? "upsample" : "",
+  for (size_t i = 0; i < scales; ++i)
+    decoder_.push_back(make_stage(*layers_up, scales - 1 - i, s.decoder_depths[i], i > 0 ? "upsample" : "",
                                   part(up_chances, up_used, s.decoder_depths[i])));
 
   final_up_ = body->register_module("final_up", std::make_shared<PatchExpand2d>(w[0], kPatch));
@@ -107,7 +107,7 @@ torch::Tensor VmUnet::Stage::forward(const torch::Tensor& x) const {
   return down ? down->forward(y) : y;
 }
 
-int64_t VmUnet::size_multiple() const { return kPatch << (kScales - 1); }
+int64_t VmUnet::size_multiple() const { return kPatch << (settings_.widths.size() - 1); }
 
 std::vector<torch::Tensor> VmUnet::forward(const torch::Tensor& input) {
   require(input.dim() == 4 && input.size(2) % size_multiple() == 0 && input.size(3) % size_multiple() == 0,
@@ -119,8 +119,8 @@ std::vector<torch::Tensor> VmUnet::forward(const torch::Tensor& input) {
     skips.push_back(x);
     x = stage.forward(x);
   }
-  for (size_t i = 0; i < kScales; ++i)
-    x = decoder_[i].forward(i == 0 ? x : x + std::exchange(skips[kScales - i], {}));
+  for (size_t i = 0; i < decoder_.size(); ++i)
+    x = decoder_[i].forward(i == 0 ? x : x + std::exchange(skips[skips.size() - i], {}));
   return {final_conv_->forward(final_up_->forward(x).permute({0, 3, 1, 2}).contiguous())};
 }
 

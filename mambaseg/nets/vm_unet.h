@@ -20,7 +20,8 @@ struct VmUnetSettings {
   void describe(Visitor& visit) {
     visit("in_channels", in_channels, "image channels; one (grey) is repeated to three", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
-    visit("widths", widths, "channels of the scales, each twice the one before", at_least(1));
+    visit("widths", widths, "channels of the scales, as many as there are, each twice the one before",
+          at_least(1));
     visit("depths", depths, "blocks in the encoder's stages, finest first", at_least(0));
     visit("decoder_depths", decoder_depths, "blocks in the decoder's stages, coarsest first", at_least(0));
     visit("states", states, "states of the selective scan a channel", between(1, 256));

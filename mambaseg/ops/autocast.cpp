@@ -46,14 +46,17 @@ bool is_autocast(torch::DeviceType device) {
 #endif
 }
 
+bool has_bf16(torch::Device device) { return device.is_cuda() || has_bf16_arithmetic(); }
+
 }  // namespace
 
 Autocast::Autocast(const std::string& precision, torch::Device device)
-    : active_(precision == "bf16" || precision == "fp16" ||
-              (precision == "auto" && (device.is_cuda() || has_bf16_arithmetic()))),
+    : active_(precision == "fp16" || ((precision == "bf16" || precision == "auto") && has_bf16(device))),
       device_(device.type()) {
   if (!active_) return;
   TORCH_CHECK(precision != "fp16" || device.is_cuda(), "fp16 is computed on CUDA only, not on ", device);
+  was_enabled_ = is_autocast(device_);
+  type_before_ = autocast_type(device_);
   at::autocast::increment_nesting();
   set_autocast_type(device_, precision == "fp16" ? torch::kHalf : torch::kBFloat16);
   set_autocast(device_, true);
@@ -61,7 +64,8 @@ Autocast::Autocast(const std::string& precision, torch::Device device)
 
 Autocast::~Autocast() {
   if (!active_) return;
-  set_autocast(device_, false);
+  set_autocast(device_, was_enabled_);
+  set_autocast_type(device_, type_before_);
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
 }
 

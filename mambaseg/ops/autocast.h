@@ -6,9 +6,10 @@
 
 namespace mambaseg {
 
-/// While it lives, convolutions and matrix products of this thread run in bfloat16 where `precision` is
-/// "bf16", or "auto" and the machine multiplies bf16, and in float16 where it is "fp16" (CUDA only); weights,
-/// norms, losses and the state of the selective scan stay in float32. Nothing happens for "fp32".
+/// While it lives (another may live inside it), convolutions and matrix products of this thread run in
+/// bfloat16 where `precision` is "bf16" or "auto" and the device multiplies bf16 (elsewhere it would be
+/// slower than float32 and less exact), and in float16 where it is "fp16" (CUDA only); weights, norms, losses
+/// and the state of the selective scan stay in float32. Nothing happens for "fp32".
 class Autocast {
  public:
   Autocast(const std::string& precision, torch::Device device);
@@ -19,6 +20,8 @@ class Autocast {
  private:
   bool active_;
   torch::DeviceType device_;
+  bool was_enabled_ = false;  ///< what is put back
+  torch::ScalarType type_before_ = torch::kBFloat16;
 };
 
 /// x in the type in which the surrounding Autocast computes convolutions; x itself where there is none.

@@ -21,6 +21,10 @@ bool is_fast(const Tensor& x, const Tensor& weight) {
 
 Tensor as_type(const Tensor& t, torch::ScalarType type) { return t.defined() ? t.to(type) : t; }
 
+Epilogue as_fp32(const Epilogue& epilogue) {
+  return {epilogue.activation, as_type(epilogue.residual, torch::kFloat)};
+}
+
 Tensor normed(const Tensor& y, const FixedNorm* norm) {
   if (!norm) return y;
   return torch::batch_norm(y, norm->weight, norm->bias, norm->mean, norm->var, false, 0, norm->eps, false);
@@ -100,19 +104,33 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
   }
 };
 
+bool all_equal(const std::vector<int64_t>& v, int64_t number) {
+  return std::all_of(v.begin(), v.end(), [&](int64_t i) { return i == number; });
+}
+
 /// A depthwise convolution as ops/depthwise_conv takes it.
 bool is_depthwise(const Tensor& x, const Tensor& weight, const ConvolutionOptions& o) {
-  const auto all_one = [](const std::vector<int64_t>& v) {
-    return std::all_of(v.begin(), v.end(), [](int64_t i) { return i == 1; });
-  };
-  return o.groups > 1 && o.groups == x.size(1) && weight.size(0) == o.groups && all_one(o.stride) &&
-         all_one(o.dilation);
+  return o.groups > 1 && o.groups == x.size(1) && weight.size(0) == o.groups && all_equal(o.stride, 1) &&
+         all_equal(o.dilation, 1);
 }
 
 Tensor depthwise(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o) {
   const Tensor y =
       depthwise_conv(channels_last(x).movedim(1, -1), w.weight, w.bias, {o.padding, false, true});
   return y.movedim(-1, 1);
+}
+
+/// One voxel to one voxel, some of them left out.
+bool is_strided_pointwise(const Tensor& weight, const ConvolutionOptions& o) {
+  return weight[0][0].numel() == 1 && !all_equal(o.stride, 1) && all_equal(o.padding, 0) &&
+         o.padding_behind.empty();
+}
+
+/// The voxels that a convolution of these strides and a kernel of one voxel looks at.
+Tensor every(const std::vector<int64_t>& stride, Tensor x) {
+  for (size_t axis = 0; axis < stride.size(); ++axis)
+    x = x.slice(static_cast<int64_t>(axis) + 2, 0, x.size(static_cast<int64_t>(axis) + 2), stride[axis]);
+  return x;
 }
 
 Tensor by_torch(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o) {
@@ -126,6 +144,15 @@ Tensor by_torch(const Tensor& x, const DenseWeights& w, const ConvolutionOptions
 Tensor convolution(const Tensor& given, const DenseWeights& w, const ConvolutionOptions& o,
                    const Epilogue& epilogue) {
   check(given, w, o);
+  if (is_strided_pointwise(w.weight, o)) {
+    // Of these, oneDNN 2.6 computes wrong gradients on AVX2 and writes behind its memory when doing so,
+    // whether it is called from here or by LibTorch.
+    ConvolutionOptions dense = o;
+    dense.stride.assign(o.stride.size(), 1);
+    return convolution(every(o.stride, given), w, dense, epilogue);
+  }
+  if (onednn::wants_fp32(given))
+    return convolution(given.to(torch::kFloat), w, o, as_fp32(epilogue)).to(torch::kBFloat16);
   const bool recorded = needs_gradient({given, w.weight, w.bias, epilogue.residual});
   if (recorded) w.packed.forget();
   if (is_depthwise(given, w.weight, o)) return finish(normed(depthwise(given, w, o), w.norm), epilogue);
@@ -146,6 +173,7 @@ Tensor convolution(const Tensor& given, const DenseWeights& w, const Convolution
 Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
               torch::optional<torch::ScalarType> type) {
   const torch::ScalarType result_type = type.value_or(x.scalar_type());
+  if (onednn::wants_fp32(x)) return linear(x.to(torch::kFloat), w, as_fp32(epilogue)).to(result_type);
   const bool recorded = needs_gradient({x, w.weight, w.bias, epilogue.residual});
   if (recorded) w.packed.forget();
   if (!is_fast(x, w.weight) || recorded) {

@@ -58,6 +58,8 @@ void DerivedWeights::forget() {
 }
 
 Tensor doubled_convolution(const Tensor& x, const Tensor& weight, const Tensor& bias, GrowingWeights& kept) {
+  if (onednn::wants_fp32(x))
+    return doubled_convolution(x.to(torch::kFloat), weight, bias, kept).to(torch::kBFloat16);
   const auto axes = static_cast<size_t>(x.dim() - 2);
   std::vector<int64_t> doubled = x.sizes().slice(2).vec();
   for (int64_t& size : doubled) size *= 2;

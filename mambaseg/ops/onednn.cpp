@@ -1,5 +1,6 @@
 #include "mambaseg/ops/onednn.h"
 
+#include <algorithm>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 
@@ -16,14 +17,17 @@ using Arguments = std::unordered_map<int, memory>;
 struct Problem {
   std::vector<int64_t> key;
   dnnl::primitive primitive;
-  memory::desc x, weights, y;  ///< input, weights and result as the primitive takes them
+  memory::desc x, weights, y;    ///< input, weights and result as the primitive takes them
+  memory::desc scratch;          ///< what it writes to while it runs
+  bool reads_scratch = false;    ///< before it has written there
+  bool leaves_epilogue = false;  ///< to be done behind it
 };
 
 /// Weights (and bias) in one layout, and from which state of the parameters they were made.
 struct Packing {
   memory::desc layout;
   std::vector<int64_t> state;
-  memory weights;
+  Tensor weights;  ///< bytes
   Tensor bias;
 };
 
@@ -61,15 +65,29 @@ memory::data_type type_of(const Tensor& t) {
   return t.scalar_type() == torch::kBFloat16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
-memory::desc described(const Tensor& t) {
-  return memory::desc(t.sizes().vec(), type_of(t), t.strides().vec());
+/// (rows, columns) with columns contiguous. Strides of axes of length one are free in a tensor but not here.
+memory::desc rows_of(const Tensor& t) {
+  return memory::desc(t.sizes().vec(), type_of(t), {t.size(0) > 1 ? t.stride(0) : t.size(1), 1});
 }
 
 memory wrapped(const Tensor& t, const memory::desc& desc) { return memory(desc, engine(), t.data_ptr()); }
 
+/// Room for `desc`. All memory that a primitive touches comes from LibTorch's allocator: it is reused, and
+/// the tests can put guards around it.
+Tensor room_for(const memory::desc& desc) {
+  return torch::empty({static_cast<int64_t>(desc.get_size())}, torch::kByte);
+}
+
+void run(const Problem& problem, Arguments arguments) {
+  const Tensor scratch = room_for(problem.scratch);
+  if (problem.reads_scratch) scratch.zero_();
+  arguments.insert({DNNL_ARG_SCRATCHPAD, wrapped(scratch, problem.scratch)});
+  run(problem.primitive, arguments);
+}
+
 /// Activations (B, C, spatial...) with channels innermost. Written as a tag, since the strides of axes of
 /// length one are free in a tensor but not here.
-memory::desc channels_last(const Tensor& t) {
+memory::desc channels_last_desc(const Tensor& t) {
   using Tag = memory::format_tag;
   return memory::desc(t.sizes().vec(), type_of(t), t.dim() == 4 ? Tag::nhwc : Tag::ndhwc);
 }
@@ -133,10 +151,10 @@ const Packing& packed(PackedWeights::Contents& contents, const DenseWeights& w, 
                             [&](const Packing& p) { return p.layout == layout; });
   if (found != contents.packings.end() && found->state == state) return *found;
   if (found == contents.packings.end())
-    found = contents.packings.insert(found, {layout, {}, memory(layout, engine()), {}});
+    found = contents.packings.insert(found, {layout, {}, room_for(layout), {}});
   const auto [weight, bias] = folded(w);
   const Tensor dense = weight.detach().to(torch::kFloat).contiguous();
-  reorder(wrapped(dense, plain), found->weights);
+  reorder(wrapped(dense, plain), wrapped(found->weights, layout));
   found->bias = bias.defined() ? bias.detach().to(torch::kFloat).contiguous() : Tensor();
   found->state = state;
   return *found;
@@ -177,11 +195,17 @@ void append_activation(dnnl::post_ops& ops, Activation activation) {
   }
 }
 
+dnnl::primitive_attr with_own_scratch() {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
 dnnl::primitive_attr attributes(const Epilogue& epilogue, const memory::desc& residual) {
   dnnl::post_ops ops;
   if (epilogue.residual.defined()) ops.append_binary(dnnl::algorithm::binary_add, residual);
   append_activation(ops, epilogue.activation);
-  dnnl::primitive_attr attributes;
+  dnnl::primitive_attr attributes = with_own_scratch();
   attributes.set_post_ops(ops);
   return attributes;
 }
@@ -213,6 +237,14 @@ dnnl::convolution_forward::primitive_desc forward_desc(dnnl::prop_kind kind, con
 #endif
 }
 
+/// Where oneDNN 2.6 adds a residual that lies elsewhere: in convolutions by matrix products, and where it
+/// takes the residual for one that is repeated along an axis of length one.
+bool adds_wrongly(const dnnl::convolution_forward::primitive_desc& desc, const Tensor& y) {
+  const auto sizes = y.sizes().slice(1);
+  return std::find(sizes.begin(), sizes.end(), 1) != sizes.end() ||
+         std::string(desc.impl_info_str()).find("gemm") != std::string::npos;
+}
+
 dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory::desc& dx,
                                                                    const memory::desc& weights,
                                                                    const memory::desc& dy,
@@ -220,9 +252,11 @@ dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory:
   constexpr auto direct = dnnl::algorithm::convolution_direct;
   const auto hint = forward_desc(dnnl::prop_kind::forward_training, dx, weights, {}, dy, g);
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine(), direct, dx, weights, dy, g.stride, g.dilation, g.front, g.behind, hint};
+  return {engine(), direct,   dx,   weights,           dy, g.stride, g.dilation,
+          g.front,  g.behind, hint, with_own_scratch()};
 #else
-  return {{direct, dx, weights, dy, g.stride, g.dilation, g.front, g.behind}, engine(), hint};
+  return {
+      {direct, dx, weights, dy, g.stride, g.dilation, g.front, g.behind}, with_own_scratch(), engine(), hint};
 #endif
 }
 
@@ -235,9 +269,13 @@ dnnl::convolution_backward_weights::primitive_desc backward_weights_desc(const m
   const memory::desc weights(dweights.dims(), x.data_type(), memory::format_tag::any);
   const auto hint = forward_desc(dnnl::prop_kind::forward_training, x, weights, {}, dy, g);
 #if DNNL_VERSION_MAJOR >= 3
-  return {engine(), direct, x, dweights, dbias, dy, g.stride, g.dilation, g.front, g.behind, hint};
+  return {engine(), direct,     x,       dweights, dbias, dy,
+          g.stride, g.dilation, g.front, g.behind, hint,  with_own_scratch()};
 #else
-  return {{direct, x, dweights, dbias, dy, g.stride, g.dilation, g.front, g.behind}, engine(), hint};
+  return {{direct, x, dweights, dbias, dy, g.stride, g.dilation, g.front, g.behind},
+          with_own_scratch(),
+          engine(),
+          hint};
 #endif
 }
 
@@ -294,8 +332,14 @@ const char* target() {
       return "AVX-512 BF16";
     case dnnl::cpu_isa::avx512_core_amx:
       return "AMX";
+    case dnnl::cpu_isa::avx2:
+      return "AVX2";
+    case dnnl::cpu_isa::avx:
+      return "AVX";
+    case dnnl::cpu_isa::sse41:
+      return "SSE4.1";
     default:
-      return "no bf16 instructions";
+      return "unknown instructions";
   }
 }
 
@@ -305,23 +349,36 @@ void convolution(const Tensor& x, const DenseWeights& w, const ConvolutionOption
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const bool with_bias = w.bias.defined() || w.norm;
   const memory::desc residual =
-      epilogue.residual.defined() ? channels_last(epilogue.residual) : memory::desc();
+      epilogue.residual.defined() ? channels_last_desc(epilogue.residual) : memory::desc();
   const Problem& p = problem(contents, key_of(kForward, x, y, w, epilogue), [&] {
-    const auto desc = forward_desc(dnnl::prop_kind::forward_inference, channels_last(x),
-                                   any_weights(w.weight, options.groups, type_of(x)),
-                                   or_none(with_bias, bias_desc(y.size(1))), channels_last(y),
-                                   Geometry(options), attributes(epilogue, residual));
-    return Problem{
-        {}, dnnl::convolution_forward(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc()};
+    const auto described = [&](const dnnl::primitive_attr& epilogue_of) {
+      return forward_desc(dnnl::prop_kind::forward_inference, channels_last_desc(x),
+                          any_weights(w.weight, options.groups, type_of(x)),
+                          or_none(with_bias, bias_desc(y.size(1))), channels_last_desc(y), Geometry(options),
+                          epilogue_of);
+    };
+    auto desc = described(attributes(epilogue, residual));
+    const bool leaves_epilogue = epilogue.residual.defined() && adds_wrongly(desc, y);
+    if (leaves_epilogue) desc = described(with_own_scratch());
+    return Problem{{},
+                   dnnl::convolution_forward(desc),
+                   desc.src_desc(),
+                   desc.weights_desc(),
+                   desc.dst_desc(),
+                   desc.scratchpad_desc(),
+                   /*reads_scratch=*/false,
+                   leaves_epilogue};
   });
   const Packing& weights = packed(contents, w, p.weights, plain_weights(w.weight, options.groups));
-  Arguments arguments{
-      {DNNL_ARG_SRC, wrapped(x, p.x)}, {DNNL_ARG_WEIGHTS, weights.weights}, {DNNL_ARG_DST, wrapped(y, p.y)}};
+  Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
+                      {DNNL_ARG_WEIGHTS, wrapped(weights.weights, p.weights)},
+                      {DNNL_ARG_DST, wrapped(y, p.y)}};
   if (with_bias) arguments.insert({DNNL_ARG_BIAS, wrapped(weights.bias, bias_desc(y.size(1)))});
-  if (epilogue.residual.defined())
+  if (epilogue.residual.defined() && !p.leaves_epilogue)
     arguments.insert(
         {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
-  run(p.primitive, arguments);
+  run(p, std::move(arguments));
+  if (p.leaves_epilogue) y = finish(y, epilogue);
 }
 
 void convolution_backward_data(const Tensor& dy, const DenseWeights& w, const ConvolutionOptions& options,
@@ -330,18 +387,19 @@ void convolution_backward_data(const Tensor& dy, const DenseWeights& w, const Co
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const Problem& p = problem(contents, key_of(kBackwardData, dy, dx), [&] {
     const auto desc =
-        backward_data_desc(channels_last(dx), any_weights(w.weight, options.groups, type_of(dy)),
-                           channels_last(dy), Geometry(options));
+        backward_data_desc(channels_last_desc(dx), any_weights(w.weight, options.groups, type_of(dy)),
+                           channels_last_desc(dy), Geometry(options));
     return Problem{{},
                    dnnl::convolution_backward_data(desc),
                    desc.diff_dst_desc(),
                    desc.weights_desc(),
-                   desc.diff_src_desc()};
+                   desc.diff_src_desc(),
+                   desc.scratchpad_desc()};
   });
   const Packing& weights = packed(contents, w, p.weights, plain_weights(w.weight, options.groups));
-  run(p.primitive, {{DNNL_ARG_DIFF_DST, wrapped(dy, p.x)},
-                    {DNNL_ARG_WEIGHTS, weights.weights},
-                    {DNNL_ARG_DIFF_SRC, wrapped(dx, p.y)}});
+  run(p, {{DNNL_ARG_DIFF_DST, wrapped(dy, p.x)},
+          {DNNL_ARG_WEIGHTS, wrapped(weights.weights, p.weights)},
+          {DNNL_ARG_DIFF_SRC, wrapped(dx, p.y)}});
 }
 
 void convolution_backward_weights(const Tensor& x, const Tensor& dy, const PackedWeights& packed_weights,
@@ -351,22 +409,24 @@ void convolution_backward_weights(const Tensor& x, const Tensor& dy, const Packe
   const memory::desc bias = or_none(dbias.defined(), bias_desc(dy.size(1)));
   const Problem& p =
       problem(contents, key_of(kBackwardWeights, x, dy, {dweight, dbias, packed_weights}), [&] {
-        const auto desc = backward_weights_desc(channels_last(x),
+        const auto desc = backward_weights_desc(channels_last_desc(x),
                                                 any_weights(dweight, options.groups, memory::data_type::f32),
-                                                bias, channels_last(dy), Geometry(options));
+                                                bias, channels_last_desc(dy), Geometry(options));
         return Problem{{},
                        dnnl::convolution_backward_weights(desc),
                        desc.src_desc(),
                        desc.diff_weights_desc(),
-                       desc.diff_dst_desc()};
+                       desc.diff_dst_desc(),
+                       desc.scratchpad_desc(),
+                       /*reads_scratch=*/x.scalar_type() == torch::kBFloat16};
       });
-  const memory gradient(p.weights, engine());
+  const Tensor gradient = room_for(p.weights);
   Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
                       {DNNL_ARG_DIFF_DST, wrapped(dy, p.y)},
-                      {DNNL_ARG_DIFF_WEIGHTS, gradient}};
+                      {DNNL_ARG_DIFF_WEIGHTS, wrapped(gradient, p.weights)}};
   if (dbias.defined()) arguments.insert({DNNL_ARG_DIFF_BIAS, wrapped(dbias, bias)});
-  run(p.primitive, arguments);
-  reorder(gradient, wrapped(dweight, plain_weights(dweight, options.groups)));
+  run(p, std::move(arguments));
+  reorder(wrapped(gradient, p.weights), wrapped(dweight, plain_weights(dweight, options.groups)));
 }
 
 void linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue, Tensor& y) {
@@ -374,22 +434,28 @@ void linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue, Te
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const bool with_bias = w.bias.defined();
   const int64_t in = w.weight.size(1), out = w.weight.size(0);
-  const memory::desc residual = epilogue.residual.defined() ? described(epilogue.residual) : memory::desc();
+  const memory::desc residual = epilogue.residual.defined() ? rows_of(epilogue.residual) : memory::desc();
   const memory::desc bias = memory::desc({1, out}, memory::data_type::f32, memory::format_tag::ab);
   const Problem& p = problem(contents, key_of(kLinear, x, y, w, epilogue), [&] {
-    const auto desc = matmul_desc(described(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
-                                  or_none(with_bias, bias), described(y), attributes(epilogue, residual));
-    return Problem{{}, dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc()};
+    const auto desc = matmul_desc(rows_of(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
+                                  or_none(with_bias, bias), rows_of(y), attributes(epilogue, residual));
+    return Problem{{},
+                   dnnl::matmul(desc),
+                   desc.src_desc(),
+                   desc.weights_desc(),
+                   desc.dst_desc(),
+                   desc.scratchpad_desc()};
   });
   const Packing& weights =
       packed(contents, w, p.weights, memory::desc({in, out}, memory::data_type::f32, memory::dims{1, in}));
-  Arguments arguments{
-      {DNNL_ARG_SRC, wrapped(x, p.x)}, {DNNL_ARG_WEIGHTS, weights.weights}, {DNNL_ARG_DST, wrapped(y, p.y)}};
+  Arguments arguments{{DNNL_ARG_SRC, wrapped(x, p.x)},
+                      {DNNL_ARG_WEIGHTS, wrapped(weights.weights, p.weights)},
+                      {DNNL_ARG_DST, wrapped(y, p.y)}};
   if (with_bias) arguments.insert({DNNL_ARG_BIAS, wrapped(weights.bias, bias)});
   if (epilogue.residual.defined())
     arguments.insert(
         {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
-  run(p.primitive, arguments);
+  run(p, std::move(arguments));
 }
 
 }  // namespace onednn

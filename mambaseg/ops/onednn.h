@@ -1,5 +1,6 @@
 #pragma once
 
+#include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/dense.h"
 
 /// The calls of oneDNN, for the operators of this folder. Tensors are on the CPU, x and gradients fp32 or
@@ -9,6 +10,11 @@ namespace mambaseg::onednn {
 
 /// Whether `x` can be computed here: the library is there, the device and the type are its.
 bool takes(const torch::Tensor& x);
+/// Whether fp32 stands in for the bf16 of `x`: where it is not computed here, LibTorch's own loops would sum
+/// in bf16.
+inline bool wants_fp32(const torch::Tensor& x) {
+  return fits_kernels(x) && x.scalar_type() == torch::kBFloat16 && !takes(x);
+}
 bool has_bf16_arithmetic();
 const char* target();
 

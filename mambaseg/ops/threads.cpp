@@ -7,10 +7,14 @@
 
 namespace mambaseg {
 
-void compute_on_this_thread_alone() {
-  at::get_num_threads();   // sets the thread up as the others, once; what follows would be undone otherwise
-  omp_set_num_threads(1);  // of this thread; at::set_num_threads would change those to come as well
+void compute_on_threads(int threads) {
+  at::get_num_threads();  // sets the thread up as the others, once; what follows would be undone otherwise
+  omp_set_num_threads(threads);  // of this thread; at::set_num_threads would change those to come as well
   at::globalContext().setFlushDenormal(true);
+}
+
+void run_tensor_jobs(int64_t count, const Workers& workers, const Job& job, const JobBytes& bytes) {
+  run_jobs(count, workers, job, bytes, compute_on_threads);
 }
 
 }  // namespace mambaseg

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/image_folder.h"
 #include "mambaseg/io/picture.h"
@@ -31,9 +33,19 @@ std::string caption_of(const Evaluation& evaluation, size_t c, const char* which
 
 /// What is drawn is what is scored: other labels become background.
 void keep_scored(Volume<int32_t>& labels, const LabelTable& scored) {
-  const std::vector<int32_t> ids = scored.ids();
   for (int32_t& label : labels.voxels)
-    if (label != 0 && std::find(ids.begin(), ids.end(), label) == ids.end()) label = 0;
+    if (label != 0 && (label == scored.ignore || !scored.knows(label))) label = 0;
+}
+
+/// Labels that share out the colours, ascending; of regions all that belong to one.
+std::vector<int32_t> drawn_labels(const Evaluation& evaluation, const LabelTable& scored) {
+  std::set<int32_t> all;
+  for (const LabelEntry& entry : evaluation.labels)
+    if (scored.regions)
+      all.insert(entry.also.begin(), entry.also.end());
+    else
+      all.insert(entry.id);
+  return {all.begin(), all.end()};
 }
 
 /// A picture as an image of one slice.
@@ -70,9 +82,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     chosen.emplace_back(order[i], "Best");
   std::vector<CasePicture> pictures;
   if (chosen.empty()) return pictures;
-  std::error_code code;
-  fs::create_directories(folder, code);
-  require(!code, folder, ": cannot be made: ", code.message());
+  make_folder(folder);
   for (const auto& [c, which] : chosen) {
     const CasePair& files = evaluation.cases[c].files;
     Volume<int32_t> reference = read_scored_labels(files.reference, options);
@@ -84,7 +94,7 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     if (!options.labels.entries.empty())
       for (auto* labels : {&reference, &prediction}) keep_scored(*labels, options.labels);
     OverlayStyle style;
-    for (const LabelEntry& label : evaluation.labels) style.labels.push_back(label.id);
+    style.labels = drawn_labels(evaluation, options.labels);
     Volume<float> image(reference.geometry);
     if (const std::string path = image_of_case(images, files.name); !path.empty()) {
       Volume<float> found = is_picture_name(path) ? grey_volume(read_picture(path)) : read_volume(path, warn);

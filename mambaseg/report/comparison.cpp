@@ -6,7 +6,7 @@
 #include <set>
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/metrics/parallel.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/text_table.h"
 #include "mambaseg/stats/bootstrap.h"
@@ -180,7 +180,7 @@ Comparison compare_methods(std::vector<Method> methods, int threads, uint64_t se
       }
   }
   std::vector<PairedTest> tests(jobs.size());
-  for_each_index(int64_t(jobs.size()), threads, [&](int64_t j) {
+  run_jobs(int64_t(jobs.size()), threads, [&](int64_t j) {
     const Job& job = jobs[size_t(j)];
     const Evaluation &a = methods[job.first].evaluation, &b = methods[job.second].evaluation;
     PairedTest& test = tests[size_t(j)];

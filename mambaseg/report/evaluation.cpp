@@ -10,7 +10,7 @@
 #include "mambaseg/data/picture_mask.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
-#include "mambaseg/metrics/parallel.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -65,6 +65,17 @@ std::vector<int32_t> joined(const std::vector<int32_t>& a, const std::vector<int
   return all;
 }
 
+/// Of the larger file by its header; 0 for pictures, which are small, and where reading will tell what is
+/// wrong.
+int64_t voxels_of(const CasePair& files) {
+  int64_t most = 0;
+  for (const std::string& path : {files.reference, files.prediction}) try {
+      if (!is_picture_name(path)) most = std::max(most, read_geometry(path).voxel_count());
+    } catch (const Error&) {
+    }
+  return most;
+}
+
 /// One case with the labels that it holds.
 struct Scored {
   std::vector<int32_t> found;
@@ -73,9 +84,39 @@ struct Scored {
   double voxel_volume_mm3 = 1;
 };
 
+/// Where the reference is ignored both become background. Returns how many voxels that are.
+int64_t clear_ignored(const LabelTable& table, Volume<int32_t>& reference, Volume<int32_t>& prediction) {
+  if (table.ignore == 0) return 0;
+  require_comparable(reference.geometry, prediction.geometry);
+  int64_t cleared = 0;
+  for (size_t v = 0; v < reference.voxels.size(); ++v)
+    if (reference.voxels[v] == table.ignore) {
+      reference.voxels[v] = prediction.voxels[v] = 0;
+      ++cleared;
+    }
+  return cleared;
+}
+
+/// Each region as the union of its labels.
+std::vector<LabelScores> compare_regions(const LabelTable& table, const Volume<int32_t>& reference,
+                                         const Volume<int32_t>& prediction, const ScoreOptions& how) {
+  std::vector<LabelScores> scores;
+  for (const LabelEntry& region : table.entries) {
+    const std::set<int32_t> members(region.also.begin(), region.also.end());
+    const auto inside = [&](Volume<int32_t> labels) {
+      for (int32_t& label : labels.voxels) label = label != 0 && members.contains(label);
+      return labels;
+    };
+    scores.push_back(
+        compare_labels(inside(reference), inside(prediction), std::vector<int32_t>{1}, how).front());
+    scores.back().label = region.id;
+  }
+  return scores;
+}
+
 Scored score_case(const CasePair& files, const EvaluationOptions& options, const ScoreOptions& how,
                   const Warn& warn) {
-  const Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
+  Volume<int32_t> reference = read_scored_labels(files.reference, options, warn);
   Volume<int32_t> prediction = read_scored_labels(files.prediction, options, warn);
   if (options.resample && !same_grid(reference.geometry, prediction.geometry)) {
     if (warn)
@@ -86,11 +127,15 @@ Scored score_case(const CasePair& files, const EvaluationOptions& options, const
   const auto in_prediction = with_context(files.prediction, [&] { return labels_in(prediction); });
   Scored scored;
   scored.found = joined(in_reference, in_prediction);
-  scored.voxels = reference.geometry.voxel_count();
+  ScoreOptions counted = how;
+  counted.ignored_voxels = clear_ignored(options.labels, reference, prediction);
+  scored.voxels = reference.geometry.voxel_count() - counted.ignored_voxels;
   scored.voxel_volume_mm3 = reference.geometry.voxel_volume_mm3();
-  const std::vector<int32_t> wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
-  scored.labels = with_context(concat("case ", files.name),
-                               [&] { return compare_labels(reference, prediction, wanted, how); });
+  scored.labels = with_context(concat("case ", files.name), [&] {
+    if (options.labels.regions) return compare_regions(options.labels, reference, prediction, counted);
+    const auto wanted = options.labels.entries.empty() ? scored.found : options.labels.ids();
+    return compare_labels(reference, prediction, wanted, counted);
+  });
   return scored;
 }
 
@@ -180,10 +225,14 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, cons
                          std::max(1, options.threads / at_once)};
   std::vector<Scored> scored(pairing.pairs.size());
   int64_t done = 0;
-  for_each_index(count, at_once, [&](int64_t c) {
+  const auto score = [&](int64_t c) {
     scored[size_t(c)] = score_case(pairing.pairs[size_t(c)], options, how, guarded_warn);
     const std::lock_guard lock(report);
     if (progress) progress("scoring cases", ++done, count);
+  };
+  run_tensor_jobs(count, options.threads, score, [&](int64_t c) {
+    constexpr int64_t kOfVoxel = 40;  // both images as read and as labels, surfaces and distances
+    return kOfVoxel * voxels_of(pairing.pairs[size_t(c)]);
   });
 
   if (warn && with_grey_edges > 0)
@@ -198,9 +247,7 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, cons
   require(!result.labels.empty(), "no label is set in any of the ", count, " cases, nothing to score");
   std::vector<std::string> unnamed;
   for (const int32_t id : found)
-    if (std::none_of(result.labels.begin(), result.labels.end(),
-                     [&](const auto& entry) { return entry.id == id; }))
-      unnamed.push_back(std::to_string(id));
+    if (!options.labels.entries.empty() && !options.labels.knows(id)) unnamed.push_back(std::to_string(id));
   if (!unnamed.empty() && warn)
     warn(concat("labels in the images that the table of labels does not name are not scored: ",
                 name_list(unnamed, 12)));

@@ -60,8 +60,9 @@ struct Evaluation {
   Description over_labels(size_t metric) const;
 };
 
-/// Reads and scores every pair. Labels in the images that a given table does not name are warned about and
-/// left out. Throws Error naming the case: unreadable, not whole or negative labels, grids that differ.
+/// Reads and scores every pair, regions as the unions of their labels, without the voxels that the reference
+/// ignores. Labels in the images that a given table does not name are warned about and left out. Throws Error
+/// naming the case: unreadable, not whole or negative labels, grids that differ.
 Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& options, const Progress& progress = {},
                     const Warn& warn = {});
 

@@ -7,7 +7,9 @@
 #include <optional>
 #include <set>
 
+#include "mambaseg/config/json_text.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/declared_labels.h"
 #include "mambaseg/io/safetensors.h"
 #include "mambaseg/report/label_lines.h"
 
@@ -21,11 +23,26 @@ std::optional<int32_t> whole_number(const std::string& text) {
   return value;
 }
 
-/// Sorts, drops background and checks.
-LabelTable checked(std::vector<LabelEntry> entries, const std::string& where) {
+/// Regions are told apart by the numbers of regions_class_order where these differ, else 1, 2, ... in their
+/// order.
+void number_regions(std::vector<LabelEntry>& regions, const std::vector<int64_t>& regions_class_order) {
+  const std::set<int64_t> distinct(regions_class_order.begin(), regions_class_order.end());
+  const bool given = distinct.size() == regions.size() && regions_class_order.size() == regions.size();
+  for (size_t r = 0; r < regions.size(); ++r) {
+    regions[r].also.insert(regions[r].also.begin(), regions[r].id);
+    regions[r].id = given ? static_cast<int32_t>(regions_class_order[r]) : static_cast<int32_t>(r + 1);
+  }
+}
+
+/// Drops background and checks. Lists that share numbers make regions.
+LabelTable checked(std::vector<LabelEntry> entries, const std::string& where, int64_t ignore = 0,
+                   const std::vector<int64_t>& regions_class_order = {}) {
   std::erase_if(entries, [](const LabelEntry& entry) { return entry.id == 0 && entry.also.empty(); });
   require(!entries.empty(), where, ": no labels found (expected number and name)");
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  const bool lists =
+      std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return !entry.also.empty(); });
+  LabelTable table;
+  table.ignore = static_cast<int32_t>(ignore);
   std::set<int32_t> numbers;
   std::set<std::string> names;
   for (const LabelEntry& entry : entries) {
@@ -33,12 +50,18 @@ LabelTable checked(std::vector<LabelEntry> entries, const std::string& where) {
     all.push_back(entry.id);
     for (const int32_t id : all) {
       require(id > 0, where, ": label ", id, " (", entry.name, "): expected a number above 0");
-      require(numbers.insert(id).second, where, ": label ", id,
-              " belongs to two structures, the second is \"", entry.name, "\"");
+      require(id != ignore, where, ": label ", id, " (", entry.name, ") is the one that is ignored");
+      const bool shared = !numbers.insert(id).second;
+      require(!shared || lists, where, ": label ", id, " belongs to two structures, the second is \"",
+              entry.name, "\"");
+      table.regions = table.regions || shared;
     }
     require(names.insert(entry.name).second, where, ": two structures are called \"", entry.name, "\"");
   }
-  return {std::move(entries)};
+  if (table.regions) number_regions(entries, regions_class_order);
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  table.entries = std::move(entries);
+  return table;
 }
 
 LabelEntry entry_of(const std::string& name, std::vector<int64_t> ids, const std::string& where) {
@@ -68,6 +91,12 @@ const Json* find_path(const Json& json, std::initializer_list<const char*> keys)
   return at;
 }
 
+LabelTable table_of(const DeclaredLabels& declared, const std::string& where) {
+  std::vector<LabelEntry> entries;
+  for (const LabelClass& one : declared.classes) entries.push_back(entry_of(one.name, one.ids, where));
+  return checked(std::move(entries), where, declared.ignore_label, declared.regions_class_order);
+}
+
 }  // namespace
 
 std::string LabelTable::name(int32_t id) const {
@@ -82,15 +111,19 @@ std::vector<int32_t> LabelTable::ids() const {
   return all;
 }
 
-bool LabelTable::merges() const {
-  return std::any_of(entries.begin(), entries.end(), [](const auto& entry) { return !entry.also.empty(); });
+bool LabelTable::knows(int32_t label) const {
+  return (ignore != 0 && label == ignore) ||
+         std::any_of(entries.begin(), entries.end(), [&](const LabelEntry& entry) {
+           return (!regions && entry.id == label) ||
+                  std::find(entry.also.begin(), entry.also.end(), label) != entry.also.end();
+         });
 }
 
 void LabelTable::merge(Volume<int32_t>& labels) const {
   std::map<int32_t, int32_t> target;
   for (const LabelEntry& entry : entries)
     for (const int32_t id : entry.also) target[id] = entry.id;
-  if (target.empty()) return;
+  if (target.empty() || regions) return;
   for (int32_t& label : labels.voxels)
     if (label != 0)
       if (const auto found = target.find(label); found != target.end()) label = found->second;
@@ -98,7 +131,8 @@ void LabelTable::merge(Volume<int32_t>& labels) const {
 
 LabelTable label_table_from_json(const Json& json, const std::string& where) {
   std::vector<LabelEntry> entries;
-  for (const auto* classes : {find_path(json, {"classes"}), find_path(json, {"plan", "classes"})}) {
+  for (const Json* plan : {&json, find_path(json, {"plan"})}) {
+    const Json* classes = plan ? find_path(*plan, {"classes"}) : nullptr;
     if (!classes) continue;
     require(classes->is_array(), where, ": expected \"classes\" to be a list of name and ids");
     for (const Json& one : *classes) {
@@ -107,33 +141,24 @@ LabelTable label_table_from_json(const Json& json, const std::string& where) {
               where, ": expected {name, ids} in \"classes\", got ", one.dump());
       entries.push_back(entry_of(one["name"], one["ids"].get<std::vector<int64_t>>(), where));
     }
-    return checked(std::move(entries), where);
+    return checked(std::move(entries), where, plan->value("ignore_label", int64_t{0}),
+                   plan->value("regions_class_order", std::vector<int64_t>{}));
   }
-  const Json* labels = find_path(json, {"labels"});
-  if (!labels) labels = &json;
-  require(labels->is_object(), where, ": expected a map of label names and numbers");
-  for (const auto& [key, value] : labels->items()) {
-    if (value.is_number_integer()) {
-      entries.push_back(entry_of(key, {value.get<int64_t>()}, where));
-    } else if (value.is_array()) {
-      for (const Json& id : value)
-        require(id.is_number_integer(), where, ": structure \"", key, "\": expected label numbers, got ",
-                value.dump());
-      entries.push_back(entry_of(key, value.get<std::vector<int64_t>>(), where));
-    } else if (const auto id = whole_number(key); id && value.is_string()) {
-      entries.push_back({*id, value, {}});
-    } else {
-      throw Error(concat(where, ": expected a label name and number, got \"", key,
-                         "\": ", value.dump().substr(0, 60)));
-    }
-  }
-  return checked(std::move(entries), where);
+  const DeclaredLabels declared = find_path(json, {"labels"})
+                                      ? declared_labels(OrderedJson(json), where)
+                                      : declared_labels(OrderedJson{{"labels", json}}, where);
+  return table_of(declared, where);
 }
 
 LabelTable read_label_table(const std::string& path) {
   std::string ending = std::filesystem::path(path).extension().string();
   for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  if (ending == ".json") return label_table_from_json(read_json(path), path);
+  if (ending == ".json") {
+    const Json json = read_json(path);
+    if (find_path(json, {"labels"}))
+      return table_of(read_declared_labels(path), path);  // in the file's order
+    return label_table_from_json(json, path);
+  }
   if (ending == ".toml") return label_table_from_json(read_toml(path), path);
   for (const char* text : {".csv", ".tsv", ".txt", ".ctbl", ".lut", ".label"})
     if (ending == text) return from_lines(path);
@@ -141,7 +166,7 @@ LabelTable read_label_table(const std::string& path) {
     const TensorFile model = read_safetensors(path);
     const auto plan = model.metadata.find("plan");
     require(plan != model.metadata.end(), path, ": no model of mambaseg, it names no labels");
-    return label_table_from_json(Json::parse(plan->second), path);
+    return label_table_from_json(parse_json(plan->second, path + ": \"plan\" in the metadata"), path);
   }
   throw UsageError(concat(
       path,

@@ -15,9 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string made_folder(const fs::path& path) {
-  std::error_code code;
-  fs::create_directories(path, code);
-  require(!code && fs::is_directory(path), path.string(), ": this folder cannot be made: ", code.message());
+  make_folder(path.string());
   return path.string();
 }
 
@@ -86,13 +84,17 @@ void write_report(const Evaluation& evaluation, const EvaluationOptions& scored,
   write_file_atomically((path / "report.html").string(), evaluation_page(evaluation, content, origin));
 }
 
+std::string method_folder(const std::string& method) {
+  std::string name = method;
+  for (char& letter : name)
+    if (letter == '/') letter = '_';
+  return name;
+}
+
 void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin) {
   const fs::path path = made_folder(folder);
   for (const Method& method : comparison.methods) {
-    std::string name = method.name;
-    for (char& letter : name)
-      if (letter == '/') letter = '_';
-    const fs::path own = made_folder(path / name);
+    const fs::path own = made_folder(path / method_folder(method.name));
     write_json(own / "summary.json", summary_json(method.evaluation, origin));
     write_file_atomically((own / "cases.csv").string(), cases_csv(method.evaluation));
   }

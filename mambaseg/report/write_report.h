@@ -23,6 +23,9 @@ struct ReportOptions {
 void write_report(const Evaluation& evaluation, const EvaluationOptions& scored, const ReportOptions& options,
                   const Origin& origin, const Warn& warn = {});
 
+/// The name of a method as that of its folder in a comparison.
+std::string method_folder(const std::string& method);
+
 /// Writes comparison.json, report.html and METHOD/summary.json and cases.csv for each method into a folder.
 void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin);
 

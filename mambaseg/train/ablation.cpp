@@ -5,7 +5,9 @@
 #include <set>
 
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/report/files.h"
+#include "mambaseg/report/label_table.h"
 #include "mambaseg/report/page_parts.h"
 #include "mambaseg/report/text_table.h"
 #include "mambaseg/stats/describe.h"
@@ -17,7 +19,7 @@ namespace fs = std::filesystem;
 
 RunSettings settings_of(const AblationOptions& options, const Variant& variant, int64_t repeat) {
   Json recipe = options.recipe;
-  for (const std::string& assignment : variant.set) set_by_path(recipe, assignment);
+  for (const std::string& assignment : variant.set) set_in_recipe(recipe, assignment);
   return with_context("variant " + variant.name, [&] {
     RunSettings settings = from_json<RunSettings>(recipe);
     settings.data.split.repeat = repeat;
@@ -31,14 +33,14 @@ Pairing predicted(const std::vector<Case>& cases, const std::string& model, cons
   PredictorSettings settings;
   settings.device = options.device;
   TwoStage stages(Predictor::load({model}, settings), std::nullopt);
-  fs::create_directories(folder);
+  make_folder(folder.string());
   Pairing pairing;
   for (const Case& one : cases) {
     const std::string path = (folder / (one.id + ".nii.gz")).string();
     if (!fs::exists(path)) {
       std::vector<Image> channels;
       for (const std::string& image : one.images) channels.push_back(read_image(image, options.warn));
-      write_labels(path, stages.run(channels, options.progress, options.warn).first);
+      write_labels(path, stages.run(std::move(channels), options.progress, options.warn).first);
     }
     pairing.pairs.push_back({one.id, one.labels, path});
   }
@@ -57,6 +59,7 @@ Evaluation run_once(const AblationOptions& options, const Variant& variant, int6
   const auto& cases = split.test.empty() ? split.validation : split.test;
   require(!cases.empty(), "ablation: the split leaves no case to score");
   EvaluationOptions scoring;
+  scoring.labels = read_label_table(model);
   scoring.metrics = options.settings.metrics;
   scoring.threads = train_options.threads;
   return evaluate(predicted(cases, model, folder / "predictions", train_options), scoring,
@@ -81,8 +84,11 @@ Description over_repeats(const AblationRow& row, const std::string& metric) {
 std::vector<AblationRow> run_ablation(const AblationOptions& options) {
   std::set<std::string> names;
   for (const Variant& variant : options.settings.variants)
-    if (variant.name.empty() || !names.insert(variant.name).second)
-      throw UsageError(concat("variants: expected a name of its own for each, got \"", variant.name, "\""));
+    if (variant.name.empty() || variant.name.find('/') != std::string::npos || variant.name.front() == '.' ||
+        !names.insert(variant.name).second)
+      throw UsageError(
+          concat("variants: expected a name of its own for each, which becomes that of a folder, got \"",
+                 variant.name, "\""));
   if (names.empty()) throw UsageError("variants: expected at least one");
   for (const Variant& variant : options.settings.variants)
     settings_of(options, variant, 0);  // before hours pass

@@ -9,7 +9,7 @@
 namespace mambaseg {
 namespace {
 
-constexpr size_t kReady = 3;  // batches that may wait besides those being drawn
+constexpr int64_t kReady = 3;  // batches that may wait besides those being drawn
 constexpr uint64_t kOrderStream = 1, kPatchStream = 2;
 
 }  // namespace
@@ -36,28 +36,27 @@ std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patch
 }
 
 BatchStream::BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
-                         int64_t first_step, uint64_t seed, int64_t epoch, int threads)
-    : samplers_(samplers),
-      seed_(seed),
-      epoch_(epoch),
-      most_ahead_(static_cast<size_t>(std::max(threads, 1)) + kReady) {
+                         int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers)
+    : samplers_(samplers), seed_(seed), epoch_(epoch) {
   for (auto step = steps.begin() + first_step; step != steps.end(); ++step)
     for (auto begin = step->begin(); begin != step->end();) {
       const auto end = begin + std::min<int64_t>(batch, step->end() - begin);
       batches_.emplace_back(begin, end);
       begin = end;
     }
-  for (int t = 0; t < std::max(threads, 1); ++t)
-    workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+  drawn_.emplace(
+      static_cast<int64_t>(batches_.size()), workers,
+      [this](int64_t b) { return draw(batches_[static_cast<size_t>(b)]); },
+      [this](int64_t b) { return bytes(batches_[static_cast<size_t>(b)]); },
+      [](int) { compute_on_threads(1); },  // beside the network, which has them all
+      std::max(workers.threads, 1) + kReady);
 }
 
-Batch BatchStream::next() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return ready_.contains(handed_out_); });
-  Drawn drawn = std::move(ready_.extract(handed_out_++).mapped());
-  changed_.notify_all();
-  if (drawn.failure) std::rethrow_exception(drawn.failure);
-  return std::move(drawn.batch);
+int64_t BatchStream::bytes(const std::vector<PlannedPatch>& patches) const {
+  constexpr int64_t kCopies = 2;  // the samples, and all of them together
+  int64_t sum = 0;
+  for (const auto& [index, patch] : patches) sum += kCopies * samplers_[static_cast<size_t>(index)]->bytes();
+  return sum;
 }
 
 Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
@@ -75,29 +74,6 @@ Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
   batch.images = torch::stack(images);
   batch.classes = torch::stack(classes);
   return batch;
-}
-
-void BatchStream::work(const std::stop_token& stop) {
-  compute_on_this_thread_alone();
-  for (;;) {
-    size_t index = 0;
-    {
-      std::unique_lock lock(mutex_);
-      const bool go_on = changed_.wait(
-          lock, stop, [this] { return started_ == batches_.size() || started_ < handed_out_ + most_ahead_; });
-      if (!go_on || stop.stop_requested() || started_ == batches_.size()) return;
-      index = started_++;
-    }
-    Drawn drawn;
-    try {
-      drawn.batch = draw(batches_[index]);
-    } catch (...) {
-      drawn.failure = std::current_exception();
-    }
-    const std::lock_guard lock(mutex_);
-    ready_.emplace(index, std::move(drawn));
-    changed_.notify_all();
-  }
 }
 
 }  // namespace mambaseg

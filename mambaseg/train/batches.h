@@ -1,13 +1,10 @@
 #pragma once
 
-#include <condition_variable>
-#include <exception>
-#include <map>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "mambaseg/core/workers.h"
 #include "mambaseg/data/sample_source.h"
 
 namespace mambaseg {
@@ -32,37 +29,28 @@ using PlannedStep = std::vector<PlannedPatch>;
 std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step, uint64_t seed,
                                     int64_t epoch);
 
-/// Draws the batches of an epoch on threads of its own, a few ahead of the trainer. What comes out of next()
-/// depends neither on timing nor on the number of threads: every patch has its own random stream.
+/// Draws the batches of an epoch on threads of its own, a few ahead of the trainer, as many as fit in
+/// `workers`' memory. What comes out of next() depends neither on timing nor on the number of threads: every
+/// patch has its own random stream.
 class BatchStream {
  public:
   /// `samplers` must outlive the stream. The steps before `first_step` are left out.
   BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
-              int64_t first_step, uint64_t seed, int64_t epoch, int threads);
+              int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers);
 
   /// The next batch, in order; rethrows what went wrong while it was drawn. Must not be called after the last
   /// one.
-  Batch next();
+  Batch next() { return drawn_->next(); }
 
  private:
-  struct Drawn {
-    Batch batch;
-    std::exception_ptr failure;
-  };
-
-  void work(const std::stop_token& stop);
   Batch draw(const std::vector<PlannedPatch>& patches) const;
+  int64_t bytes(const std::vector<PlannedPatch>& patches) const;
 
   const SampleSources& samplers_;
   const uint64_t seed_;
   const int64_t epoch_;
-  const size_t most_ahead_;
   std::vector<std::vector<PlannedPatch>> batches_;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  size_t started_ = 0, handed_out_ = 0;
-  std::map<size_t, Drawn> ready_;
-  std::vector<std::jthread> workers_;  ///< last member: stopped and joined before what they use goes
+  std::optional<ResultStream<Batch>> drawn_;  ///< last member: its threads use the others
 };
 
 }  // namespace mambaseg

@@ -4,6 +4,8 @@
 #include <torch/optim/optimizer.h>
 #include <torch/optim/sgd.h>
 
+#include "mambaseg/nets/blocks/undecayed.h"
+
 namespace mambaseg {
 namespace {
 
@@ -13,12 +15,9 @@ struct Parameters {
 
 Parameters divided(const TrainingSettings& settings, const torch::nn::Module& network) {
   Parameters out;
-  for (const auto& parameter : network.named_parameters()) {
-    const std::string& name = parameter.key();
-    const bool scan_state =
-        name.ends_with("A_logs") || name.ends_with("A_log") || name.ends_with("Ds") || name.ends_with(".D");
-    const bool decays = settings.decay == "all" || (parameter.value().dim() > 1 && !scan_state);
-    (decays ? out.decayed : out.kept).push_back(parameter.value());
+  for (const torch::Tensor& parameter : network.parameters()) {
+    const bool decays = settings.decay == "all" || (parameter.dim() > 1 && !is_without_decay(parameter));
+    (decays ? out.decayed : out.kept).push_back(parameter);
   }
   return out;
 }

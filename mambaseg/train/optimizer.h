@@ -11,7 +11,8 @@
 namespace mambaseg {
 
 /// The optimiser that the recipe names, over all parameters of the network. With decay "weights" those of one
-/// axis (biases, norms) and the scan's A and D do not decay. UsageError on settings that make no sense.
+/// axis (biases, norms) and those that their block marked (blocks/undecayed.h: the scan's A and D) do not
+/// decay. UsageError on settings that make no sense.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingSettings& settings,
                                                         const torch::nn::Module& network);
 

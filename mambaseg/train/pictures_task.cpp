@@ -8,7 +8,8 @@ Task pictures_task(const RunSettings& settings) {
   check_plan(plan);
   Task task;
   task.plan = to_json(plan);
-  task.classes = {plan.structure};
+  task.structures = {plan.structure};
+  task.classes_of = {{1}};
   task.network = {{"classes", 1}, {"in_channels", plan.channels}};
   task.input_edges = plan.size;
   task.preparation = picture_preparation(plan);

@@ -1,7 +1,9 @@
 #include "mambaseg/train/run.h"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "mambaseg/data/declared_labels.h"
 #include "mambaseg/losses/loss.h"
 #include "mambaseg/nets/network.h"
 #include "mambaseg/train/task.h"
@@ -25,13 +27,64 @@ Task task_of(const RunSettings& settings) {
   return settings.task == "pictures" ? pictures_task(settings) : volumes_task(settings);
 }
 
+LossData loss_data(const Task& task, std::vector<double> class_voxels) {
+  LossData data;
+  data.class_voxels = std::move(class_voxels);
+  if (task.regions) data.regions = task.classes_of;
+  data.ignores = task.ignores;
+  return data;
+}
+
+namespace {
+
+/// Every key of a recipe, for volumes and for pictures; of what decides itself what it holds, as [network],
+/// the name of the table.
+std::vector<std::string> recipe_keys() {
+  std::vector<std::string> keys;
+  for (const char* task : {"volumes", "pictures"}) {
+    RunSettings settings;
+    settings.task = task;
+    config_detail::Documenter documenter("");
+    settings.describe(documenter);
+    for (const SettingDocumentation& line : documenter.lines) keys.push_back(line.path);
+  }
+  return keys;
+}
+
+bool is_within(const std::string& key, const std::string& table) {
+  return key == table || key.starts_with(table + ".");
+}
+
+}  // namespace
+
+void set_in_recipe(Json& recipe, const std::string& assignment) {
+  static const std::vector<std::string> keys = recipe_keys();
+  const std::string key = assignment.substr(0, assignment.find('='));
+  const bool known = std::any_of(keys.begin(), keys.end(), [&](const std::string& one) {
+    return is_within(one, key) || is_within(key, one);
+  });
+  if (!known && key.size() < assignment.size()) {
+    std::string near = nearest_word(key, keys.data(), keys.data() + keys.size());
+    const std::string last = "." + key.substr(key.rfind('.') + 1);
+    for (const std::string& one : keys)  // data.folder is meant as data.dataset.folder
+      if (one.ends_with(last) && (near.empty() || one.starts_with(key.substr(0, key.find('.'))))) near = one;
+    throw UsageError(
+        concat("--set: unknown key `", key, "`",
+               near.empty() ? "; recipes/*.toml show the keys" : ", did you mean `" + near + "`?"));
+  }
+  set_by_path(recipe, assignment);
+}
+
 RunSettings resolved(RunSettings settings) {
   if (!settings.network.is_object() || !settings.network.contains("name") ||
       !settings.network["name"].is_string())
     throw UsageError("setting network.name: expected the name of a network");
   settings.data.split = with_split_of_dataset(settings.data.split, settings.data.dataset);
+  if (settings.task == "volumes") take_declared_labels(settings.plan, settings.data.dataset);
   take_channels(settings);
-  const Json decided = task_of(settings).network;
+  const Task task = task_of(settings);
+  require_loss_for(settings.loss, loss_data(task));
+  const Json& decided = task.network;
   const NetworkEntry& entry = find_network(settings.network["name"].get<std::string>());
   Json network = entry.settings();
   network["name"] = entry.name;

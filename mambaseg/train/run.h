@@ -124,9 +124,13 @@ struct RunSettings {
   }
 };
 
+/// set_by_path for a recipe. UsageError for a key that recipes do not have, with the nearest that they have.
+void set_in_recipe(Json& recipe, const std::string& assignment);
+
 /// The recipe with every setting of the network and the loss written out. The channels of volumes come from
-/// the data where the recipe does not name them. What the plan decides of the
-/// network, as its number of classes, is filled in; UsageError when the recipe names another number.
+/// the data where the recipe does not name them. What the plan decides of the network, as its number of
+/// classes, is filled in; UsageError when the recipe names another number, or a loss that cannot learn the
+/// plan's classes. A plan without classes takes those of the data set's dataset.json.
 RunSettings resolved(RunSettings settings);
 
 }  // namespace mambaseg

@@ -32,9 +32,15 @@ struct TrainResult {
 
 /// Trains by a recipe: prepares what the cache lacks, then epochs of steps, validation, journal, and the
 /// state after each epoch. Stopped at any moment, even by kill -9, it goes on with `resume` bit for bit as if
-/// it had not been stopped (same build, device, thread count). A non-finite loss or gradient ends the run
-/// with an Error that names the module and the patches; the weights before that step are kept. Throws Error
-/// when `folder` holds a run and `resume` is false, or the network or plan of the run to be resumed differ.
+/// it had not been stopped (same build, device, processor, thread count; on another one a line of the journal
+/// and a warning say so). A resumed run keeps its split; another dataset is refused. One process at a time
+/// may work in a folder. A non-finite loss or gradient ends the run with an Error that names the module and
+/// the patches; the weights before that step are kept. Throws Error when `folder` holds a run and `resume` is
+/// false, or the network or plan of the run to be resumed differ.
 TrainResult train(const TrainOptions& options);
+
+/// Removes the files of a run, so that another can begin in its folder; what else lies there stays. Throws
+/// Error when a process works there.
+void remove_run(const std::string& folder);
 
 }  // namespace mambaseg

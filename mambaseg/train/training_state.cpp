@@ -1,5 +1,8 @@
 #include "mambaseg/train/training_state.h"
 
+#include <fcntl.h>
+
+#include <exception>
 #include <filesystem>
 
 #include <torch/optim/optimizer.h>
@@ -22,14 +25,31 @@ void save_training_state(const std::string& folder, const Network& network, Mode
   write_atomically((fs::path(folder) / name).string(), [&](const std::string& temporary) {
     torch::serialize::OutputArchive archive;
     optimizer.save(archive);
-    archive.save_to(temporary);
+    // LibTorch's own writer of files ends the program when the disk is full; this one tells it nothing.
+    OpenFile file(temporary, O_WRONLY | O_TRUNC);
+    std::exception_ptr failure;
+    archive.save_to([&](const void* bytes, size_t count) {
+      try {
+        if (!failure) file.write(bytes, count);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      return count;
+    });
+    if (failure) std::rethrow_exception(failure);
+    file.close();
   });
   info.history["position"] = to_json(position);
   info.history["moments"] = name;
   save_model((fs::path(folder) / kLast).string(), network, info);
+  remove_moments(folder, name);
+}
+
+void remove_moments(const std::string& folder, const std::string& but) {
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string other = entry.path().filename().string();
-    if (other.starts_with(kMoments) && other != name) fs::remove(entry.path());
+    const std::string name = entry.path().filename().string();
+    std::error_code ignored;  // they do no harm
+    if (name.starts_with(kMoments) && name != but) fs::remove(entry.path(), ignored);
   }
 }
 

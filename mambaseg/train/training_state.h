@@ -46,6 +46,9 @@ struct RunPosition {
 void save_training_state(const std::string& folder, const Network& network, ModelInfo info,
                          const RunPosition& position, const torch::optim::Optimizer& optimizer);
 
+/// Removes the files of moments in `folder`, but for that of the name `but`.
+void remove_moments(const std::string& folder, const std::string& but);
+
 /// Reads FOLDER/last.safetensors. Throws Error when there is none or it is no state of a run.
 Model load_last(const std::string& folder, torch::Device device, RunPosition& position);
 

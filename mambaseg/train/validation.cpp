@@ -16,7 +16,7 @@ std::vector<int64_t> starts(int64_t size, int64_t edge) {
 }  // namespace
 
 torch::Tensor predict_side_by_side(Network& network, const PreparedCase& one, const Index3& patch,
-                                   torch::Device device) {
+                                   torch::Device device, const LabelScheme& scheme) {
   const torch::NoGradGuard no_grad;
   const Index3 size = one.size();
   auto out = torch::zeros({size[0], size[1], size[2]}, torch::kUInt8);
@@ -29,25 +29,35 @@ torch::Tensor predict_side_by_side(Network& network, const PreparedCase& one, co
       for (const int64_t k : starts(size[2], patch[2])) {
         const Index3 start{i, j, k};
         const auto image = cut(one.image_CIJK, start, 1).to(torch::kFloat32) * one.scale;
-        const auto scores = network.forward(image.unsqueeze(0).to(device))[0];
-        cut(out, start, 0).copy_(scores.argmax(1).squeeze(0).to(torch::kCPU));
+        const auto scores = network.forward(image.unsqueeze(0).to(device))[0].to(torch::kFloat32);
+        cut(out, start, 0).copy_(scheme.decide(scheme.votes(scores).squeeze(0)).to(torch::kCPU));
       }
   return out;
 }
 
-CaseDice dice_of(const torch::Tensor& predicted, const torch::Tensor& labelled, int64_t classes) {
-  const auto count = [&](const torch::Tensor& values) {
-    return torch::bincount(values.flatten().to(torch::kInt64), {}, classes + 1);
-  };
-  const auto predictions = count(predicted), labels = count(labelled),
-             hits = count(predicted.masked_select(predicted == labelled));
+CaseDice dice_of(const torch::Tensor& predicted, const torch::Tensor& labelled,
+                 const std::vector<std::vector<int64_t>>& structures) {
+  constexpr size_t kClasses = kIgnoredClass + 1;
+  std::vector<int64_t> voxels(kClasses * kClasses, 0);  // of each pair of predicted and labelled class
+  const auto p = predicted.to(torch::kUInt8).contiguous(), l = labelled.to(torch::kUInt8).contiguous();
+  for (int64_t i = 0; i < l.numel(); ++i)
+    ++voxels[p.data_ptr<uint8_t>()[i] * kClasses + l.data_ptr<uint8_t>()[i]];
   CaseDice dice;
-  for (int64_t k = 1; k <= classes; ++k) {
-    const auto labels_k = labels[k].item<double>();
-    if (labels_k == 0)
+  for (const auto& structure : structures) {
+    std::vector<bool> member(kClasses, false);
+    for (const int64_t k : structure) member[static_cast<size_t>(k)] = true;
+    int64_t labels = 0, predictions = 0, hits = 0;
+    for (size_t a = 0; a < kClasses; ++a)
+      for (size_t b = 0; b < kIgnoredClass; ++b) {
+        const int64_t count = voxels[a * kClasses + b];
+        if (member[a]) predictions += count;
+        if (member[b]) labels += count;
+        if (member[a] && member[b]) hits += count;
+      }
+    if (labels == 0)
       dice.emplace_back();
     else
-      dice.emplace_back(2 * hits[k].item<double>() / (labels_k + predictions[k].item<double>()));
+      dice.emplace_back(2 * static_cast<double>(hits) / static_cast<double>(labels + predictions));
   }
   return dice;
 }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cli/terminal.h"
 #include "tests/cli/program.h"
 
 namespace mambaseg {
@@ -27,6 +28,35 @@ TEST(Program, NoCommandOrAnUnknownOneIsAUsageError) {
   const ProgramResult unknown = run_mambaseg("segmentate");
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err, StartsWith("mambaseg: error: "));
+}
+
+TEST(Program, NamesTheWrongWordAndTheNearestCommand) {
+  EXPECT_THAT(run_mambaseg("predicct -i x").err, HasSubstr("no command predicct, did you mean predict?"));
+  EXPECT_THAT(run_mambaseg("segmentate").err, HasSubstr("segmentate"));
+  EXPECT_THAT(run_mambaseg("predict").err, HasSubstr("mambaseg predict --help"));
+}
+
+TEST(Program, WhatCannotBePrintedIsAnError) {
+  for (const char* words : {"networks --json", "--help", "--version", "train --help"}) {
+    const ProgramResult full = run_mambaseg_printing_to(words, "/dev/full");
+    EXPECT_EQ(full.exit_code, 1) << words;
+    EXPECT_THAT(full.err, HasSubstr("No space left on device")) << words;
+  }
+  const ProgramResult closed = run_mambaseg_printing_to("networks", "&-");
+  EXPECT_EQ(closed.exit_code, 0);
+  EXPECT_EQ(closed.err, "");
+}
+
+TEST(Progress, ALineNowAndThenWithoutATerminal) {
+  testing::internal::CaptureStderr();
+  const Progress seldom = progress_lines(1000), often = progress_lines(0);
+  for (int done = 1; done <= 3; ++done) {
+    seldom("training", done, 3);
+    often("predicting", done, 3);
+  }
+  const std::string lines = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3) << lines;
+  EXPECT_THAT(lines, HasSubstr("predicting: 2 of 3"));
 }
 
 TEST(Commands, HelpExitsZeroAndAnUnknownOptionTwo) {

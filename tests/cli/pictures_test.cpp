@@ -129,12 +129,44 @@ TEST_F(Pictures, AFolderGoesOnAfterUnreadablePicturesAndListsThem) {
   const ProgramResult result = predict("-i " + in + " -o " + out);
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_TRUE(fs::exists(out + "/good.png"));
-  EXPECT_THAT(result.err, HasSubstr("bad (" + in + "/bad.png)"));
+  EXPECT_THAT(result.err, HasSubstr("bad: " + in + "/bad.png: "));
   EXPECT_THAT(result.err, HasSubstr("1 of 2 cases failed"));
   fs::remove(in + "/bad.png");
   const ProgramResult resumed = predict("-i " + in + " -o " + out + " --resume");
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("1 of 1 masks were there already"));
+}
+
+TEST_F(Pictures, PicturesAreNeverReplaced) {
+  const std::string in = *folder / "originals";
+  fs::create_directory(in);
+  fs::copy_file(input() + "/ISIC_0000001.jpg", in + "/a.jpg");
+  write_picture(in + "/b.png", read_picture(in + "/a.jpg"));
+  const std::string before = read_bytes(in + "/b.png");
+  for (const std::string& output : {in, in + "/../originals/", in + "/b.png"}) {
+    const ProgramResult result = predict("-i " + (output.ends_with("b.png") ? output : in) + " -o " + output);
+    EXPECT_EQ(result.exit_code, 2) << output << ": " << result.err;
+    EXPECT_EQ(read_bytes(in + "/b.png"), before) << output;
+    EXPECT_FALSE(fs::exists(in + "/a.png")) << output;
+  }
+}
+
+TEST_F(Pictures, InspectShowsColours) {
+  const ProgramResult words = run_mambaseg("inspect " + input() + "/ISIC_0000000.jpg");
+  EXPECT_EQ(words.exit_code, 0) << words.err;
+  EXPECT_THAT(words.out, HasSubstr("48 x 40 pixels"));
+  const ProgramResult json = run_mambaseg("inspect --json " + input() + "/ISIC_0000000.jpg");
+  EXPECT_EQ(Json::parse(json.out)[0]["channels"].size(), 3u) << json.out;
+}
+
+TEST_F(Pictures, OfOnePictureThatFailedNoSpeedIsTold) {
+  std::ofstream(*folder / "broken.png") << "this is no picture";
+  const ProgramResult result = predict("-i " + (*folder / "broken.png") + " -o " + (*folder / "mask.png"));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.out, "");
+  size_t told = 0;
+  for (size_t at = 0; (at = result.err.find("broken.png", at)) != std::string::npos; ++at) ++told;
+  EXPECT_EQ(told, 1u) << result.err;
 }
 
 TEST_F(Pictures, RefusesInOneLineWhatCannotWork) {
@@ -143,7 +175,7 @@ TEST_F(Pictures, RefusesInOneLineWhatCannotWork) {
     int exit_code;
   } cases[] = {
       {"-i " + (*folder / "nowhere.png") + " -o x.png", "nowhere.png", 1},
-      {"-i " + input() + "/ISIC_0000000.jpg -o x.jpg", "expected a name like mask.png", 2},
+      {"-i " + input() + "/ISIC_0000000.jpg -o x.jpg", "one of the endings .png", 2},
       {"-i " + input() + " -o x.png", "expected a folder", 2},
       {"-i " + truth() + " -o x --split " + (*folder / "run/split.json"), "no picture is called", 1},
   };

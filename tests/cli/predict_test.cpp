@@ -1,10 +1,13 @@
 // From a recipe and a folder of images to a trained model, labels, and what goes wrong on the way.
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "mambaseg/io/folder_lock.h"
 #include "mambaseg/io/image.h"
 #include "tests/cli/program.h"
 #include "tests/io/temporary_folder.h"
@@ -135,6 +138,115 @@ TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("1 of 2 cases were there already"));
   EXPECT_EQ(fs::last_write_time(out + "/good.nii.gz"), written);
+}
+
+TEST_F(Predict, ImagesAreNeverReplaced) {
+  const std::string in = *folder / "originals";
+  fs::create_directory(in);
+  fs::copy_file(image(), in + "/a.nii.gz");
+  fs::create_symlink("a.nii.gz", in + "/link.nii.gz");
+  fs::create_hard_link(in + "/a.nii.gz", *folder / "second.nii.gz");
+  fs::create_directory_symlink("originals", *folder / "same");
+  const std::string before = read_bytes(in + "/a.nii.gz");
+  const struct {
+    std::string input, output;
+  } cases[] = {{in, in},
+               {in, *folder / "same"},
+               {in, in + "/../originals/"},
+               {in + "/a.nii.gz", in},
+               {in + "/a.nii.gz", in + "/a.nii.gz"},
+               {in + "/a.nii.gz", in + "/link.nii.gz"},
+               {in + "/a.nii.gz", *folder / "second.nii.gz"}};
+  for (const auto& one : cases) {
+    const ProgramResult result = predict("-i " + one.input + " -o " + one.output);
+    EXPECT_EQ(result.exit_code, 2) << one.output << ": " << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_EQ(read_bytes(in + "/a.nii.gz"), before) << one.output;
+    EXPECT_EQ(std::distance(fs::directory_iterator(in), fs::directory_iterator()), 2) << one.output;
+  }
+}
+
+TEST_F(Predict, ResultsNeverReplaceEachOther) {
+  const std::string in = *folder / "two";
+  fs::create_directory(in);
+  fs::copy_file(image(), in + "/x.nii.gz");
+  fs::copy_file(image(), in + "/x_class1.nii.gz");
+  const ProgramResult result = predict("-i " + in + " -o " + (*folder / "out_two") + " --probability");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("would be one file"));
+  EXPECT_FALSE(fs::exists(*folder / "out_two"));
+}
+
+TEST_F(Predict, TheNameOfAnOutputIsAFormatOrAFolder) {
+  for (const char* name : {"o.txt", "o.png", "o.dcm"}) {
+    const ProgramResult result = predict("-i " + image() + " -o " + (*folder / name));
+    EXPECT_EQ(result.exit_code, 2) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(".nii.gz"));
+    EXPECT_FALSE(fs::exists(*folder / name));
+  }
+  EXPECT_EQ(predict("-i " + image() + " -o " + (*folder / "o.txt/")).exit_code, 0);
+  EXPECT_TRUE(fs::is_regular_file(*folder / "o.txt/one.nii.gz"));
+}
+
+TEST_F(Predict, AFullDiskLeavesNothing) {
+  const std::string out = *folder / "limited";
+  for (const char* more : {"", " --probability"}) {
+    const ProgramResult result = run_mambaseg_with_full_disk(
+        "predict -m " + (*folder / "run/best.safetensors") + " -i " + image() + " -o " + out + more);
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("File too large"));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_TRUE(fs::is_empty(out));
+  }
+}
+
+TEST_F(Predict, ARunIsUsedByOneProcess) {
+  const std::string run = *folder / "resumed_twice";
+  fs::copy(*folder / "run", run, fs::copy_options::recursive);
+  {
+    const FolderLock lock(run);
+    const ProgramResult result = run_mambaseg("train --resume -o " + run + " --set training.epochs=2");
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.err, HasSubstr("process " + std::to_string(getpid())));
+    EXPECT_EQ(predict("-i " + image() + " -o " + (*folder / "beside.nii.gz")).exit_code, 0);  // only reads
+  }
+  EXPECT_EQ(run_mambaseg("train --resume -o " + run + " --set training.epochs=2").exit_code, 0);
+}
+
+TEST_F(Predict, SettingsMayStandBeforeTheRecipe) {
+  const ProgramResult result = run_mambaseg("train --set data.dataset.folder=" + (*folder / "data") + " " +
+                                            (*folder / "recipe.toml") + " -o " + (*folder / "run_set_first"));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const ProgramResult prepared =
+      run_mambaseg("prepare --set data.dataset.folder=" + (*folder / "data") + " " +
+                   (*folder / "recipe.toml") + " -o " + (*folder / "cache_set_first"));
+  EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
+}
+
+TEST_F(Predict, APreparedCaseIsNoNeighbourOfItsImage) {
+  const ProgramResult result =
+      run_mambaseg("prepare " + (*folder / "recipe.toml") +
+                   " --set data.dataset.folder=" + (*folder / "data") + " -o " + (*folder / "data/images"));
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_FALSE(fs::exists(*folder / "data/images/one.safetensors"));
+}
+
+TEST_F(Predict, ConvertDoesNotReplaceItsInput) {
+  const std::string model = *folder / "weights.safetensors";
+  fs::copy_file(*folder / "run/best.safetensors", model);
+  const std::string before = read_bytes(model);
+  const ProgramResult result =
+      run_mambaseg("convert --recipe " + (*folder / "recipe.toml") + " " + model + " " + model);
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_EQ(read_bytes(model), before);
+}
+
+TEST_F(Predict, AnUnknownKeyIsNamedWithTheNearest) {
+  const std::string train = "train " + (*folder / "recipe.toml") + " -o " + (*folder / "no_run") + " --set ";
+  EXPECT_THAT(run_mambaseg(train + "data.folder=x").err, HasSubstr("did you mean `data.dataset.folder`?"));
+  EXPECT_THAT(run_mambaseg(train + "training.epoch=3").err, HasSubstr("did you mean `training.epochs`?"));
+  EXPECT_EQ(run_mambaseg(train + "training.epoch=3").exit_code, 2);
+  EXPECT_FALSE(fs::exists(*folder / "no_run"));
 }
 
 TEST_F(Predict, RefusesInOneLineWhatCannotWork) {

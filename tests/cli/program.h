@@ -14,4 +14,10 @@ struct ProgramResult {
 /// Runs the built `mambaseg` with `arguments` (as typed in a shell) and waits for it.
 ProgramResult run_mambaseg(const std::string& arguments);
 
+/// The same, where no file may hold a byte (ulimit -f 0); without stdout.
+ProgramResult run_mambaseg_with_full_disk(const std::string& arguments);
+
+/// The same, with stdout as the shell writes it: "/dev/full", "&-".
+ProgramResult run_mambaseg_printing_to(const std::string& arguments, const std::string& standard_output);
+
 }  // namespace mambaseg

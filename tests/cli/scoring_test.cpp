@@ -97,6 +97,44 @@ TEST_F(Scored, EvaluateNamesWhatIsWrong) {
   EXPECT_EQ(std::count(grids.err.begin(), grids.err.end(), '\n'), 1) << grids.err;
 }
 
+TEST_F(Scored, OptionsDoNotSwallowWhatFollows) {
+  const std::string both = (folder / "good") + " " + (folder / "bad"),
+                    rest = " -r " + (folder / "r") + " -o ";
+  for (const std::string& words :
+       {"--metric Dice " + both, both + " --metric Dice HD95", "--metric Dice HD95 " + both,
+        "--name one --name two " + both, both + " --name one two", "--name one two " + both}) {
+    const ProgramResult result = run_mambaseg("compare " + words + rest + (folder / "compared"));
+    EXPECT_EQ(result.exit_code, 0) << words << ": " << result.err;
+    EXPECT_EQ(result.out.find("HD95") != std::string::npos,
+              words.find("name") != std::string::npos || words.find("HD95") != std::string::npos)
+        << words << result.out;
+  }
+}
+
+TEST_F(Scored, ReportsDoNotLieAmongWhatIsScored) {
+  for (const char* output : {"r", "good", "good/../r", "r/sub-0.nii.gz"}) {
+    const ProgramResult result = run_mambaseg("evaluate -r " + (folder / "r") + " -p " + (folder / "good") +
+                                              " -o " + (folder / output));
+    EXPECT_NE(result.exit_code, 0) << output;
+    EXPECT_FALSE(std::filesystem::exists(folder / "r/summary.json"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "good/summary.json"));
+  }
+  std::filesystem::create_directory(folder / "pictures");
+  std::filesystem::copy(folder / "r", folder / "pictures");
+  EXPECT_EQ(run_mambaseg("evaluate -r " + (folder / "pictures") + " -p " + (folder / "good") + " -o " +
+                         folder.string())
+                .exit_code,
+            2);
+  EXPECT_EQ(run_mambaseg("compare " + (folder / "good") + " " + (folder / "bad") + " -r " + (folder / "r") +
+                         " -o " + folder.string())
+                .exit_code,
+            2);
+  EXPECT_EQ(run_mambaseg("compare " + (folder / "good") + " " + (folder / "bad") +
+                         " --name a/b --name a_b -r " + (folder / "r") + " -o " + (folder / "out"))
+                .exit_code,
+            2);
+}
+
 TEST_F(Scored, CompareFindsTheBetterMethod) {
   const ProgramResult result = run_mambaseg("compare " + (folder / "good") + " " + (folder / "bad") + " -r " +
                                             (folder / "r") + " -o " + (folder / "out"));

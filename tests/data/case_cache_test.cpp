@@ -1,7 +1,10 @@
 #include "mambaseg/data/case_cache.h"
 
+#include <atomic>
 #include <filesystem>
+#include <mutex>
 
+#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -134,6 +137,88 @@ TEST_F(CaseCache, TellsEveryCaseThatFails) {
     EXPECT_THAT(error.what(), HasSubstr("odd"));
   }
   EXPECT_TRUE(fs::exists(fs::path(cache()) / "fine.safetensors"));
+}
+
+TEST_F(CaseCache, WorkersDoNotMultiplyTheThreads) {
+  const std::vector<Case> cases{draw("a"), draw("b"), draw("c"), draw("d")};
+  const int before = at::get_num_threads();
+  at::set_num_threads(6);
+  Preparation preparation = volume_preparation(plan_);
+  std::mutex mutex;
+  std::vector<int> threads;
+  preparation.prepare = [&](const Case& one, const Warn& warn) {
+    const std::lock_guard lock(mutex);
+    threads.push_back(at::get_num_threads());
+    return prepare_case(one, plan_, warn);
+  };
+  prepare_cases(cases, preparation, cache(), 4);
+  EXPECT_THAT(threads, testing::ElementsAre(1, 1, 1, 1));
+  threads.clear();
+  fs::remove_all(cache());
+  prepare_cases({cases[0]}, preparation, cache(), 4);
+  EXPECT_THAT(threads, testing::ElementsAre(6)) << "a case alone has them all";
+  at::set_num_threads(before);
+}
+
+TEST_F(CaseCache, CasesAtATimeFitInMemory) {
+  const std::vector<Case> cases{draw("a"), draw("b"), draw("c"), draw("d"), draw("e"), draw("f")};
+  Preparation preparation = volume_preparation(plan_);
+  const int64_t bytes = preparation.bytes(cases[0]);
+  EXPECT_GE(bytes, 16 * 16 * 16 * (4 + 4 + 4 + 4)) << "image and labels of the file and of the network";
+  std::atomic<int> now{0}, most{0};
+  preparation.prepare = [&](const Case& one, const Warn& warn) {
+    most = std::max<int>(most, ++now);
+    const PreparedCase prepared = prepare_case(one, plan_, warn);
+    --now;
+    return prepared;
+  };
+  EXPECT_EQ(prepare_cases(cases, preparation, cache(), Workers(6, 2 * bytes)), 6);
+  EXPECT_LE(most, 2);
+}
+
+struct Named {
+  int64_t edge = 3;
+  std::vector<LabelClass> classes{{"one", {1, 2}}};
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("edge", edge, "");
+    visit("classes", classes, "");
+  }
+};
+struct Renamed {
+  int64_t a_edge = 3;
+  std::vector<LabelClass> classes{{"one", {1, 2}}};
+  template <class Visitor>
+  void describe(Visitor& visit) {
+    visit("width_of_patch", a_edge, "");
+    visit("a_list_of_classes", classes, "");
+  }
+};
+
+TEST(SettingsHash, IsThatOfTheValues) {
+  EXPECT_EQ(settings_hash(Named{}), settings_hash(Renamed{}));
+  Named other;
+  other.classes[0].ids = {1, 3};
+  EXPECT_NE(settings_hash(other), settings_hash(Named{}));
+  other = Named{};
+  other.edge = 4;
+  EXPECT_NE(settings_hash(other), settings_hash(Named{}));
+}
+
+TEST(PlanHash, ChangesWithWhatPreparedCasesDependOn) {
+  const auto changed = [](const auto& change) {
+    Plan plan;
+    change(plan);
+    return plan_hash(plan) != plan_hash(Plan());
+  };
+  EXPECT_FALSE(changed([](Plan& plan) { plan.window = "gaussian"; }));
+  EXPECT_FALSE(changed([](Plan& plan) { plan.step_fraction = 0.25; }));
+  EXPECT_FALSE(changed([](Plan& plan) { plan.mirror = {0, 1}; }));
+  EXPECT_FALSE(changed([](Plan& plan) { plan.step = 8; }));
+  EXPECT_TRUE(changed([](Plan& plan) { plan.spacing = {1, 1, 2}; }));
+  EXPECT_TRUE(changed([](Plan& plan) { plan.ct.mean += 1; }));
+  EXPECT_TRUE(changed([](Plan& plan) { plan.classes = {{"one", {1}}}; }));
+  EXPECT_TRUE(changed([](Plan& plan) { plan.patch = {96, 96, 64}; }));
 }
 
 }  // namespace

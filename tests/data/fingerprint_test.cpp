@@ -115,5 +115,16 @@ TEST_F(FingerprintTest, AnImageOfOneValueIsAProblem) {
               testing::ElementsAre(HasSubstr("every voxel has the value 3")));
 }
 
+TEST_F(FingerprintTest, WhatEndsAWorkerReachesTheCaller) {
+  const std::vector<Case> cases{draw("a"), draw("b"), draw("c")};
+  const auto broken = [](const std::string&, int64_t, int64_t) { throw Error("no place to report to"); };
+  EXPECT_THROW(inspect_cases(cases, plan_, 2, broken), Error);
+  plan_.orientation = "RAX";
+  EXPECT_THROW(inspect_cases(cases, plan_, 2), UsageError);
+  plan_.orientation = "RAS";
+  plan_.classes = {{"lesion", {int64_t{1} << 32}}};
+  EXPECT_THROW(inspect_cases(cases, plan_, 2), UsageError);
+}
+
 }  // namespace
 }  // namespace mambaseg

@@ -49,8 +49,9 @@ TEST(NnunetAugment, EachChangeDoesWhatItsNameSays) {
     one.blur = 1;
     const auto blurred = augmented(one, seed);
     for (int64_t c = 0; c < 2; ++c)
-      if (!blurred[c].equal(image[c]))
+      if (!blurred[c].equal(image[c])) {
         EXPECT_LT(blurred[c].std().item<float>(), image[c].std().item<float>());
+      }
     one = {};
     one.noise = 1;
     EXPECT_LT((augmented(one, seed) - image).std().item<float>(), 0.11);

@@ -284,5 +284,21 @@ TEST(HeadBox, HoldsTheHeadsOfAllChannelsAndAMarginInsideTheGrid) {
   EXPECT_EQ(image_tensor(image).sizes(), (std::vector<int64_t>{2, 12, 10, 8}));
 }
 
+TEST(PrepareImage, WholeNumbersBeyond32BitsAreRescaledAsSmallOnes) {
+  const Geometry geometry = grid_of({20, 22, 24}, {1, 1, 1}, "LIA");
+  Plan plan;
+  plan.conform = "spacing";
+  const auto prepared = [&](double factor) {
+    Image image = head_on(geometry, 9);
+    std::vector<int64_t> values;
+    for (const float v : std::get<std::vector<float>>(image.voxels)) values.push_back(int64_t(v * factor));
+    image.voxels = values;
+    return prepare_image(image, plan).image.voxels;
+  };
+  const auto small = prepared(1), large = prepared(double(1 << 26));
+  EXPECT_EQ(*std::max_element(large.begin(), large.end()), 1);
+  for (size_t v = 0; v < small.size(); ++v) ASSERT_NEAR(large[v], small[v], 1.001 / 255) << v;
+}
+
 }  // namespace
 }  // namespace mambaseg

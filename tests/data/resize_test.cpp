@@ -46,7 +46,9 @@ TEST(Resize, CubicFollowsASmoothCurve) {
   // A cubic spline is off by h^4 max|f''''| / 384 * a small factor: 0.3^4 / 384 = 2e-5, away from the edges.
   for (int i = 20; i < 80; ++i) {
     const double expected = std::sin(0.3 * ((i + 0.5) * 0.4 - 0.5));
-    if (std::abs(expected) < 0.98) EXPECT_NEAR(fine.voxels[size_t(i)], expected, 1e-4);  // crests are clipped
+    if (std::abs(expected) < 0.98) {  // crests are clipped
+      EXPECT_NEAR(fine.voxels[size_t(i)], expected, 1e-4);
+    }
   }
 }
 

@@ -1,9 +1,14 @@
 #include "mambaseg/data/training_patches.h"
 
+#include <sys/mman.h>
+
+#include <limits>
 #include <numbers>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "mambaseg/core/ignored_class.h"
 
 namespace mambaseg {
 namespace {
@@ -33,6 +38,40 @@ PatchTransform identity_resampled() {
   PatchTransform transform;
   transform.resample = true;
   return transform;
+}
+
+/// A plan of two regions, the second inside the first, and an ignored label.
+Plan region_plan(const std::vector<int64_t>& patch) {
+  Plan plan;
+  plan.patch = patch;
+  plan.classes = {{"whole", {1, 2}}, {"core", {2}}};
+  plan.regions_class_order = {1, 2};
+  plan.ignore_label = 3;
+  return plan;
+}
+
+TEST(PatchSampler, RegionsAreDrawnAlikeAndIgnoredVoxelsAreNoCentre) {
+  PreparedCase one = drawn_case({40, 40, 40});
+  one.classes_IJK.fill_(kIgnoredClass);
+  one.classes_IJK.slice(0, 8, 12).slice(1, 8, 12).slice(2, 8, 12).fill_(1);
+  one.classes_IJK[30][30][30] = 2;  // one voxel, yet half of the patches are for its region
+  SamplingSettings sampling;
+  sampling.kind = "random";
+  sampling.foreground = 1;
+  const PatchSampler foreground(one, sampling, {}, region_plan({4, 4, 4}));
+  int core = 0;
+  for (int64_t i = 0; i < 200; ++i) {
+    const auto classes = foreground.draw(i, Random(1, static_cast<uint64_t>(i))).classes;
+    EXPECT_TRUE((classes != kIgnoredClass).any().item<bool>());
+    core += (classes == 2).any().item<bool>();
+  }
+  EXPECT_GT(core, 70);
+  EXPECT_LT(core, 130);
+  sampling.foreground = 0;
+  const PatchSampler anywhere(one, sampling, {}, region_plan({4, 4, 4}));
+  for (int64_t i = 0; i < 50; ++i)
+    EXPECT_TRUE(
+        (anywhere.draw(i, Random(1, static_cast<uint64_t>(i))).classes != kIgnoredClass).any().item<bool>());
 }
 
 TEST(GridPositions, AreThePapersThree) {
@@ -156,6 +195,42 @@ TEST(PatchSampler, CaseWithoutLabelsStillGivesPatches) {
   sampling.foreground = 1;
   EXPECT_EQ(PatchSampler(one, sampling, {}, drawn_plan({4, 4, 4})).draw(0, Random(1)).classes.numel(), 64);
   EXPECT_THROW(PatchSampler(one, sampling, {}, drawn_plan({16, 4, 4})), Error);
+}
+
+TEST(ClassPlaces, AreThoseOfAPlainList) {
+  auto classes = torch::zeros({40, 50, 30}, torch::kUInt8);
+  classes.view(-1).slice(0, 100, 60000, 37).fill_(7);
+  classes.view(-1).slice(0, 20001, 20005).fill_(2);
+  classes[39][49][29] = 7;
+  const ClassPlaces places(classes);
+  for (const int64_t k : {2, 7}) {
+    const auto list = (classes.view(-1) == k).nonzero().view(-1);
+    ASSERT_EQ(places.count(k), list.size(0));
+    for (int64_t n = 0; n < list.size(0); ++n) ASSERT_EQ(places.place(k, n), list[n].item<int64_t>());
+  }
+  EXPECT_EQ(places.count(3), 0);
+}
+
+// More voxels than 32 bits count. The zeros are mapped, and take no memory until they are written.
+TEST(PatchSampler, FindsTheForegroundOfAVeryLargeVolume) {
+  constexpr int64_t kEdge = 1300, kVoxels = kEdge * kEdge * kEdge;
+  static_assert(kVoxels > std::numeric_limits<int32_t>::max());
+  void* zeros =
+      mmap(nullptr, kVoxels, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(zeros, MAP_FAILED);
+  {
+    PreparedCase one;
+    one.id = "large";
+    one.classes_IJK = torch::from_blob(zeros, {kEdge, kEdge, kEdge}, torch::kUInt8);
+    one.image_CIJK = one.classes_IJK.unsqueeze(0);
+    one.classes_IJK[kEdge - 1][kEdge - 1][kEdge - 1] = 1;
+    SamplingSettings sampling;
+    sampling.kind = "random";
+    sampling.foreground = 1;
+    const PatchSampler sampler(one, sampling, {}, drawn_plan({8, 8, 8}));
+    EXPECT_EQ(sampler.draw(0, Random(1)).classes[7][7][7].item<int64_t>(), 1);
+  }
+  munmap(zeros, kVoxels);
 }
 
 }  // namespace

@@ -51,9 +51,15 @@ GoldenResult check_soft_dice(const GoldenCase& g) {
 }
 
 GoldenResult check_dice_binary_cross_entropy(const GoldenCase& g) {
+  DiceBinaryCrossEntropySettings settings;
+  settings.dice.pool_batch = argument(g, "batch_dice", true);
+  const int64_t regions = g.at("input.logits").size(1);
+  const torch::Tensor target_BCV = g.at("input.target").flatten(2).to(torch::kFloat32);
+  torch::Tensor counted_BV;  // the official target's last channel says what is ignored
+  if (target_BCV.size(1) > regions) counted_BV = target_BCV.select(1, regions) == 0;
   return check_loss(g, [&](const torch::Tensor& logits) {
-    return dice_binary_cross_entropy(logits.flatten(2), g.at("input.target").flatten(2).to(torch::kFloat32),
-                                     {}, {});
+    return dice_binary_cross_entropy(logits.flatten(2), target_BCV.narrow(1, 0, regions), counted_BV,
+                                     settings);
   });
 }
 

@@ -1,5 +1,6 @@
 // The modules and the whole network of VM-UNet.
 
+#include <algorithm>
 #include <array>
 
 #include "mambaseg/nets/vm_unet.h"
@@ -61,6 +62,7 @@ GoldenResult check_network(const GoldenCase& g) {
   s.classes = argument<int64_t>(g, "num_classes", 1);
   s.widths = argument(g, "dims", s.widths);
   s.depths = argument<std::vector<int64_t>>(g, "depths", {2, 2, 9, 2});
+  s.widths.resize(std::min(s.widths.size(), s.depths.size()));  // as many as there are depths are used
   s.decoder_depths = argument<std::vector<int64_t>>(g, "depths_decoder", {2, 9, 2, 2});
   s.states = argument<int64_t>(g, "d_state", 16);
   VmUnet network(s);

@@ -27,14 +27,14 @@ TEST(Precision, NamesAreReadOrRefused) {
 }
 
 TEST(Precision, AutoTakesBf16WhenThePatchKeepsItsClasses) {
-  const PrecisionChoice choice = choose_precision(patch_that_changes(1), true, "AMX");
+  const PrecisionChoice choice = choose_precision(Precision::automatic, patch_that_changes(1), true, "AMX");
   EXPECT_EQ(choice.precision, Precision::bf16);
   EXPECT_THAT(choice.reason, HasSubstr("bf16: in a trial 99.900 % of the voxels"));
   EXPECT_THAT(choice.reason, HasSubstr("AMX"));
 }
 
 TEST(Precision, AutoStaysInFp32WhenThePatchDoesNot) {
-  const PrecisionChoice choice = choose_precision(patch_that_changes(2), true, "AMX");
+  const PrecisionChoice choice = choose_precision(Precision::automatic, patch_that_changes(2), true, "AMX");
   EXPECT_EQ(choice.precision, Precision::fp32);
   EXPECT_THAT(choice.reason, HasSubstr("fp32: in a trial 99.800 %"));
 }
@@ -42,6 +42,7 @@ TEST(Precision, AutoStaysInFp32WhenThePatchDoesNot) {
 TEST(Precision, AutoStaysInFp32WithoutBf16Arithmetic) {
   bool asked = false;
   const PrecisionChoice choice = choose_precision(
+      Precision::automatic,
       [&](Precision) {
         asked = true;
         return torch::Tensor();
@@ -50,6 +51,18 @@ TEST(Precision, AutoStaysInFp32WithoutBf16Arithmetic) {
   EXPECT_EQ(choice.precision, Precision::fp32);
   EXPECT_THAT(choice.reason, HasSubstr("no bf16 arithmetic (AVX-512)"));
   EXPECT_FALSE(asked);
+}
+
+TEST(Precision, AWishIsFulfilledWithoutATrialWhereTheMachineCan) {
+  const auto no_trial = [](Precision) -> torch::Tensor { throw std::logic_error("no trial was needed"); };
+  for (const Precision wish : {Precision::fp32, Precision::bf16}) {
+    const PrecisionChoice choice = choose_precision(wish, no_trial, true, "AMX");
+    EXPECT_EQ(choice.precision, wish);
+    EXPECT_EQ(choice.reason, "");
+  }
+  const PrecisionChoice refused = choose_precision(Precision::bf16, no_trial, false, "AVX2");
+  EXPECT_EQ(refused.precision, Precision::fp32);
+  EXPECT_THAT(refused.reason, HasSubstr("no bf16 arithmetic (AVX2)"));
 }
 
 }  // namespace

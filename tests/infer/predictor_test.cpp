@@ -9,6 +9,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/conform.h"
 #include "mambaseg/infer/two_stage.h"
+#include "mambaseg/ops/dense.h"
 
 namespace mambaseg {
 namespace {
@@ -340,6 +341,90 @@ TEST(Predictor, ChannelsOfOneCaseGoTogether) {
   EXPECT_THROW(stages.run({other.image}), Error);
   const Drawn elsewhere = drawn_on(ras_grid({20, 20, 21}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});
   EXPECT_THROW(stages.run({other.image, elsewhere.image}), Error);
+}
+
+TEST(Predictor, AVeryLargeVolumeIsPlannedWithoutOverflow) {
+  PreparedImage image;  // its grids are all that planning looks at
+  image.input = ras_grid({2000, 2000, 2000}, {0.1, 0.1, 0.1});
+  image.image.geometry = image.input;
+  const double voxels = 8e9;
+  for (const char* conform : {"none", "millimetre"}) {
+    Plan plan = plan_of(conform, 128, 64);
+    plan.orientation = "RAS";
+    plan.crop_to_brain = false;
+    PredictorSettings settings;
+    const Work work = Predictor({threshold_model()}, plan, settings).plan_work(image);
+    EXPECT_EQ(work.patches, 31 * 31 * 31) << conform;
+    // At least the image in floats and the labels, at most some hundred bytes a voxel.
+    EXPECT_GT(double(work.peak_bytes), 8 * voxels) << conform;
+    EXPECT_LT(double(work.peak_bytes), 200 * voxels) << conform;
+    settings.memory_gib = 32;
+    EXPECT_THROW(Predictor({threshold_model()}, plan, settings).plan_work(image), Error) << conform;
+  }
+}
+
+TEST(Predictor, TheStatedMemoryHoldsWhatTheCallerKeeps) {
+  const Drawn drawn = drawn_on(ras_grid({40, 40, 40}, {1, 1, 1}), {{5, 5, 5}, {30, 30, 30}});
+  for (const Plan& plan : {plan_of("none", 16, 16), spacing_plan(1), plan_of("millimetre", 16, 16)}) {
+    const Predictor predictor({threshold_model()}, plan, {});
+    const auto image = prepare_image(drawn.image, plan);
+    EXPECT_EQ(predictor.plan_work(image, 12345).peak_bytes, predictor.plan_work(image).peak_bytes + 12345);
+  }
+  // Two stages keep the file's image for the second, one stage does not.
+  const auto stated = [&](bool two) {
+    Plan later = plan_of("none", 16, 16);
+    later.region = "labels";
+    later.region_labels = {53};
+    std::optional<Predictor> second;
+    if (two) second.emplace(std::vector{threshold_model()}, later, PredictorSettings{});
+    TwoStage stages(Predictor({threshold_model()}, plan_of("none", 16, 16), {}), std::move(second));
+    Image image = drawn.image;
+    const auto& bytes = std::get<std::vector<uint8_t>>(drawn.image.voxels);
+    image.voxels = std::vector<double>(bytes.begin(), bytes.end());  // 8 bytes a voxel: 512 kB
+    std::string line;
+    stages.run({std::move(image)}, {}, {}, [&](const std::string& note) {
+      if (line.empty()) line = note;
+    });
+    const size_t at = line.find("at most ");
+    return std::stod(line.substr(at + 8));
+  };
+  EXPECT_GE(stated(true), stated(false)) << "in whole MB";
+}
+
+// A coarse grid of the network in a fine file: the labels of the file are the largest part.
+TEST(Predictor, TheStatedMemoryHoldsTheLabelsOfTheFile) {
+  PreparedImage image;
+  image.input = ras_grid({400, 400, 400}, {0.1, 0.1, 0.1});
+  image.image.geometry = ras_grid({40, 40, 40}, {1, 1, 1});
+  Plan plan = plan_of("millimetre", 16, 16);
+  plan.crop_to_brain = false;
+  EXPECT_GE(Predictor({threshold_model()}, plan, {}).plan_work(image).peak_bytes, 4 * 400 * 400 * 400);
+}
+
+/// Fails at its first patch, as where memory is short for a moment.
+class FailsOnce : public Threshold {
+ public:
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+    require(++calls_ > 1, "the first patch fails");
+    return Threshold::forward(x);
+  }
+
+ private:
+  int calls_ = 0;
+};
+
+TEST(Predictor, ATrialOfThePrecisionThatFailsIsRepeatedWithTheNextCase) {
+  if (!has_bf16_arithmetic()) GTEST_SKIP() << "no trial without bf16";
+  const Drawn drawn = drawn_on(ras_grid({20, 20, 20}, {1, 1, 1}), {{2, 2, 2}, {15, 15, 15}});
+  Model model = threshold_model();
+  model.network = std::make_shared<FailsOnce>();
+  PredictorSettings settings;
+  settings.precision = Precision::automatic;
+  Predictor predictor({model}, plan_of("none", 16, 8), settings);
+  const auto image = prepare_image(drawn.image, predictor.plan());
+  const Work work = predictor.plan_work(image);
+  EXPECT_THROW(predictor.settle_precision(image, work), Error);
+  EXPECT_FALSE(predictor.settle_precision(image, work).empty()) << "it is tried again";
 }
 
 }  // namespace

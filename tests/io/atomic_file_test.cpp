@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <csignal>
 
 #include "mambaseg/core/error.h"
 #include "tests/io/temporary_folder.h"
@@ -95,6 +98,77 @@ TEST(AtomicFile, FollowsALink) {
   write_file_atomically(folder / "link.txt", "new");
   EXPECT_TRUE(fs::is_symlink(folder / "link.txt"));
   EXPECT_EQ(read_bytes(folder / "real/a.txt"), "new");
+}
+
+/// The largest file that this process may write, as long as the object lives.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit now{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &now);
+  }
+  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(AtomicFile, WhatDoesNotFitLeavesTheOldFileAndNothingElse) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.bin";
+  write_file_atomically(path, "old");
+  std::string message;
+  {
+    const FileSizeLimit limit(1000);
+    message = error_of([&] { write_file_atomically(path, std::string(5000, 'x')); });
+  }
+  EXPECT_EQ(message, "cannot write " + path + ": File too large");
+  EXPECT_EQ(read_bytes(path), "old");
+  EXPECT_EQ(files_in(folder), 1u);
+}
+
+TEST(AtomicFile, EveryFormatSaysThatItDoesNotFit) {
+  TemporaryFolder folder;
+  Geometry geometry;
+  geometry.size = {40, 40, 40};
+  Volume<float> volume(geometry);
+  for (size_t v = 0; v < volume.voxels.size(); ++v) volume.voxels[v] = static_cast<float>((v * 7919) % 10007);
+  for (const char* name : {"a.nii", "a.nii.gz", "a.hdr", "a.mgh", "a.mgz", "a.mha"}) {
+    std::string message;
+    {
+      const FileSizeLimit limit(1000);
+      message = error_of([&] { write_volume(folder / name, volume); });
+    }
+    EXPECT_THAT(message, HasSubstr("File too large")) << name;
+    EXPECT_EQ(files_in(folder), 0u) << name;
+  }
+}
+
+TEST(AtomicFile, WhatKilledProcessesLeftIsRemovedAndWhatIsBeingWrittenStays) {
+  TemporaryFolder folder;
+  write_bytes(folder / ".mambaseg-4711-0.nii.gz", "half");
+  write_bytes(folder / ".mambaseg-0123abcd", "half");
+  write_bytes(folder / "mine.txt", "whole");
+  write_atomically(folder / "a.txt", [&](const std::string& temporary) {
+    make_folder(folder.string());
+    EXPECT_TRUE(fs::exists(temporary));
+  });
+  EXPECT_EQ(files_in(folder), 2u);
+  EXPECT_TRUE(fs::exists(folder / "a.txt"));
+}
+
+TEST(AtomicFile, AScratchFileHasNoName) {
+  TemporaryFolder folder;
+  OpenFile file = scratch_file(folder.string());
+  EXPECT_EQ(files_in(folder), 0u);
+  file.write("abcdef", 6);
+  char back[3];
+  file.read_at(2, back, 3);
+  EXPECT_EQ(std::string(back, 3), "cde");
+  EXPECT_THAT(error_of([&] { file.read_at(5, back, 3); }), HasSubstr("too short"));
+  EXPECT_THAT(error_of([&] { scratch_file(folder / "none"); }), HasSubstr(folder / "none"));
 }
 
 TEST(AtomicFile, GivesTheUsualPermissions) {

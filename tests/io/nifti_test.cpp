@@ -181,6 +181,131 @@ TEST_F(Nifti, AFourthAxisOfOneVoxelIsNone) {
   EXPECT_THAT(refusal(file), HasSubstr("the image is 5-D"));
 }
 
+TEST_F(Nifti, AnAxisOfNoVoxelsBeyondTheSecondCountsAsOne) {
+  File file;
+  file.sform_code = 1;
+  for (const int64_t nothing : {int64_t{0}, int64_t{-1}}) {
+    file.dim = {4, 2, 3, 2, nothing, 0, 0, 0};
+    EXPECT_EQ(read(file).geometry.size, (Index3{2, 3, 2}));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("gives an axis no voxels; 1 is taken")));
+    file.dim = {3, 6, 2, nothing, 1, 1, 1, 1};
+    EXPECT_EQ(read(file).geometry.size, (Index3{6, 2, 1}));
+    EXPECT_EQ(std::get<std::vector<int16_t>>(read(file).voxels)[11], 11);
+  }
+  file.dim = {3, 2, 3, 2, 0, 0, 0, 0};  // what is behind the axes that count does not matter
+  read(file);
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(Nifti, VoxelsAtByteZeroOfASingleFileStandBehindTheHeader) {
+  for (const int version : {1, 2}) {
+    File file;
+    file.version = version;
+    file.sform_code = 1;
+    std::string bytes = file.bytes();
+    if (version == 1)
+      put(bytes, 108, 0.0f, false);
+    else
+      put(bytes, 168, int64_t{0}, false);
+    write_bytes(path_, bytes);
+    std::vector<std::string> warnings;
+    const Image image = read_image(path_, [&](const std::string& line) { warnings.push_back(line); });
+    EXPECT_EQ(image.voxels, read(file).voxels);
+    EXPECT_THAT(warnings, ElementsAre(HasSubstr("voxels start at byte 0")));
+  }
+}
+
+TEST_F(Nifti, MetresAndMicronsAreBroughtToMm) {
+  for (const int version : {1, 2})
+    for (const auto& [units, mm] : {std::pair(1, 1000.0), std::pair(3, 1e-3)})
+      for (const bool by_sform : {true, false}) {
+        File file;
+        file.version = version;
+        file.units = units;
+        (by_sform ? file.sform_code : file.qform_code) = 1;
+        file.qoffset = {-5 / mm, 6 / mm, 7 / mm};
+        for (size_t axis = 1; axis <= 3; ++axis) file.pixdim[axis] /= mm;
+        for (double& value : file.sform) value /= mm;
+        EXPECT_LE(difference(read(file).geometry.voxel_to_ras_mm,
+                             Affine{{{{2, 0, 0}, {0, 3, 0}, {0, 0, 4}}}, {-5, 6, 7}}),
+                  1e-5);
+        EXPECT_THAT(warnings_, ElementsAre(HasSubstr("they are brought to mm")));
+      }
+  File file;  // voxels of metres are mm with a wrong word
+  file.units = 1;
+  file.sform_code = 1;
+  EXPECT_EQ(read(file).geometry.spacing_mm(), (Vector3{2, 3, 4}));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("too large; mm are taken")));
+}
+
+TEST_F(Nifti, ASformThatCannotPlaceVoxelsGivesWayToTheQform) {
+  File file;
+  file.sform_code = file.qform_code = 1;
+  file.qoffset = {1, 2, 3};
+  for (const double entry : {0.0, std::numeric_limits<double>::quiet_NaN()}) {
+    file.sform.assign(12, entry);
+    EXPECT_EQ(read(file).geometry.voxel_to_ras_mm, (Affine{{{{2, 0, 0}, {0, 3, 0}, {0, 0, 4}}}, {1, 2, 3}}));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("its qform is taken")));
+  }
+}
+
+TEST_F(Nifti, TwoMatricesOfOneCodeThatDifferAreTold) {
+  File file;
+  file.sform_code = file.qform_code = 1;
+  file.qoffset = {-5, 6, 7};
+  read(file);
+  EXPECT_TRUE(warnings_.empty());
+  file.qoffset = {-5, 6, 10};
+  EXPECT_EQ(read(file).geometry.voxel_to_ras_mm.offset, (Vector3{-5, 6, 7}));
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("differ by up to 3 mm; the sform is taken")));
+  file.sform_code = 4;  // an atlas
+  read(file);
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(Nifti, SpacingsThatAreNoNumbersAreOneMm) {
+  File file;
+  file.qform_code = 1;
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(), 0.0}) {
+    file.pixdim[2] = bad;
+    EXPECT_EQ(read(file).geometry.spacing_mm(), (Vector3{2, 1, 4}));
+    EXPECT_THAT(warnings_, ElementsAre(HasSubstr("along axis 2; 1 mm is taken")));
+  }
+  file.qform_code = 0;
+  file.sform_code = 1;  // does not need them
+  read(file);
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(Nifti, AQuaternionTooLongByRoundingIsStillARotation) {
+  File file;
+  file.version = 2;
+  file.qform_code = 1;
+  file.quaternion = {0, 0, 1.0002};
+  EXPECT_LE(difference(read(file).geometry.voxel_to_ras_mm,
+                       Affine{{{{-2, 0, 0}, {0, -3, 0}, {0, 0, 4}}}, {0, 0, 0}}),
+            1e-9);
+  file.quaternion = {0, 0, std::numeric_limits<double>::quiet_NaN()};
+  EXPECT_THAT(refusal(file), HasSubstr("no rotation"));
+}
+
+TEST_F(Nifti, LabelsAreRoundedWhereAScaleRoundedThem) {
+  File file;
+  file.sform_code = 1;
+  std::string bytes = file.bytes();
+  put(bytes, 112, 1.0f / 255, false);  // 1/255 in 24 bits: 255 becomes 1.0000000591389835
+  for (size_t i = 0; i < 12; ++i) put(bytes, 352 + 2 * i, static_cast<int16_t>(255 * (i % 3)), false);
+  write_bytes(path_, bytes);
+  EXPECT_EQ(read_labels(path_).voxels, (std::vector<int32_t>{0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2}));
+  put(bytes, 352 + 2 * 7, int16_t{100}, false);
+  write_bytes(path_, bytes);
+  EXPECT_THAT(error_of([&] { read_labels(path_); }),
+              testing::MatchesRegex(
+                  ".*a.nii: expected labels \\(whole numbers of 32 bits\\), got 0.39215688.* in voxel "
+                  "\\(1, 0, 1\\)"));
+}
+
 TEST_F(Nifti, RefusesWhatIsNoScalarImage) {
   File file;
   const std::pair<int, const char*> types[] = {{32, "complex"}, {1792, "complex"}, {128, "RGB"},

@@ -21,8 +21,11 @@ Picture ramp(int64_t width, int64_t height, int channels) {
   return picture;
 }
 
-/// A PNG of 16-bit grey values, packed with zlib.
-std::string png_of_16_bits(const std::vector<uint16_t>& row) {
+enum ColourType : char { kGrey = 0, kRgb = 2, kPalette = 3, kGreyAlpha = 4, kRgbAlpha = 6 };
+
+/// A PNG of one row, whose packed bytes are `row`.
+std::string png_of(uint32_t width, char bits, ColourType type, const std::string& row,
+                   const std::string& palette = "") {
   std::string bytes = "\x89PNG\r\n\x1a\n";
   const auto chunk = [&bytes](const std::string& name, const std::string& data) {
     put(bytes, bytes.size(), static_cast<uint32_t>(data.size()), true);
@@ -34,11 +37,11 @@ std::string png_of_16_bits(const std::vector<uint16_t>& row) {
         true);
   };
   std::string header;
-  put(header, 0, static_cast<uint32_t>(row.size()), true);
+  put(header, 0, width, true);
   put<uint32_t>(header, 4, 1, true);
-  chunk("IHDR", header + std::string("\x10\0\0\0\0", 5));
-  std::string line(1, '\0');
-  for (const uint16_t value : row) put(line, line.size(), value, true);
+  chunk("IHDR", header + bits + static_cast<char>(type) + std::string(3, '\0'));
+  if (!palette.empty()) chunk("PLTE", palette);
+  const std::string line = std::string(1, '\0') + row;  // not filtered
   std::string packed(compressBound(static_cast<uLong>(line.size())), '\0');
   uLongf size = packed.size();
   compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(line.data()),
@@ -46,6 +49,39 @@ std::string png_of_16_bits(const std::vector<uint16_t>& row) {
   chunk("IDAT", packed.substr(0, size));
   chunk("IEND", "");
   return bytes;
+}
+
+std::string png_of_16_bits(const std::vector<uint16_t>& row) {
+  std::string line;
+  for (const uint16_t value : row) put(line, line.size(), value, true);
+  return png_of(static_cast<uint32_t>(row.size()), 16, kGrey, line);
+}
+
+TEST(Picture, AsAnImageThePixelsAreTheNumbersOfTheFile) {
+  TemporaryFolder folder;
+  const auto labels = [&](const std::string& bytes) {
+    write_bytes(folder / "a.png", bytes);
+    return read_labels(folder / "a.png").voxels;
+  };
+  const std::string colours("\0\0\0\xff\0\0\0\xff\0\0\0\xff", 12);
+  EXPECT_EQ(labels(png_of(4, 8, kPalette, std::string("\0\1\2\3", 4), colours)),
+            (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(labels(png_of(4, 2, kPalette, "\x1b", colours)), (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(labels(png_of(4, 1, kGrey, "\x50")), (std::vector<int32_t>{0, 1, 0, 1}));
+  EXPECT_EQ(labels(png_of(4, 2, kGrey, "\x1b")), (std::vector<int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(labels(png_of(4, 4, kGrey, "\x12\x3f")), (std::vector<int32_t>{1, 2, 3, 15}));
+  EXPECT_EQ(labels(png_of(2, 8, kGreyAlpha, std::string("\x07\x80\x08\x01", 4))),
+            (std::vector<int32_t>{7, 8}));
+  EXPECT_EQ(labels(png_of(2, 8, kRgb, "\x07\x07\x07\x08\x08\x08")), (std::vector<int32_t>{7, 8}));
+  EXPECT_EQ(labels(png_of(1, 8, kRgbAlpha, "\x07\x07\x07\x10")), (std::vector<int32_t>{7}));
+  EXPECT_EQ(labels(png_of_16_bits({0, 1, 300, 65535})), (std::vector<int32_t>{0, 1, 300, 65535}));
+  EXPECT_THAT(error_of([&] { labels(png_of(1, 8, kRgb, "\x07\x07\x09")); }),
+              HasSubstr("colour picture of 3"));
+  // as pictures they are what is seen
+  write_bytes(folder / "a.png", png_of(4, 2, kPalette, "\x1b", colours));
+  EXPECT_EQ(read_picture(folder / "a.png").values, std::vector<uint8_t>(colours.begin(), colours.end()));
+  write_bytes(folder / "a.png", png_of(4, 2, kGrey, "\x1b"));
+  EXPECT_EQ(read_picture(folder / "a.png").values, (std::vector<uint8_t>{0, 85, 170, 255}));
 }
 
 TEST(Picture, PngKeepsEveryValue) {

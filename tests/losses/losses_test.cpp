@@ -48,7 +48,7 @@ std::vector<Json> variants() {
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"band", "dilation"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"form", "weighted"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"boundary_weight", 0.0}, {"bce_weight", 0.5}});
-  all.push_back({{"name", "dice_binary_cross_entropy"}, {"regions", {{0}, {1}, {2}, {3}}}});
+  all.push_back({{"name", "dice_binary_cross_entropy"}, {"dice", {{"pool_batch", false}}}});
   return all;
 }
 
@@ -103,7 +103,9 @@ TEST(LossSweep, EmptyLabelsGiveFiniteLossAndGradient) {
 TEST(LossSweep, IgnoredVoxelsCountNowhere) {
   for (const Json& config : variants()) {
     if (config["name"] == "dice_bce_boundary") continue;  // its bands need every neighbour
-    const auto loss = make_loss(config, kData);
+    LossData data = kData;
+    data.ignores = true;
+    const auto loss = make_loss(config, data);
     const auto labels = drawn_labels().narrow(0, 0, 1), scores = drawn_scores().narrow(0, 0, 1);
     const auto kept_labels = labels.narrow(1, 0, 2), kept_scores = scores.narrow(2, 0, 2);
     auto marked = labels.clone();
@@ -274,13 +276,31 @@ TEST(DiceBceBoundary, OtherLossesRefuseOneMap) {
 TEST(DiceBinaryCrossEntropy, RegionsMayOverlap) {
   // Channel 0 asks for classes 1 and 2, channel 1 for class 2: with all scores 0 every cost is ln 2.
   const auto loss =
-      make_loss({{"name", "dice_binary_cross_entropy"}, {"regions", {{1, 2}, {2}}}, {"dice_weight", 0.0}});
+      make_loss({{"name", "dice_binary_cross_entropy"}, {"dice_weight", 0.0}}, {{}, {{1, 2}, {2}}});
   const auto labels = torch::tensor({0, 1, 2}, torch::kInt64).view({1, 3});
   EXPECT_NEAR((*loss)(torch::zeros({1, 2, 3}, torch::kFloat64), labels, 0).item<double>(), std::log(2.0),
               1e-12);
   auto right = torch::tensor({-60.0, 60.0, 60.0, -60.0, -60.0, 60.0}, torch::kFloat64).view({1, 2, 3});
   EXPECT_NEAR((*loss)(right, labels, 0).item<double>(), 0, 1e-12);
   EXPECT_THROW((*loss)(torch::zeros({1, 3, 3}, torch::kFloat64), labels, 0), UsageError);
+}
+
+TEST(DiceBinaryCrossEntropy, WithAnIgnoreLabelItIsTheSumOverRegionsInEveryBatch) {
+  const auto labels = torch::tensor({0, 1, 2}, torch::kInt64).view({1, 3});
+  auto marked = labels.clone();
+  marked[0][1] = kIgnoredClass;
+  const auto loss =
+      make_loss({{"name", "dice_binary_cross_entropy"}, {"dice_weight", 0.0}}, {{}, {{1, 2}, {2}}, true});
+  const auto scores = torch::zeros({1, 2, 3}, torch::kFloat64);
+  EXPECT_NEAR((*loss)(scores, labels, 0).item<double>(), 2 * std::log(2.0), 1e-12);
+  EXPECT_NEAR((*loss)(scores, marked, 0).item<double>(), 2 * std::log(2.0), 1e-12);
+}
+
+TEST(Losses, SayWhatTheyCannotLearn) {
+  const LossData regions{{}, {{1, 2}, {2}}};
+  for (const char* name : {"dice", "cross_entropy", "dice_cross_entropy", "dice_bce_boundary"})
+    EXPECT_THROW(make_loss({{"name", name}}, regions), UsageError) << name;
+  EXPECT_THROW(make_loss({{"name", "dice_bce_boundary"}}, {{}, {}, true}), UsageError);
 }
 
 TEST(DeepSupervision, WeightsAreHalvedAndTheCoarsestIsLeftOut) {

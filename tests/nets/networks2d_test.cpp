@@ -34,6 +34,27 @@ TEST(VmUnet, HasTheParametersAndTensorsOfTheOfficialClass) {
   EXPECT_EQ(weights_of(*defaults).size(), 417u);
 }
 
+// Counts of parameters and tensors of the official VSSM with as many scales.
+TEST(VmUnet, TakesAnyNumberOfScales) {
+  const auto with = [](const std::vector<int64_t>& widths, const std::vector<int64_t>& depths,
+                       const std::vector<int64_t>& decoder) {
+    return made("vm_unet", {{"widths", widths}, {"depths", depths}, {"decoder_depths", decoder}});
+  };
+  const auto one = with({96}, {2}, {2}), two = with({96, 192}, {2, 2}, {2, 1}),
+             three = with({96, 192, 384}, {2, 2, 2}, {2, 2, 1}),
+             five = with({48, 96, 192, 384, 768}, {2, 2, 2, 2, 2}, {2, 2, 2, 2, 1});
+  EXPECT_EQ(parameter_count(*one), 463'465);
+  EXPECT_EQ(parameter_count(*two), 1'865'833);
+  EXPECT_EQ(parameter_count(*three), 7'240'681);
+  EXPECT_EQ(parameter_count(*five), 27'649'909);
+  EXPECT_EQ(weights_of(*three).size(), 164u);
+  EXPECT_EQ(weights_of(*five).size(), 280u);
+  EXPECT_EQ(one->size_multiple(), 4);
+  EXPECT_EQ(five->size_multiple(), 64);
+  EXPECT_THROW(with({96, 192, 384}, {2, 2, 2, 2}, {2, 2, 1}), UsageError);
+  EXPECT_THROW(with({}, {}, {}), UsageError);
+}
+
 TEST(VmUnet, RepeatsAGreyPicture) {
   torch::NoGradGuard no_grad;
   const auto network = made("vm_unet", small("vm_unet", {{"in_channels", 1}}));

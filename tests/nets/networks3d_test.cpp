@@ -34,7 +34,9 @@ TEST(Mamba, BackwardsIsTheReversalOfTheReversedSequence) {
     const torch::Tensor x = torch::randn({2, length, 6});
     const torch::Tensor expected = mamba.forward(x.flip(1)).flip(1);
     EXPECT_TRUE(torch::allclose(mamba.forward(x, true), expected, 1e-5, 1e-6)) << length;
-    if (length > 2) EXPECT_FALSE(torch::allclose(mamba.forward(x), expected, 1e-3, 1e-3)) << length;
+    if (length > 2) {
+      EXPECT_FALSE(torch::allclose(mamba.forward(x), expected, 1e-3, 1e-3)) << length;
+    }
   }
 }
 

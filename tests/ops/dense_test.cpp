@@ -108,8 +108,9 @@ TEST(Dense, ConvolutionTakesAnyStrides) {
   const Tensor plain = convolution(o.x, {o.weight, o.bias}, o.options);
   const Tensor turned = o.x.permute({0, 4, 3, 2, 1}).contiguous().permute({0, 4, 3, 2, 1});
   EXPECT_TRUE(torch::equal(convolution(turned, {o.weight, o.bias}, o.options), plain));
-  if (dense_target() != std::string("no oneDNN"))  // LibTorch chooses its own layout
+  if (dense_target() != std::string("no oneDNN")) {  // LibTorch chooses its own layout
     EXPECT_TRUE(plain.is_contiguous(at::MemoryFormat::ChannelsLast3d));
+  }
 }
 
 TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {

@@ -1,5 +1,6 @@
 #include "mambaseg/report/evaluation.h"
 
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -73,6 +74,35 @@ TEST_F(Set, IsTheSameWithManyThreadsAndReportsProgress) {
   });
   EXPECT_EQ(last, 3);
   EXPECT_EQ(summary_json(one, {}), summary_json(many, {}));
+}
+
+TEST(Regions, AreScoredAsTheUnionsOfTheirLabels) {
+  const TemporaryFolder folder;
+  Volume<int32_t> reference(grid({4, 2, 1}, {1, 1, 1})), prediction = reference;
+  reference.voxels = {1, 2, 3, 0, 4, 4, 0, 0};
+  prediction.voxels = {1, 1, 3, 2, 3, 0, 0, 0};
+  write_labels(folder / "r.nii.gz", reference);
+  write_labels(folder / "p.nii.gz", prediction);
+  EvaluationOptions options;
+  options.metrics = {"Dice", "HD95", "specificity"};
+  options.labels = label_table_from_json(
+      {{"labels", {{"background", 0}, {"whole", {1, 2, 3}}, {"core", {2, 3}}, {"active", 3}, {"ignore", 4}}},
+       {"regions_class_order", {3, 2, 1}}},  // parsed JSON is sorted: active, core, whole
+      "test");
+  std::vector<std::string> warnings;
+  const Evaluation e = evaluate(pair_cases(folder / "r.nii.gz", folder / "p.nii.gz"), options, {},
+                                [&](const std::string& line) { warnings.push_back(line); });
+  ASSERT_EQ(e.labels.size(), 3u);
+  EXPECT_EQ(e.labels[0].name, "whole");
+  EXPECT_EQ(e.labels[2].name, "active");
+  EXPECT_DOUBLE_EQ(e.values(0, 0)[0], 2 * 3.0 / (3 + 4));
+  EXPECT_DOUBLE_EQ(e.values(0, 1)[0], 2 * 1.0 / (2 + 2));
+  EXPECT_DOUBLE_EQ(e.values(0, 2)[0], 1);
+  EXPECT_EQ(e.cases[0].labels[1].label, 2);
+  EXPECT_EQ(e.cases[0].labels[2].counts.tn, 5);  // of six voxels that are not ignored
+  EXPECT_DOUBLE_EQ(e.values(2, 1)[0], 3.0 / 4);
+  EXPECT_TRUE(warnings.empty()) << warnings.front();
+  EXPECT_EQ(summary_json(e, {})["labels"]["1"], "whole");
 }
 
 TEST_F(Set, ATableSaysWhatIsScoredAndTheRestIsNamed) {
@@ -208,6 +238,22 @@ TEST_F(Set, PairingRefusesWhatCannotBeMeant) {
 TEST(NameList, IsShortenedAfterAFew) {
   EXPECT_EQ(name_list({"a", "b"}), "a, b");
   EXPECT_EQ(name_list({"a", "b", "c", "d"}, 2), "a, b and 2 more");
+}
+
+TEST_F(Set, CasesScoredAtOnceShareTheThreads) {
+  Volume<int32_t> coarse(grid({8, 7, 5}, {2, 2, 4}), 1);
+  for (const char* name : {"p/a.nii.gz", "p/b.nii.gz", "p/c.nii.gz"}) write_labels(folder / name, coarse);
+  const int before = at::get_num_threads();
+  at::set_num_threads(6);
+  EvaluationOptions options;
+  options.resample = true;
+  options.threads = 3;
+  std::vector<int> threads;  // of LibTorch, where a case is resampled
+  evaluate(pairs(), options, {}, [&](const std::string& line) {
+    if (line.find("resampled") != std::string::npos) threads.push_back(at::get_num_threads());
+  });
+  EXPECT_EQ(threads, (std::vector<int>{1, 1, 1}));
+  at::set_num_threads(before);
 }
 
 }  // namespace

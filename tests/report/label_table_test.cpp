@@ -83,12 +83,40 @@ TEST(LabelTable, ReadsTheKindsOfJsonAndToml) {
   const auto recipe = from_text("r.toml",
                                 "[[plan.classes]]\nname = \"hippocampus\"\nids = [17, "
                                 "53]\n[[plan.classes]]\nname = \"other\"\nids = [3]\n");
-  EXPECT_TRUE(recipe.merges());
+  EXPECT_TRUE(recipe.knows(53));
+  EXPECT_FALSE(recipe.knows(9));
   EXPECT_EQ(recipe.ids(), (std::vector<int32_t>{3, 17}));
   Volume<int32_t> image;
   image.voxels = {0, 53, 17, 3, 9};
   recipe.merge(image);
   EXPECT_EQ(image.voxels, (std::vector<int32_t>{0, 17, 17, 3, 9}));
+}
+
+TEST(LabelTable, ListsThatShareNumbersAreRegions) {
+  const auto brats = from_text("dataset.json", R"({"labels": {"background": 0, "whole tumor": [1, 2, 3],
+      "core": [2, 3], "active": 3, "ignore": 4}, "regions_class_order": [1, 2, 3]})");
+  EXPECT_TRUE(brats.regions);
+  EXPECT_EQ(brats.ignore, 4);
+  EXPECT_EQ(brats.ids(), (std::vector<int32_t>{1, 2, 3}));
+  EXPECT_EQ(brats.name(2), "core");
+  EXPECT_EQ(brats.entries[1].also, (std::vector<int32_t>{2, 3}));
+  EXPECT_TRUE(brats.knows(4));
+  EXPECT_FALSE(brats.knows(5));
+  Volume<int32_t> image;
+  image.voxels = {0, 3, 2, 1};
+  brats.merge(image);
+  EXPECT_EQ(image.voxels, (std::vector<int32_t>{0, 3, 2, 1}));
+  // The order of the file, not of the alphabet; without an order regions are counted.
+  const auto liver = from_text("d.json", R"({"labels": {"organ": [1, 2], "flesh": [1], "tumor": [2]}})");
+  EXPECT_EQ(liver.ids(), (std::vector<int32_t>{1, 2, 3}));
+  EXPECT_EQ(liver.name(1), "organ");
+  const auto plan =
+      from_text("r.toml",
+                "[plan]\nignore_label = 4\nregions_class_order = [1, 3]\n[[plan.classes]]\nname = "
+                "\"whole\"\nids = [1, 3]\n[[plan.classes]]\nname = \"core\"\nids = [3]\n");
+  EXPECT_TRUE(plan.regions);
+  EXPECT_EQ(plan.ignore, 4);
+  EXPECT_EQ(plan.name(3), "core");
 }
 
 TEST(LabelTable, OfAModelFile) {
@@ -113,7 +141,8 @@ TEST(LabelTable, RefusesWhatCannotBeMeant) {
                                               "1\0,\0a\0",
                                               8)),
                Error);
-  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": [1, 2], "core": [2]}})"), Error);
+  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": 2, "core": 2}})"), Error);
+  EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": [1, 2], "ignore": 2}})"), Error);
   EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": true}})"), Error);
   EXPECT_THROW(from_text("l.json", R"({"labels": {"whole": 3000000000}})"), Error);
   EXPECT_THROW(from_text("l.doc", "1,a\n"), UsageError);

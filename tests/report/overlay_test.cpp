@@ -155,7 +155,9 @@ TEST(Palette, SharesOutColoursAndKnowsFreeSurfer) {
   const Palette palette(many);
   for (const int32_t a : many)
     for (const int32_t b : many)
-      if (a < b) EXPECT_NE(palette.colour(a), palette.colour(b)) << a << " " << b;
+      if (a < b) {
+        EXPECT_NE(palette.colour(a), palette.colour(b)) << a << " " << b;
+      }
 }
 
 }  // namespace

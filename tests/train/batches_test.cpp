@@ -1,6 +1,9 @@
 #include "mambaseg/train/batches.h"
 
+#include <atomic>
+#include <chrono>
 #include <set>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -99,6 +102,7 @@ class Broken : public SampleSource {
  public:
   const std::string& id() const override { return id_; }
   int64_t count() const override { return 1; }
+  int64_t bytes() const override { return 1; }
   Sample draw(int64_t, Random) const override { throw Error("broken"); }
 
  private:
@@ -115,6 +119,34 @@ TEST(BatchStream, AFailureComesInItsTurn) {
   EXPECT_EQ(stream.next().patches.size(), 1u);
   EXPECT_EQ(stream.next().patches.size(), 1u);
   EXPECT_THROW(stream.next(), Error);
+}
+
+/// A case whose samples say that they are large.
+class Large : public SampleSource {
+ public:
+  explicit Large(std::atomic<int>& drawn) : drawn_(drawn) {}
+  const std::string& id() const override { return id_; }
+  int64_t count() const override { return 100; }
+  int64_t bytes() const override { return int64_t{1} << 28; }
+  Sample draw(int64_t, Random) const override {
+    ++drawn_;
+    return {torch::zeros({1, 1, 1, 1}), torch::zeros({1, 1, 1}, torch::kInt64)};
+  }
+
+ private:
+  std::atomic<int>& drawn_;
+  std::string id_ = "large";
+};
+
+TEST(BatchStream, DrawsAsManyAheadAsFitInMemory) {
+  std::atomic<int> drawn{0};
+  SampleSources samplers;
+  samplers.push_back(std::make_unique<Large>(drawn));
+  BatchStream stream(samplers, plan_epoch(samplers, 1, 7, 0), 1, 0, 7, 0, {8, int64_t{1} << 30});
+  stream.next();
+  while (drawn < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(drawn, 3) << "one is used, two of half a GiB (samples and batch) wait";
 }
 
 }  // namespace

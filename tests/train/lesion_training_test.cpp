@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/utils.h>
 
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/checkpoint.h"

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/utils.h>
 
 #include "mambaseg/infer/picture_predictor.h"
 #include "mambaseg/train/trainer.h"

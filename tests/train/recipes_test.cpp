@@ -20,9 +20,11 @@ TEST(Recipes, AllCanBeRun) {
     if (entry.path().extension() != ".toml") continue;
     SCOPED_TRACE(entry.path());
     const RunSettings settings = resolved(from_json<RunSettings>(read_toml(entry.path().string())));
-    EXPECT_FALSE(task_of(settings).classes.empty());
+    const Task task = task_of(settings);
+    EXPECT_FALSE(task.structures.empty());
+    EXPECT_EQ(task.structures.size(), task.classes_of.size());
     EXPECT_NO_THROW(
-        make_loss(settings.loss, {std::vector<double>(task_of(settings).classes.size() + 1, 1.0)}));
+        make_loss(settings.loss, loss_data(task, std::vector<double>(task.structures.size() + 1, 1.0))));
     ++count;
   }
   EXPECT_GE(count, 13);

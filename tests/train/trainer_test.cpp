@@ -1,12 +1,17 @@
 #include "mambaseg/train/trainer.h"
 
+#include <sys/resource.h>
+
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/utils.h>
 
+#include "mambaseg/config/config.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/checkpoint.h"
 
@@ -205,6 +210,120 @@ TEST_F(TrainerTest, RefusesWhatCannotBeResumed) {
   for (const auto& entry : fs::directory_iterator(folder_ / "run"))
     if (entry.path().extension() == ".pt") fs::remove(entry.path());
   EXPECT_THAT(refusal(rest), HasSubstr("missing, but last.safetensors names it"));
+}
+
+TEST_F(TrainerTest, AResumedRunKeepsItsSplit) {
+  const auto divided = [this](int64_t epochs) {
+    TrainOptions made = options("run", epochs);
+    made.settings.data.split.validation.clear();
+    made.settings.data.split.validation_fraction = 0.34;
+    return made;
+  };
+  train(divided(1));
+  const Json before = read_json(file("run", "split.json"));
+  EXPECT_EQ(before["cases"], 3);
+  for (const int number : {3, 4, 0}) draw_case(number);  // case0 is drawn as it was
+  std::vector<std::string> warnings;
+  TrainOptions rest = divided(2);
+  rest.resume = true;
+  rest.warn = [&](const std::string& line) { warnings.push_back(line); };
+  train(rest);
+  EXPECT_EQ(read_json(file("run", "split.json")), before);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("2 cases were added"));
+
+  const std::string gone = before["train"][0];
+  fs::remove(folder_ / ("data/images/" + gone + ".nii.gz"));
+  fs::remove(folder_ / ("data/labels/" + gone + ".nii.gz"));
+  EXPECT_THAT(refusal(rest), HasSubstr("no case is called " + gone));
+}
+
+TEST_F(TrainerTest, AResumedRunRefusesOtherData) {
+  train(options("run", 1));
+  fs::copy(folder_ / "data", folder_ / "data2", fs::copy_options::recursive);
+  fs::create_directory_symlink("data", folder_ / "link");
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  rest.settings.data.dataset.folder = (folder_ / "data2").string();
+  EXPECT_THROW(train(rest), UsageError);
+  EXPECT_THAT(refusal(rest), HasSubstr("data.dataset.folder"));
+  rest.settings.data.dataset.folder = (folder_ / "link").string();  // the same under another name
+  rest.settings.data.split.validation = {"case1"};
+  EXPECT_THAT(refusal(rest), HasSubstr("data.split.validation"));
+  rest.settings.data.split.validation = {"case2"};
+  EXPECT_EQ(refusal(rest), "");
+}
+
+TEST_F(TrainerTest, ANewRunReplacesNoFileOfAnother) {
+  for (const char* name : {"split.json", "journal.jsonl", "best.safetensors"}) {
+    const std::string run = std::string("with_") + name;
+    fs::create_directories(folder_ / run);
+    std::ofstream(file(run, name)) << "mine";
+    EXPECT_THAT(refusal(options(run, 1)), HasSubstr("holds a run already")) << name;
+  }
+}
+
+TEST_F(TrainerTest, AFolderIsUsedByOneRunAtATime) {
+  TrainOptions first = options("run", 1);
+  std::string second;
+  first.on_line = [&](const Json& line) {
+    if (line["event"] != "start") return;
+    TrainOptions other = options("run", 1);
+    other.resume = true;
+    second = refusal(other);
+  };
+  train(first);
+  EXPECT_THAT(second, HasSubstr("works in this folder"));
+  EXPECT_FALSE(fs::exists(file("run", ".lock")));
+}
+
+TEST_F(TrainerTest, AnotherProcessorIsTold) {
+  train(options("run", 1));
+  Model last = load_model(file("run", "last.safetensors"));
+  last.info.history["machine"]["convolutions"] = "another processor";
+  save_model(file("run", "last.safetensors"), *last.network, last.info);
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  std::string warning;
+  rest.warn = [&](const std::string& line) { warning = line; };
+  train(rest);
+  EXPECT_THAT(warning, HasSubstr("no longer those of an uninterrupted run"));
+  int told = 0;
+  for (const Json& line : journal("run")) told += line["event"] == "machine";
+  EXPECT_EQ(told, 1);
+}
+
+TEST_F(TrainerTest, AFileThatGrowsTooLargeLosesNothing) {
+  train(options("run", 1));
+  const auto bytes_of = [&](const fs::path& path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  std::string moments;
+  for (const auto& entry : fs::directory_iterator(folder_ / "run"))
+    if (entry.path().extension() == ".pt") moments = entry.path().filename().string();
+  const std::string last = bytes_of(file("run", "last.safetensors")), kept = bytes_of(file("run", moments));
+  TrainOptions rest = options("run", 3);
+  rest.resume = true;
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  // The moments are twice the weights: once their file does not fit, once the best model does not either.
+  for (const size_t most : {kept.size() / 2, last.size() / 2}) {
+    const rlimit limit{most, before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const std::string message = refusal(rest);
+    setrlimit(RLIMIT_FSIZE, &before);
+    EXPECT_THAT(message, HasSubstr("File too large"));
+    EXPECT_EQ(bytes_of(file("run", "last.safetensors")), last);
+    EXPECT_EQ(bytes_of(file("run", moments)), kept);
+    for (const auto& entry : fs::directory_iterator(folder_ / "run"))
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".mambaseg-")) << entry.path();
+  }
+  train(rest);
+  train(options("whole", 3));
+  expect_same_weights(file("whole", "last.safetensors"), file("run", "last.safetensors"));
+  EXPECT_EQ(journal("whole"), journal("run"));
 }
 
 TEST_F(TrainerTest, NonFiniteLossNamesModuleAndPatchAndLosesNothing) {

@@ -8,11 +8,20 @@ namespace {
 TEST(Validation, DiceOfClasses) {
   const auto labelled = torch::tensor({0, 1, 1, 2, 0, 0}, torch::kUInt8),
              predicted = torch::tensor({0, 1, 0, 0, 3, 0}, torch::kUInt8);
-  const CaseDice dice = dice_of(predicted, labelled, 3);
+  const CaseDice dice = dice_of(predicted, labelled, {{1}, {2}, {3}});
   ASSERT_EQ(dice.size(), 3u);
   EXPECT_DOUBLE_EQ(*dice[0], 2.0 / 3);
   EXPECT_DOUBLE_EQ(*dice[1], 0);      // missed
   EXPECT_FALSE(dice[2].has_value());  // absent from the labels
+}
+
+TEST(Validation, RegionsAreUnionsAndIgnoredVoxelsDoNotCount) {
+  const auto labelled = torch::tensor({1, 2, 3, 0, 255, 255}, torch::kUInt8),
+             predicted = torch::tensor({1, 1, 3, 2, 1, 3}, torch::kUInt8);
+  const CaseDice dice = dice_of(predicted, labelled, {{1, 2, 3}, {2, 3}, {3}});
+  EXPECT_DOUBLE_EQ(*dice[0], 2 * 3.0 / (4 + 3));
+  EXPECT_DOUBLE_EQ(*dice[1], 2 * 1.0 / (2 + 2));
+  EXPECT_DOUBLE_EQ(*dice[2], 1);
 }
 
 TEST(Validation, MeansLeaveAbsentClassesOut) {
@@ -40,8 +49,10 @@ TEST(Validation, PatchesCoverTheWholeCase) {
   one.classes_IJK = torch::zeros({11, 8, 5}, torch::kUInt8);
   Threshold network;
   const auto expected = (one.image_CIJK[0] >= 128).to(torch::kUInt8);
-  EXPECT_TRUE(torch::equal(predict_side_by_side(network, one, {4, 4, 4}, torch::kCPU), expected));
-  EXPECT_TRUE(torch::equal(predict_side_by_side(network, one, {16, 8, 5}, torch::kCPU), expected));
+  EXPECT_TRUE(torch::equal(predict_side_by_side(network, one, {4, 4, 4}, torch::kCPU, LabelScheme(Plan{})),
+                           expected));
+  EXPECT_TRUE(torch::equal(predict_side_by_side(network, one, {16, 8, 5}, torch::kCPU, LabelScheme(Plan{})),
+                           expected));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/nets/blocks/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 
 namespace mambaseg {
@@ -33,8 +34,8 @@ Mamba::Mamba(const MambaSettings& s)
           nn::Conv1dOptions(C, C, s.conv_kernel).groups(C).padding(s.conv_kernel - 1).bias(s.conv_bias)));
   x_proj_ = register_module("x_proj", Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
   dt_proj_ = register_module("dt_proj", Linear(rank_, C));
-  A_log_ = register_parameter("A_log", ssm_init::A_log(C, N));
-  D_ = register_parameter("D", torch::ones({C}));
+  A_log_ = without_decay(register_parameter("A_log", ssm_init::A_log(C, N)));
+  D_ = without_decay(register_parameter("D", torch::ones({C})));
   out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, s.width).bias(s.bias)));
   torch::NoGradGuard no_grad;
   dt_proj_->weight.copy_(ssm_init::dt_weight({C, rank_}, rank_));

@@ -10,6 +10,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/nets/blocks/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
@@ -45,8 +46,8 @@ SS2D::SS2D(const Ss2dSettings& settings)
       register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
   dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
   dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
-  A_logs_ = register_parameter("A_logs", ssm_init::A_log(K * C, N));
-  Ds_ = register_parameter("Ds", torch::ones({K * C}));
+  A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
+  Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
   out_norm_ = register_module("out_norm", LayerNorm(nn::LayerNormOptions({C})));
   out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
   dropout_ = register_module("dropout", nn::Dropout(settings.dropout));

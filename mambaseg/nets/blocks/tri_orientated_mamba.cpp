@@ -5,6 +5,7 @@
 
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/nets/blocks/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
@@ -25,8 +26,8 @@ TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
     branch.x_proj =
         register_module("x_proj" + suffix, Linear(nn::LinearOptions(C, rank_ + 2 * N).bias(false)));
     branch.dt_proj = register_module("dt_proj" + suffix, Linear(rank_, C));
-    branch.A_log = register_parameter("A" + suffix + "_log", ssm_init::A_log(C, N));
-    branch.D = register_parameter("D" + suffix, torch::ones({C}));
+    branch.A_log = without_decay(register_parameter("A" + suffix + "_log", ssm_init::A_log(C, N)));
+    branch.D = without_decay(register_parameter("D" + suffix, torch::ones({C})));
     torch::NoGradGuard no_grad;
     branch.dt_proj->weight.copy_(ssm_init::dt_weight({C, rank_}, rank_));
     branch.dt_proj->bias.copy_(ssm_init::dt_bias({C}));

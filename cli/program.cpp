@@ -1,0 +1,87 @@
+#include "cli/program.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <iostream>
+
+#include "cli/commands.h"
+#include "mambaseg/core/error.h"
+
+namespace mambaseg {
+namespace {
+
+constexpr int kDone = 0, kRunFailed = 1, kUsage = 2;
+
+int fail(int code, const std::string& message) {
+  std::fprintf(stderr, "mambaseg: error: %s\n", message.c_str());
+  return code;
+}
+
+/// The message of a LibTorch error without its C++ back trace.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+/// `code`, or a failure when what was printed could not be written. A reader that has left is no failure.
+int after_printing(int code) {
+  errno = 0;
+  std::cout.flush();
+  const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (printed || errno == EPIPE) return code;
+  const std::string cause = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
+  return fail(kRunFailed, "what was to be printed could not be written" + cause);
+}
+
+/// Throws UsageError when the first word is no command.
+void check_command(int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return;
+  const std::string word = argv[1];
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.emplace_back(command.name);
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  const std::string near = nearest_word(word, names.data(), names.data() + names.size());
+  throw UsageError("there is no command " + word + (near.empty() ? "" : ", did you mean " + near + "?") +
+                   " (mambaseg --help lists the commands)");
+}
+
+std::string hint(const CLI::App& app) {
+  for (const CLI::App* command : app.get_subcommands())
+    return " (mambaseg " + command->get_name() + " --help explains it)";
+  return " (mambaseg --help lists the commands)";
+}
+
+int run(CLI::App& app, int argc, char** argv) {
+  try {
+    check_command(argc, argv);
+    app.parse(argc, argv);
+    return kDone;
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return fail(kUsage, error.what() + hint(app));
+  } catch (const UsageError& error) {
+    return fail(kUsage, error.what());
+  } catch (const Error& error) {
+    return fail(kRunFailed, error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kRunFailed, "not enough memory");
+  } catch (const std::exception& error) {
+    return fail(kRunFailed, first_line(error.what()));
+  }
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  CLI::App app{
+      "Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
+      "Research use only: not a medical device.",
+      "mambaseg"};
+  app.set_version_flag("--version", MAMBASEG_VERSION);
+  app.require_subcommand(1);
+  for (const Command& command : commands())
+    command.declare(*app.add_subcommand(command.name, command.summary));
+  return after_printing(run(app, argc, argv));
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+
+#include "mambaseg/io/image.h"
+
+namespace mambaseg {
+
+/// The pixels of a picture file as it stores them: rows from the top, channels (1 grey, 2 grey and alpha, 3
+/// RGB, 4 RGBA) interleaved, in uint8_t or uint16_t.
+struct DecodedPicture {
+  int64_t width = 0;
+  int64_t height = 0;
+  int channels = 1;
+  VoxelData values;
+};
+
+/// Unpacks a JPEG file: grey, or RGB (of YCbCr, CMYK and YCCK as well). Throws Error with the cause when it
+/// is damaged so that pixels are lost.
+DecodedPicture decode_jpeg(const std::string& bytes);
+
+/// What the pixels of a PNG file are: colours to be seen (palettes become RGB, colours that count as
+/// transparent become alpha, 1, 2 or 4 bits become 8) or the numbers that are stored (a palette's are
+/// indices).
+enum class PngPixels { kColours, kNumbers };
+
+/// Unpacks a PNG file. Throws Error with the cause.
+DecodedPicture decode_png(const std::string& bytes, PngPixels pixels);
+
+}  // namespace mambaseg

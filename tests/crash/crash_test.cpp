@@ -1,0 +1,282 @@
+// Ends train, predict, prepare and evaluate at one after the other of their calls that make, change or remove
+// files, or tells them there that the disk is full: what is there afterwards is whole, and the next start
+// gives, bit for bit, what an undisturbed run gives, and leaves nothing temporary.
+//
+// Every point takes two runs, so the test takes one in kStride of them, each time others for each command;
+// MAMBASEG_CRASH_STRIDE=1 takes all.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <map>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/program.h"
+#include "mambaseg/io/image.h"
+#include "mambaseg/io/safetensors.h"
+#include "tests/crash/shim.h"
+#include "tests/io/temporary_folder.h"
+
+namespace mambaseg {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+using Files = std::map<std::string, std::string>;  // relative name, content
+
+constexpr long kStride = 23;
+constexpr const char* kRecipe = R"(
+[network]
+name = "plain_unet"
+features = [2, 4]
+convolutions = [1]
+decoder_convolutions = [1]
+deep_supervision = false
+
+[plan]
+conform = "none"
+orientation = "RAS"
+step = 8
+patch = [8, 8, 8]
+classes = [{ name = "box", ids = [1] }]
+
+[data.split]
+validation = ["c2"]
+
+[sampling]
+kind = "random"
+patches_per_case = 2
+
+[training]
+epochs = 2
+save_every_steps = 1
+learning_rate = 1e-2
+)";
+
+struct Outcome {
+  int exit_code = -1;  // -1: killed
+  long calls = 0;
+  std::string err;
+};
+
+bool is_temporary(const fs::path& path) {
+  const std::string name = path.filename().string();
+  return name.starts_with(".mambaseg-") || name == ".lock";
+}
+
+/// Runs the program in a process of its own that ends at call `at` under `folder`. (LibTorch is loaded once,
+/// here.)
+Outcome run(const Words& words, const std::string& folder, long at, CrashMode mode, const std::string& log) {
+  auto* calls = static_cast<long*>(
+      mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const pid_t child = fork();
+  if (child == 0) {
+    for (const int number : {STDOUT_FILENO, STDERR_FILENO})
+      dup2(open((log + std::to_string(number)).c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0666), number);
+    std::vector<char*> arguments{const_cast<char*>("mambaseg")};
+    for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
+    crash_arm(folder.c_str(), at, mode, calls);
+    const int code = run_program(static_cast<int>(arguments.size()), arguments.data());
+    std::fflush(nullptr);
+    _exit(code);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  Outcome outcome;
+  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+  outcome.calls = *calls;
+  outcome.err = read_bytes(log + "2");
+  munmap(calls, sizeof(long));
+  return outcome;
+}
+
+/// The tensors of a model; what it says of itself counts the bytes of the journal, which hold times.
+std::string tensors_of(const std::string& bytes) {
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  return bytes.substr(sizeof header + header);
+}
+
+/// The content of a journal but for times.
+std::string without_times(const std::string& journal) {
+  std::string out;
+  std::istringstream lines(journal);
+  for (std::string line; std::getline(lines, line);) {
+    auto json = nlohmann::json::parse(line);
+    for (const char* time : {"seconds", "patches_per_s", "waited_for_data_s", "peak_memory_mib"})
+      json.erase(time);
+    if (json.contains("validation")) json["validation"].erase("seconds");
+    out += json.dump() + "\n";
+  }
+  return out;
+}
+
+Files files_in(const std::string& folder) {
+  Files files;
+  if (!fs::exists(folder)) return files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file())
+      files[fs::relative(entry.path(), folder).string()] = read_bytes(entry.path().string());
+  return files;
+}
+
+class Crash : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder = new TemporaryFolder;
+    for (const char* sub : {"data", "data/images", "data/labels"}) fs::create_directory(*folder / sub);
+    for (int number = 0; number < 3; ++number) {
+      Geometry geometry;
+      geometry.size = {10, 9, 8};
+      Volume<float> image(geometry, 40);
+      Volume<int32_t> labels(geometry);
+      for (int64_t k = 2; k < 6; ++k)
+        for (int64_t j = 2; j < 6; ++j)
+          for (int64_t i = 1 + number; i < 5 + number; ++i) image.at(i, j, k) = 90, labels.at(i, j, k) = 1;
+      const std::string name = "c" + std::to_string(number) + ".nii.gz";
+      write_volume(*folder / ("data/images/" + name), image);
+      write_labels(*folder / ("data/labels/" + name), labels);
+    }
+    write_bytes(*folder / "recipe.toml", kRecipe);
+  }
+  static void TearDownTestSuite() { delete folder; }
+
+  static Words train(const std::string& run_folder) {
+    return {"train",     *folder / "recipe.toml",
+            "--set",     "data.dataset.folder=" + (*folder / "data"),
+            "-o",        run_folder,
+            "--threads", "1"};
+  }
+  /// A model to predict with.
+  static std::string model() {
+    const std::string run_folder = *folder / "model";
+    if (!fs::exists(run_folder)) run(train(run_folder), "/none", 0, CrashMode::count, *folder / "log");
+    return run_folder + "/best.safetensors";
+  }
+
+  /// What is there must be whole: it can be read, or is what the undisturbed run made.
+  static void expect_whole(const std::string& output, const Files& expected, const std::string& point) {
+    for (const auto& [name, bytes] : files_in(output)) {
+      const fs::path path = fs::path(output) / name;
+      if (is_temporary(path)) continue;
+      SCOPED_TRACE(point + ", " + name);
+      if (path.filename() == "journal.jsonl") continue;  // its last line may be half; the next start drops it
+      if (path.extension() == ".safetensors") {
+        EXPECT_NO_THROW(read_safetensors(path.string()));
+      } else if (path.extension() == ".pt" || path.extension() == ".svg") {
+        EXPECT_FALSE(bytes.empty());  // of an earlier epoch; the resumed run shows whether it is whole
+      } else {
+        EXPECT_EQ(bytes, expected.at(name));
+      }
+    }
+  }
+
+  static void expect_same(const Files& got, const Files& expected, const std::string& point) {
+    for (const auto& [name, bytes] : expected) {
+      SCOPED_TRACE(point + ", " + name);
+      ASSERT_TRUE(got.count(name));
+      if (name == "journal.jsonl") {
+        EXPECT_EQ(without_times(got.at(name)), without_times(bytes));
+      } else if (name == "last.safetensors") {
+        EXPECT_TRUE(tensors_of(got.at(name)) == tensors_of(bytes));
+      } else if (!name.ends_with(".pt")) {  // LibTorch numbers what it loads anew; its weights count
+        EXPECT_TRUE(got.at(name) == bytes);
+      }
+    }
+    for (const auto& [name, bytes] : got) EXPECT_TRUE(expected.count(name)) << point << " left " << name;
+  }
+
+  /// `start` is the command that writes into `output`, `again` what the user types after it broke off.
+  static void sweep(const char* name, CrashMode mode, const std::function<Words(const std::string&)>& start,
+                    const std::function<Words(const std::string&)>& again) {
+    const std::string output = *folder / "output", log = *folder / "log";
+    fs::remove_all(output);
+    const Outcome whole = run(start(output), output, 0, mode, log);
+    ASSERT_EQ(whole.exit_code, 0) << whole.err;
+    ASSERT_GT(whole.calls, 10);
+    const Files expected = files_in(output);
+    const char* asked = std::getenv("MAMBASEG_CRASH_STRIDE");
+    const long stride = asked != nullptr ? std::max(1L, std::atol(asked)) : kStride;
+    long points = 0;
+    for (long at = 1 + whole.calls % stride; at <= whole.calls && !HasFatalFailure();
+         at += stride, ++points) {
+      const std::string point = std::string(name) + ", call " + std::to_string(at);
+      fs::remove_all(output);
+      const Outcome broken = run(start(output), output, at, mode, log);
+      if (mode == CrashMode::kill) {
+        EXPECT_EQ(broken.exit_code, -1) << point;
+      } else {
+        EXPECT_TRUE(broken.exit_code == 0 || broken.exit_code == 1) << point << ": " << broken.err;
+        if (broken.exit_code == 1) {
+          EXPECT_NE(broken.err.find("No space left on device"), std::string::npos) << point << broken.err;
+        }
+        for (const auto& [left, bytes] : files_in(output))
+          EXPECT_FALSE(is_temporary(left)) << point << " left " << left;
+      }
+      expect_whole(output, expected, point);
+      const Outcome rest = run(again(output), "/none", 0, CrashMode::count, log);
+      ASSERT_EQ(rest.exit_code, 0) << point << ": " << rest.err;
+      expect_same(files_in(output), expected, point);
+    }
+    std::printf("%s: %ld of %ld points\n", name, points, whole.calls);
+  }
+
+  static TemporaryFolder* folder;
+};
+TemporaryFolder* Crash::folder;
+
+/// A run that has begun is resumed; before, there is nothing to resume.
+Words train_again(const std::string& output, const Words& start) {
+  if (fs::exists(output + "/recipe.toml")) return {"train", "--resume", "-o", output, "--threads", "1"};
+  return start;
+}
+
+class CrashModes : public Crash, public testing::WithParamInterface<CrashMode> {};
+
+TEST_P(CrashModes, Train) {
+  sweep("train", GetParam(), train,
+        [](const std::string& output) { return train_again(output, train(output)); });
+}
+
+TEST_P(CrashModes, Prepare) {
+  const auto prepare = [](const std::string& output) -> Words {
+    return {"prepare",   *folder / "recipe.toml",
+            "--set",     "data.dataset.folder=" + (*folder / "data"),
+            "-o",        output,
+            "--threads", "1"};
+  };
+  sweep("prepare", GetParam(), prepare, prepare);
+}
+
+TEST_P(CrashModes, Predict) {
+  const auto predict = [](const std::string& output) -> Words {
+    return {"predict",       "-m",        model(), "-i", *folder / "data/images", "-o", output, "--resume",
+            "--probability", "--threads", "1"};
+  };
+  sweep("predict", GetParam(), predict, predict);
+}
+
+TEST_P(CrashModes, Evaluate) {
+  const auto evaluate = [](const std::string& output) -> Words {
+    return {"evaluate",  "-r", *folder / "data/labels", "-p", *folder / "data/labels", "-o", output,
+            "--threads", "1"};
+  };
+  sweep("evaluate", GetParam(), evaluate, evaluate);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CrashModes, testing::Values(CrashMode::kill, CrashMode::full),
+                         [](const auto& info) {
+                           return info.param == CrashMode::kill ? "Killed" : "DiskFull";
+                         });
+
+}  // namespace
+}  // namespace mambaseg

@@ -1,0 +1,10 @@
+#include "tests/fuzz/image_file.h"
+#include "tests/fuzz/target.h"
+
+namespace mambaseg {
+
+void fuzz_metaimage(const std::string& bytes, const std::string& folder) {
+  read_as_image(bytes, folder + "/image.mha");
+}
+
+}  // namespace mambaseg
