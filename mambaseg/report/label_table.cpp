@@ -16,13 +16,6 @@
 namespace mambaseg {
 namespace {
 
-std::optional<int32_t> whole_number(const std::string& text) {
-  int32_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 /// Regions are told apart by the numbers of regions_class_order where these differ, else 1, 2, ... in their
 /// order.
 void number_regions(std::vector<LabelEntry>& regions, const std::vector<int64_t>& regions_class_order) {

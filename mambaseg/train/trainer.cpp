@@ -191,268 +191,268 @@ class Trainer {
     json["cases"] = dataset_cases_;  // of the dataset, also those in no list
     return json.dump(1) + "\n";
   }
-}
 
   void check_channels(const PreparedCase& one) const {
-  const auto expected = settings_.network.at("in_channels").get<int64_t>();
-  require(one.image_CIJK.size(0) == expected, "case ", one.id, " has ", one.image_CIJK.size(0),
-          " channels, but network.in_channels is ", expected);
-}
-
-void make_or_load() {
-  // A run that was stopped before its first state starts over, which gives the same as going on.
-  if (options_.resume && fs::exists(path("last.safetensors"))) {
-    Model last = load_last(options_.folder, options_.device, at_);
-    Json plan = task_.plan;  // settings that a run of an older program does not hold stand at their defaults
-    plan.update(last.info.plan);
-    require(last.info.network == settings_.network && plan == task_.plan, options_.folder,
-            ": the network or the plan of the recipe is not that of the run to be resumed");
-    network_ = last.network;
-    machine_before_ = last.info.history.value("machine", machine());
-    optimizer_ = make_optimizer(settings_.training, *network_);
-    load_moments(options_.folder, last, *optimizer_);
-  } else {
-    torch::manual_seed(settings_.training.seed);
-    network_ = make_network(settings_.network);
-    network_->to(options_.device);
-    optimizer_ = make_optimizer(settings_.training, *network_);
+    const auto expected = settings_.network.at("in_channels").get<int64_t>();
+    require(one.image_CIJK.size(0) == expected, "case ", one.id, " has ", one.image_CIJK.size(0),
+            " channels, but network.in_channels is ", expected);
   }
-  for (const int64_t edge : task_.input_edges)
-    if (edge % network_->size_multiple() != 0)
-      throw UsageError(concat("setting plan.", settings_.task == "pictures" ? "size" : "patch",
-                              ": edges must be multiples of ", network_->size_multiple(),
-                              " for this network, got ", edge));
-}
 
-/// What the bits of a run depend on besides the program and the recipe.
-Json machine() const {
-  return {{"device", options_.device.str()},
-          {"convolutions", dense_target()},
-          {"kernels", best_target().name},
-          {"precision", precision_},
-          {"threads", torch::get_num_threads()}};
-}
-
-void note_another_machine() {
-  if (machine_before_.is_null() || machine_before_ == machine()) return;
-  const std::string note =
-      concat("from here on on another processor, precision or number of threads (", machine().dump(),
-             ", before ", machine_before_.dump(), "): the bits are no longer those of an uninterrupted run");
-  write_line({{"event", "machine"}, {"machine", machine()}, {"before", machine_before_}, {"note", note}});
-  if (options_.warn) options_.warn(note);
-}
-
-ModelInfo info() const {
-  ModelInfo info;
-  info.network = settings_.network;
-  info.plan = task_.plan;
-  info.recipe = to_json(settings_);
-  info.history = {{"version", options_.version},
-                  {"seed", settings_.training.seed},
-                  {"machine", machine()},
-                  {"epochs_trained", at_.epoch},
-                  {"best_validation_dice", at_.best_dice}};
-  return info;
-}
-
-void save() {
-  journal_->sync();
-  save_training_state(options_.folder, *network_, info(), at_, *optimizer_);
-}
-
-double set_rate(double epoch) {
-  const double rate =
-      learning_rate(settings_.schedule, settings_.training.learning_rate, epoch, settings_.training.epochs);
-  set_learning_rate(*optimizer_, rate);
-  return rate;
-}
-
-torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const {
-  std::vector<double> weights = settings_.training.deep_supervision;
-  if (weights.empty() || outputs.size() == 1)
-    weights = deep_supervision_weights(static_cast<int64_t>(outputs.size()));
-  const size_t used = std::min(outputs.size(), weights.size());
-  weights.resize(used);
-  double sum = 0;
-  for (const double weight : weights) sum += weight;
-  for (double& weight : weights) weight /= sum;
-  std::vector<torch::Tensor> scores;  // the loss is computed in full precision
-  for (size_t i = 0; i < used; ++i) scores.push_back(outputs[i].to(torch::kFloat32));
-  return deeply_supervised(*loss_, scores, {classes}, weights, at_.epoch);
-}
-
-std::vector<torch::Tensor> forward(const torch::Tensor& images) {
-  const Autocast autocast(precision_, options_.device);
-  return network_->forward(images);
-}
-
-/// One optimiser step: gradients of all its patches, averaged. Returns the sum of the patches' losses.
-double train_step(BatchStream& batches, const PlannedStep& step, double rate) {
-  const TrainingSettings& training = settings_.training;
-  torch::manual_seed(stream_of(stream_of(kStepStream, training.seed), static_cast<uint64_t>(at_.epoch),
-                               static_cast<uint64_t>(at_.step)));  // dropout and drop path
-  optimizer_->zero_grad();
-  const double scale = at_.loss_scale.factor;
-  double loss_sum = 0;
-  bool finite = true;
-  for (size_t done = 0; done < step.size();) {
-    const auto asked = Clock::now();
-    const Batch batch = batches.next();
-    waited_s_ += seconds_since(asked);
-    const auto images = batch.images.to(options_.device);
-    const auto classes = batch.classes.to(options_.device);
-    const auto loss = loss_of(forward(images), classes);
-    const auto count = static_cast<double>(batch.patches.size());
-    const double value = loss.item<double>();
-    if (!std::isfinite(value)) stop_not_finite("loss", value, batch, images);
-    (loss * (scale * count / static_cast<double>(step.size()))).backward();
-    loss_sum += value * count;
-    done += batch.patches.size();
-    const double norm = done < step.size() ? 0 : gradient_norm(*network_);
-    finite = std::isfinite(norm);
-    if (!finite && !at_.loss_scale.halve()) stop_not_finite("gradient norm", norm, batch, images);
-  }
-  if (finite) change_weights(scale);
-  Json line = {{"event", "step"},
-               {"epoch", at_.epoch},
-               {"step", at_.step},
-               {"loss", loss_sum / static_cast<double>(step.size())},
-               {"learning_rate", rate}};
-  if (scale != 1) line["loss_scale"] = scale;
-  if (!finite) line["left_out"] = true;
-  write_line(line);
-  return loss_sum;
-}
-
-/// By the gradients of the loss times `scale`.
-void change_weights(double scale) {
-  const double clip_norm = settings_.training.clip_norm;
-  if (scale != 1)
-    for (torch::Tensor& parameter : network_->parameters())
-      if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
-  if (clip_norm > 0) torch::nn::utils::clip_grad_norm_(network_->parameters(), clip_norm);
-  optimizer_->step();
-  at_.loss_scale.keep();
-}
-
-/// Ends the run; the weights are still those before the step, so they are kept with the position.
-[[noreturn]] void stop_not_finite(const char* what, double value, const Batch& batch,
-                                  const torch::Tensor& images) {
-  std::string place = find_non_finite(*network_, [&] { forward(images); });
-  if (place.empty()) place = "not found again when the step was repeated";
-  std::string patches;
-  for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;
-  const bool kept = all_finite(*network_);
-  if (kept) save();
-  throw Error(concat("training stopped in epoch ", at_.epoch + 1, ", step ", at_.step + 1, ": the ", what,
-                     " is ", value, "; ", place, "; patches: ", patches, "; ",
-                     kept ? "the weights before this step are in " : "the last finite weights are in ",
-                     path("last.safetensors"),
-                     " (a lower training.learning_rate or training.clip_norm may help)"));
-}
-
-void train_epoch() {
-  const auto start = Clock::now();
-  const TrainingSettings& training = settings_.training;
-  const auto steps = plan_epoch(samplers_, training.patches_per_step, training.seed, at_.epoch);
-  int64_t total = 0;
-  for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
-  const int64_t patches_before = at_.patches;
-  // A state may have been saved behind the last step: the epoch's line has the rate of that step.
-  double rate =
-      set_rate(static_cast<double>(at_.epoch) +
-               static_cast<double>(std::max<int64_t>(at_.step - 1, 0)) / static_cast<double>(steps.size()));
-  waited_s_ = 0;
-  {
-    BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch,
-                        {options_.threads, kBytesAhead});
-    network_->train();
-    const std::string what = concat("epoch ", at_.epoch + 1, "/", training.epochs);
-    while (at_.step < static_cast<int64_t>(steps.size())) {
-      const auto& step = steps[static_cast<size_t>(at_.step)];
-      rate = set_rate(static_cast<double>(at_.epoch) +
-                      static_cast<double>(at_.step) / static_cast<double>(steps.size()));
-      at_.loss_sum += train_step(batches, step, rate);
-      at_.patches += static_cast<int64_t>(step.size());
-      ++at_.step;
-      ++at_.total_steps;
-      if (training.save_every_steps > 0 && at_.total_steps % training.save_every_steps == 0) save();
-      if (options_.progress) options_.progress(what, at_.patches, total);
+  void make_or_load() {
+    // A run that was stopped before its first state starts over, which gives the same as going on.
+    if (options_.resume && fs::exists(path("last.safetensors"))) {
+      Model last = load_last(options_.folder, options_.device, at_);
+      Json plan =
+          task_.plan;  // settings that a run of an older program does not hold stand at their defaults
+      plan.update(last.info.plan);
+      require(last.info.network == settings_.network && plan == task_.plan, options_.folder,
+              ": the network or the plan of the recipe is not that of the run to be resumed");
+      network_ = last.network;
+      machine_before_ = last.info.history.value("machine", machine());
+      optimizer_ = make_optimizer(settings_.training, *network_);
+      load_moments(options_.folder, last, *optimizer_);
+    } else {
+      torch::manual_seed(settings_.training.seed);
+      network_ = make_network(settings_.network);
+      network_->to(options_.device);
+      optimizer_ = make_optimizer(settings_.training, *network_);
     }
+    for (const int64_t edge : task_.input_edges)
+      if (edge % network_->size_multiple() != 0)
+        throw UsageError(concat("setting plan.", settings_.task == "pictures" ? "size" : "patch",
+                                ": edges must be multiples of ", network_->size_multiple(),
+                                " for this network, got ", edge));
   }
-  const double elapsed_s = seconds_since(start);
-  Json line = {{"event", "epoch"},
-               {"epoch", at_.epoch},
-               {"loss", at_.loss_sum / static_cast<double>(total)},
-               {"learning_rate", rate},
-               {"seconds", elapsed_s},
-               {"waited_for_data_s", waited_s_},
-               {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}};
-  finish_epoch(line);
-}
 
-void finish_epoch(Json line) {
-  const int64_t epoch = at_.epoch;
-  const bool last = epoch + 1 == settings_.training.epochs;
-  bool best = validation_.empty();
-  if (!validation_.empty() && (last || (epoch + 1) % settings_.training.validate_every == 0)) {
-    const double dice = validate(line);
-    const double kept = at_.average_dice < 0 ? 0 : settings_.training.validation_average;
-    at_.average_dice = kept * at_.average_dice + (1 - kept) * dice;
-    line["validation"]["average_dice"] = at_.average_dice;
-    best = at_.average_dice > at_.best_dice;
-    if (best) at_.best_dice = at_.average_dice;
+  /// What the bits of a run depend on besides the program and the recipe.
+  Json machine() const {
+    return {{"device", options_.device.str()},
+            {"convolutions", dense_target()},
+            {"kernels", best_target().name},
+            {"precision", precision_},
+            {"threads", torch::get_num_threads()}};
   }
-  if (best) at_.best_epoch = epoch;
-  line["best_epoch"] = at_.best_epoch;
-  line["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
-  write_line(line);
-  write_file_atomically(path("curves.svg"), training_curves(read_epoch_lines(path("journal.jsonl"))));
-  at_.epoch = epoch + 1;
-  at_.step = at_.patches = 0;
-  at_.loss_sum = 0;
-  // First the best, then the state: killed between the two, the resumed run repeats the epoch and writes
-  // the same best.
-  if (best) save_model(path("best.safetensors"), *network_, info());
-  save();
-}
 
-double validate(Json& line) {
-  const auto start = Clock::now();
-  network_->eval();
-  std::vector<CaseDice> cases;
-  for (const PreparedCase& one : validation_) {
-    const auto predicted = task_.predict(*network_, one, options_.device);
-    cases.push_back(dice_of(predicted, one.classes_IJK, task_.classes_of));
-    if (options_.progress)
-      options_.progress("validation", static_cast<int64_t>(cases.size()),
-                        static_cast<int64_t>(validation_.size()));
+  void note_another_machine() {
+    if (machine_before_.is_null() || machine_before_ == machine()) return;
+    const std::string note = concat("from here on on another processor, precision or number of threads (",
+                                    machine().dump(), ", before ", machine_before_.dump(),
+                                    "): the bits are no longer those of an uninterrupted run");
+    write_line({{"event", "machine"}, {"machine", machine()}, {"before", machine_before_}, {"note", note}});
+    if (options_.warn) options_.warn(note);
   }
-  const double mean = mean_dice(cases);
-  Json by_class = Json::object();
-  const CaseDice means = class_means(cases);
-  for (size_t k = 0; k < means.size(); ++k)
-    by_class[task_.structures[k]] = means[k] ? Json(*means[k]) : Json();
-  line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
-  return mean;
-}
 
-const TrainOptions& options_;
-const RunSettings settings_;
-const Task task_;
-std::string precision_;
-std::optional<FolderLock> lock_;
-int64_t dataset_cases_ = 0;
-Json machine_before_;  ///< null for a run that begins
-SampleSources samplers_;
-std::vector<PreparedCase> validation_;
-std::vector<double> class_voxels_;
-std::unique_ptr<Loss> loss_;
-std::shared_ptr<Network> network_;
-std::unique_ptr<torch::optim::Optimizer> optimizer_;
-RunPosition at_;
-double waited_s_ = 0;  ///< of this epoch, for batches
-Journal* journal_ = nullptr;
+  ModelInfo info() const {
+    ModelInfo info;
+    info.network = settings_.network;
+    info.plan = task_.plan;
+    info.recipe = to_json(settings_);
+    info.history = {{"version", options_.version},
+                    {"seed", settings_.training.seed},
+                    {"machine", machine()},
+                    {"epochs_trained", at_.epoch},
+                    {"best_validation_dice", at_.best_dice}};
+    return info;
+  }
+
+  void save() {
+    journal_->sync();
+    save_training_state(options_.folder, *network_, info(), at_, *optimizer_);
+  }
+
+  double set_rate(double epoch) {
+    const double rate =
+        learning_rate(settings_.schedule, settings_.training.learning_rate, epoch, settings_.training.epochs);
+    set_learning_rate(*optimizer_, rate);
+    return rate;
+  }
+
+  torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const {
+    std::vector<double> weights = settings_.training.deep_supervision;
+    if (weights.empty() || outputs.size() == 1)
+      weights = deep_supervision_weights(static_cast<int64_t>(outputs.size()));
+    const size_t used = std::min(outputs.size(), weights.size());
+    weights.resize(used);
+    double sum = 0;
+    for (const double weight : weights) sum += weight;
+    for (double& weight : weights) weight /= sum;
+    std::vector<torch::Tensor> scores;  // the loss is computed in full precision
+    for (size_t i = 0; i < used; ++i) scores.push_back(outputs[i].to(torch::kFloat32));
+    return deeply_supervised(*loss_, scores, {classes}, weights, at_.epoch);
+  }
+
+  std::vector<torch::Tensor> forward(const torch::Tensor& images) {
+    const Autocast autocast(precision_, options_.device);
+    return network_->forward(images);
+  }
+
+  /// One optimiser step: gradients of all its patches, averaged. Returns the sum of the patches' losses.
+  double train_step(BatchStream& batches, const PlannedStep& step, double rate) {
+    const TrainingSettings& training = settings_.training;
+    torch::manual_seed(stream_of(stream_of(kStepStream, training.seed), static_cast<uint64_t>(at_.epoch),
+                                 static_cast<uint64_t>(at_.step)));  // dropout and drop path
+    optimizer_->zero_grad();
+    const double scale = at_.loss_scale.factor;
+    double loss_sum = 0;
+    bool finite = true;
+    for (size_t done = 0; done < step.size();) {
+      const auto asked = Clock::now();
+      const Batch batch = batches.next();
+      waited_s_ += seconds_since(asked);
+      const auto images = batch.images.to(options_.device);
+      const auto classes = batch.classes.to(options_.device);
+      const auto loss = loss_of(forward(images), classes);
+      const auto count = static_cast<double>(batch.patches.size());
+      const double value = loss.item<double>();
+      if (!std::isfinite(value)) stop_not_finite("loss", value, batch, images);
+      (loss * (scale * count / static_cast<double>(step.size()))).backward();
+      loss_sum += value * count;
+      done += batch.patches.size();
+      const double norm = done < step.size() ? 0 : gradient_norm(*network_);
+      finite = std::isfinite(norm);
+      if (!finite && !at_.loss_scale.halve()) stop_not_finite("gradient norm", norm, batch, images);
+    }
+    if (finite) change_weights(scale);
+    Json line = {{"event", "step"},
+                 {"epoch", at_.epoch},
+                 {"step", at_.step},
+                 {"loss", loss_sum / static_cast<double>(step.size())},
+                 {"learning_rate", rate}};
+    if (scale != 1) line["loss_scale"] = scale;
+    if (!finite) line["left_out"] = true;
+    write_line(line);
+    return loss_sum;
+  }
+
+  /// By the gradients of the loss times `scale`.
+  void change_weights(double scale) {
+    const double clip_norm = settings_.training.clip_norm;
+    if (scale != 1)
+      for (torch::Tensor& parameter : network_->parameters())
+        if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
+    if (clip_norm > 0) torch::nn::utils::clip_grad_norm_(network_->parameters(), clip_norm);
+    optimizer_->step();
+    at_.loss_scale.keep();
+  }
+
+  /// Ends the run; the weights are still those before the step, so they are kept with the position.
+  [[noreturn]] void stop_not_finite(const char* what, double value, const Batch& batch,
+                                    const torch::Tensor& images) {
+    std::string place = find_non_finite(*network_, [&] { forward(images); });
+    if (place.empty()) place = "not found again when the step was repeated";
+    std::string patches;
+    for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;
+    const bool kept = all_finite(*network_);
+    if (kept) save();
+    throw Error(concat("training stopped in epoch ", at_.epoch + 1, ", step ", at_.step + 1, ": the ", what,
+                       " is ", value, "; ", place, "; patches: ", patches, "; ",
+                       kept ? "the weights before this step are in " : "the last finite weights are in ",
+                       path("last.safetensors"),
+                       " (a lower training.learning_rate or training.clip_norm may help)"));
+  }
+
+  void train_epoch() {
+    const auto start = Clock::now();
+    const TrainingSettings& training = settings_.training;
+    const auto steps = plan_epoch(samplers_, training.patches_per_step, training.seed, at_.epoch);
+    int64_t total = 0;
+    for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
+    const int64_t patches_before = at_.patches;
+    // A state may have been saved behind the last step: the epoch's line has the rate of that step.
+    double rate =
+        set_rate(static_cast<double>(at_.epoch) +
+                 static_cast<double>(std::max<int64_t>(at_.step - 1, 0)) / static_cast<double>(steps.size()));
+    waited_s_ = 0;
+    {
+      BatchStream batches(samplers_, steps, training.batch, at_.step, training.seed, at_.epoch,
+                          {options_.threads, kBytesAhead});
+      network_->train();
+      const std::string what = concat("epoch ", at_.epoch + 1, "/", training.epochs);
+      while (at_.step < static_cast<int64_t>(steps.size())) {
+        const auto& step = steps[static_cast<size_t>(at_.step)];
+        rate = set_rate(static_cast<double>(at_.epoch) +
+                        static_cast<double>(at_.step) / static_cast<double>(steps.size()));
+        at_.loss_sum += train_step(batches, step, rate);
+        at_.patches += static_cast<int64_t>(step.size());
+        ++at_.step;
+        ++at_.total_steps;
+        if (training.save_every_steps > 0 && at_.total_steps % training.save_every_steps == 0) save();
+        if (options_.progress) options_.progress(what, at_.patches, total);
+      }
+    }
+    const double elapsed_s = seconds_since(start);
+    Json line = {{"event", "epoch"},
+                 {"epoch", at_.epoch},
+                 {"loss", at_.loss_sum / static_cast<double>(total)},
+                 {"learning_rate", rate},
+                 {"seconds", elapsed_s},
+                 {"waited_for_data_s", waited_s_},
+                 {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}};
+    finish_epoch(line);
+  }
+
+  void finish_epoch(Json line) {
+    const int64_t epoch = at_.epoch;
+    const bool last = epoch + 1 == settings_.training.epochs;
+    bool best = validation_.empty();
+    if (!validation_.empty() && (last || (epoch + 1) % settings_.training.validate_every == 0)) {
+      const double dice = validate(line);
+      const double kept = at_.average_dice < 0 ? 0 : settings_.training.validation_average;
+      at_.average_dice = kept * at_.average_dice + (1 - kept) * dice;
+      line["validation"]["average_dice"] = at_.average_dice;
+      best = at_.average_dice > at_.best_dice;
+      if (best) at_.best_dice = at_.average_dice;
+    }
+    if (best) at_.best_epoch = epoch;
+    line["best_epoch"] = at_.best_epoch;
+    line["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
+    write_line(line);
+    write_file_atomically(path("curves.svg"), training_curves(read_epoch_lines(path("journal.jsonl"))));
+    at_.epoch = epoch + 1;
+    at_.step = at_.patches = 0;
+    at_.loss_sum = 0;
+    // First the best, then the state: killed between the two, the resumed run repeats the epoch and writes
+    // the same best.
+    if (best) save_model(path("best.safetensors"), *network_, info());
+    save();
+  }
+
+  double validate(Json& line) {
+    const auto start = Clock::now();
+    network_->eval();
+    std::vector<CaseDice> cases;
+    for (const PreparedCase& one : validation_) {
+      const auto predicted = task_.predict(*network_, one, options_.device);
+      cases.push_back(dice_of(predicted, one.classes_IJK, task_.classes_of));
+      if (options_.progress)
+        options_.progress("validation", static_cast<int64_t>(cases.size()),
+                          static_cast<int64_t>(validation_.size()));
+    }
+    const double mean = mean_dice(cases);
+    Json by_class = Json::object();
+    const CaseDice means = class_means(cases);
+    for (size_t k = 0; k < means.size(); ++k)
+      by_class[task_.structures[k]] = means[k] ? Json(*means[k]) : Json();
+    line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
+    return mean;
+  }
+
+  const TrainOptions& options_;
+  const RunSettings settings_;
+  const Task task_;
+  std::string precision_;
+  std::optional<FolderLock> lock_;
+  int64_t dataset_cases_ = 0;
+  Json machine_before_;  ///< null for a run that begins
+  SampleSources samplers_;
+  std::vector<PreparedCase> validation_;
+  std::vector<double> class_voxels_;
+  std::unique_ptr<Loss> loss_;
+  std::shared_ptr<Network> network_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  RunPosition at_;
+  double waited_s_ = 0;  ///< of this epoch, for batches
+  Journal* journal_ = nullptr;
 };
 
 }  // namespace
