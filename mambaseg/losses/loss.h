@@ -28,7 +28,7 @@ class Loss {
 struct LossData {
   std::vector<double> class_voxels;  ///< voxels of class 0, 1, ... in all training cases; empty when unknown
   /// The classes that form the region of each score channel; empty when classes exclude each other.
-  std::vector<std::vector<int64_t>> regions;
+  std::vector<std::vector<int64_t>> regions = {};
   bool ignores = false;  ///< some voxels may be of kIgnoredClass
 };
 
