@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <iostream>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "mambaseg/core/error.h"
@@ -26,7 +26,6 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 /// `code`, or a failure when what was printed could not be written. A reader that has left is no failure.
 int after_printing(int code) {
   errno = 0;
-  std::cout.flush();
   const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
   if (printed || errno == EPIPE) return code;
   const std::string cause = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
@@ -57,7 +56,12 @@ int run(CLI::App& app, int argc, char** argv) {
     app.parse(argc, argv);
     return kDone;
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
+    if (error.get_exit_code() == 0) {
+      std::ostringstream text;  // a stream that flushes at once would forget why it could not
+      app.exit(error, text, text);
+      std::fputs(text.str().c_str(), stdout);
+      return kDone;
+    }
     return fail(kUsage, error.what() + hint(app));
   } catch (const UsageError& error) {
     return fail(kUsage, error.what());
