@@ -122,8 +122,8 @@ Tensor depthwise(const Tensor& x, const DenseWeights& w, const ConvolutionOption
 
 /// One voxel to one voxel, some of them left out.
 bool is_strided_pointwise(const Tensor& weight, const ConvolutionOptions& o) {
-  return weight[0][0].numel() == 1 && !all_equal(o.stride, 1) && all_equal(o.padding, 0) &&
-         o.padding_behind.empty();
+  return weight.numel() == weight.size(0) * weight.size(1) && !all_equal(o.stride, 1) &&
+         all_equal(o.padding, 0) && o.padding_behind.empty();
 }
 
 /// The voxels that a convolution of these strides and a kernel of one voxel looks at.
