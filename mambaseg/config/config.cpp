@@ -64,25 +64,36 @@ void refuse_unknown_keys(const std::string& path, const Json& object, const std:
 
 }  // namespace config_detail
 
-Json parse_json(const std::string& text, const std::string& where) {
+namespace {
+
+template <class AnyJson>
+AnyJson parse(const std::string& text, const std::string& where) {
   static constexpr int kDeepest = 100;
-  const auto check_depth = [&where](int depth, Json::parse_event_t, const Json&) {
+  const auto check_depth = [&where](int depth, typename AnyJson::parse_event_t, const AnyJson&) {
     require(depth <= kDeepest, where, ": lists and objects are nested more than ", kDeepest, " deep");
     return true;
   };
   try {
-    return Json::parse(text, check_depth);
-  } catch (const Json::exception& error) {
+    return AnyJson::parse(text, check_depth);
+  } catch (const typename AnyJson::exception& error) {
     throw Error(concat(where, ": not valid JSON: ", error.what()));
   }
 }
 
-Json read_json(const std::string& path) {
+std::string text_of(const std::string& path) {
   std::ifstream in(path);
   require(in.good(), path, ": cannot be opened for reading");
   std::ostringstream text;
   text << in.rdbuf();
-  return parse_json(text.str(), path);
+  return text.str();
 }
+
+}  // namespace
+
+Json parse_json(const std::string& text, const std::string& where) { return parse<Json>(text, where); }
+
+Json read_json(const std::string& path) { return parse_json(text_of(path), path); }
+
+OrderedJson read_ordered_json(const std::string& path) { return parse<OrderedJson>(text_of(path), path); }
 
 }  // namespace mambaseg

@@ -11,4 +11,9 @@ namespace mambaseg {
 /// writes them.
 Json parse_json(const std::string& text, const std::string& where);
 
+using OrderedJson = nlohmann::ordered_json;  ///< keeps the keys of an object in the order of the text
+
+/// Reads a JSON file under the same conditions. Throws Error naming the path.
+OrderedJson read_ordered_json(const std::string& path);
+
 }  // namespace mambaseg

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 
 #include "mambaseg/core/error.h"
@@ -40,15 +39,7 @@ LabelClass declared(const std::string& key, const OrderedJson& value, const std:
 }  // namespace
 
 DeclaredLabels read_declared_labels(const std::string& path) {
-  std::ifstream in(path);
-  require(in.good(), path, ": cannot be opened for reading");
-  OrderedJson json;
-  try {
-    json = OrderedJson::parse(in);
-  } catch (const OrderedJson::exception& error) {
-    throw Error(concat(path, ": not valid JSON: ", error.what()));
-  }
-  return declared_labels(json, path);
+  return declared_labels(read_ordered_json(path), path);
 }
 
 DeclaredLabels declared_labels(const OrderedJson& json, const std::string& path) {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "mambaseg/config/json_text.h"
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/data/plan.h"
 
@@ -14,15 +15,12 @@ struct DeclaredLabels {
   int64_t ignore_label = 0;                  ///< 0: none
 };
 
-using OrderedJson =
-    nlohmann::ordered_json;  ///< regions_class_order speaks of the labels in the order of the file
-
 /// Reads "labels" as nnU-Net 2 writes it (name to number, or to a list of numbers: a region) or nnU-Net 1 and
 /// the Decathlon (number to name), "regions_class_order", and the label "ignore". Throws Error naming the
 /// path.
 DeclaredLabels read_declared_labels(const std::string& path);
 
-/// The same of parsed JSON; `where` names it in errors.
+/// The same of parsed JSON, whose order of labels regions_class_order speaks of; `where` names it in errors.
 DeclaredLabels declared_labels(const OrderedJson& json, const std::string& where);
 
 /// Gives a plan without classes those of the data set's dataset.json, if it has one.

@@ -10,6 +10,7 @@
 
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/crop.h"
+#include "mambaseg/data/label_advice.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/nonzero_mask.h"
 #include "mambaseg/data/preprocess.h"
@@ -171,34 +172,11 @@ ChannelFingerprint summary_of(std::vector<float> values) {
   return out;
 }
 
-/// Structures that occur nowhere, and numbers that mean nothing.
-void note_labels(const Plan& plan, const std::set<int32_t>& unnamed, Inspection& out) {
-  std::string missing, numbers;
-  size_t missing_count = 0;
-  auto& voxels = out.fingerprint.class_voxels;
-  if (voxels.size() < plan.classes.size() + 1) voxels.resize(plan.classes.size() + 1, 0);
-  for (size_t k = 0; k < plan.classes.size(); ++k)
-    if (voxels[k + 1] == 0) {
-      missing += (missing.empty() ? "" : ", ") + plan.classes[k].name;
-      ++missing_count;
-    }
-  for (const int32_t label : unnamed)
-    if (numbers.size() < 60) numbers += (numbers.empty() ? "" : ", ") + std::to_string(label);
-  if (missing_count > 0 && missing_count == plan.classes.size())
-    out.problems.push_back(concat("nothing to learn: no case holds ", missing,
-                                  unnamed.empty() ? "" : "; the files hold the numbers " + numbers));
-  else if (missing_count > 0)
-    out.warnings.push_back(
-        concat("no case holds ", missing, "; the network cannot learn ", missing_count == 1 ? "it" : "them"));
-  if (!unnamed.empty())
-    out.warnings.push_back(
-        concat("label numbers in no class of [plan] count as background (plan.unknown_labels): ", numbers));
-}
-
 Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
   Inspection out;
-  std::set<int32_t> unnamed;
+  std::set<int64_t> unnamed;
   std::vector<std::vector<float>> samples;
+  out.fingerprint.class_voxels.resize(plan.classes.size() + 1, 0);
   std::map<uint64_t, std::string> first_with;
   for (CaseFindings& one : all) {
     out.problems.insert(out.problems.end(), one.problems.begin(), one.problems.end());
@@ -215,7 +193,11 @@ Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
     for (size_t k = 0; k < one.class_voxels.size(); ++k) voxels[k] += one.class_voxels[k];
   }
   for (const CaseFindings& one : all) unnamed.insert(one.unnamed.begin(), one.unnamed.end());
-  note_labels(plan, unnamed, out);
+  LabelOccurrence found{{}, out.fingerprint.class_voxels, unnamed, "case"};
+  for (const LabelClass& one : plan.classes) found.structures.push_back(one.name);
+  LabelAdvice advice = label_advice(found);
+  if (!advice.problem.empty()) out.problems.push_back(std::move(advice.problem));
+  out.warnings = std::move(advice.warnings);
   for (auto& channel : samples) out.fingerprint.channels.push_back(summary_of(std::move(channel)));
   return out;
 }
