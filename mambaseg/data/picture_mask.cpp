@@ -27,7 +27,8 @@ bool is_grey_png_of_16_bits(const std::array<uint8_t, 26>& head) {
   return head[0] == 0x89 && head[1] == 'P' && head[24] == 16 && head[25] == 0;
 }
 
-void refuse_colours(const std::string& path, const Picture& picture) {
+/// A mask in black and one colour as 0 and 255, a grey one as it is. Throws Error for other colours.
+Picture without_colour(const std::string& path, Picture picture) {
   std::set<std::array<uint8_t, 3>> colours;
   bool grey = true;
   const auto step = static_cast<size_t>(picture.channels);
@@ -40,6 +41,11 @@ void refuse_colours(const std::string& path, const Picture& picture) {
   require(grey || (colours.size() <= 2 &&
                    colours.begin()->at(0) + colours.begin()->at(1) + colours.begin()->at(2) == 0),
           path, ": expected a grey mask, or black and one colour; this picture is coloured");
+  if (grey) return to_grey(picture);
+  Picture mask{picture.width, picture.height, 1, {}};
+  for (size_t i = 0; i + 2 < picture.values.size(); i += step)
+    mask.values.push_back(picture.values[i] + picture.values[i + 1] + picture.values[i + 2] > 0 ? kWhite : 0);
+  return mask;
 }
 
 /// 16 bits brought to 8.
@@ -62,9 +68,9 @@ PictureNumbers read_picture_numbers(const std::string& path) {
     out.values = std::move(labels.voxels);
     return out;
   }
-  const Picture picture = read_picture(path);
-  if (picture.channels >= 3 && !out.jpeg) refuse_colours(path, picture);
-  const Picture grey = to_grey(picture);
+  Picture picture = read_picture(path);
+  const bool coloured = picture.channels >= 3 && !out.jpeg;
+  const Picture grey = coloured ? without_colour(path, std::move(picture)) : to_grey(picture);
   out.width = grey.width;
   out.height = grey.height;
   out.values.assign(grey.values.begin(), grey.values.end());

@@ -127,8 +127,14 @@ void check_is_image(const DicomOutline& outline) {
   std::set<std::string> slopes, intercepts;
   for (const std::string& value : outline.slopes)
     (value.starts_with("slope") ? slopes : intercepts).insert(value);
-  require(slopes.size() <= 1 && intercepts.size() <= 1,
-          "the frames of this file have different rescale slopes or intercepts, which is not read");
+  require(
+      slopes.size() <= 1 && intercepts.size() <= 1,
+      "the frames of this file have different rescale slopes or intercepts, which is not read; convert it to "
+      "NIfTI first, for example with dcm2niix");
+  require(outline.bits_stored == 0 || outline.high_bit < 0 || outline.high_bit == outline.bits_stored - 1,
+          "the ", outline.bits_stored, " bits of a pixel end at bit ", outline.high_bit,
+          " (HighBit), expected ", outline.bits_stored - 1,
+          "; convert it to NIfTI first, for example with dcm2niix");
 }
 
 /// The syntax as far as GDCM might not know it.
@@ -192,14 +198,39 @@ std::vector<Slice> frames_of(Image&& image, const DicomOutline& outline) {
   return slices;
 }
 
-/// The bytes of a file that is to be read with low values dark: GDCM turns the numbers of MONOCHROME1 round.
-std::string as_monochrome2(const FoundFile& file) {
+/// The bytes of a file that GDCM reads otherwise than they are meant, else nothing: it turns the numbers of
+/// MONOCHROME1 round, and takes no file meta information without the mark before it.
+std::optional<std::string> mended_bytes(const FoundFile& file) {
+  const bool inverted = file.outline.photometric == "MONOCHROME1";
+  if (!inverted && !file.outline.lacks_mark) return std::nullopt;
   std::ifstream in(file.path, std::ios::binary);
   std::ostringstream bytes;
   bytes << in.rdbuf();
   std::string out = std::move(bytes).str();
-  out.at(static_cast<size_t>(file.outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
+  if (inverted)
+    out.at(static_cast<size_t>(file.outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
+  if (file.outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");
   return out;
+}
+
+/// The distances of rows and columns where PixelSpacing is missing: those at the detector, else 1 mm.
+void set_spacing(const DicomOutline& outline, Affine& affine, const Warn& warn) {
+  if (!outline.spacings.empty() || outline.is_packed) return;
+  const std::vector<double> spacing =
+      outline.imager_spacing.empty() ? std::vector<double>{1, 1} : dicom_numbers(outline.imager_spacing);
+  require(spacing[0] > 0 && spacing[1] > 0, "the spacing of the pixels is ", outline.imager_spacing,
+          " mm, expected two numbers above 0");
+  if (warn)
+    warn(outline.imager_spacing.empty()
+             ? "the file does not say how far pixels lie apart (PixelSpacing, 0028,0030); 1 mm is taken"
+             : concat("the file does not say how far pixels lie apart in the body (PixelSpacing, 0028,0030); "
+                      "the ",
+                      spacing[0], " x ", spacing[1], " mm at the detector are taken"));
+  for (const int axis : {0, 1}) {
+    const double now = length(column(affine, axis));
+    require(now > 0, "the axes of the slice are not independent");
+    for (auto& row : affine.matrix) row[axis] *= spacing[axis == 0 ? 1 : 0] / now;
+  }
 }
 
 /// The slices of one file.
@@ -208,13 +239,11 @@ std::vector<Slice> read_file(const FoundFile& file, const std::string& name, Par
   check_is_image(outline);  // GDCM ends the program on some damage, which the outline refuses
   const auto reader = itk::GDCMImageIO::New();
   std::optional<ReadableCopy> copy;
-  if (outline.photometric == "MONOCHROME1") {
-    copy.emplace(as_monochrome2(file));
-    if (warn)
-      warn(
-          "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as "
-          "they are");
-  }
+  if (const auto bytes = mended_bytes(file)) copy.emplace(*bytes);
+  if (warn && outline.photometric == "MONOCHROME1")
+    warn(
+        "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as "
+        "they are");
   const std::string path = copy ? copy->path() : file.path;
   require(reader->CanReadFile(path.c_str()), "GDCM does not know this DICOM file as an image",
           advice(outline));
@@ -227,6 +256,7 @@ std::vector<Slice> read_file(const FoundFile& file, const std::string& name, Par
   } catch (const itk::ExceptionObject&) {
     throw Error("GDCM cannot read this DICOM image" + advice(outline));
   }
+  set_spacing(outline, image.geometry.voxel_to_ras_mm, warn);
   if (image.geometry.size[2] > 1) return frames_of(std::move(image), outline);
   set_thickness(*reader, image.geometry.voxel_to_ras_mm);
   std::vector<Slice> slices{{name, std::move(image), 0}};
@@ -306,13 +336,34 @@ Image stacked(std::vector<Slice> slices, Part part, const Warn& warn) {
   return image;
 }
 
+/// Leaves out copies: files of one SOPInstanceUID at one place.
+void drop_copies(std::vector<FoundFile>& files, const Warn& warn) {
+  std::vector<FoundFile> kept;
+  kept.reserve(files.size());
+  for (FoundFile& file : files) {
+    const std::string& instance = file.outline.instance;
+    const auto first = std::find_if(kept.begin(), kept.end(), [&](const FoundFile& other) {
+      return !instance.empty() && other.outline.instance == instance &&
+             other.outline.positions == file.outline.positions &&
+             other.outline.orientations == file.outline.orientations;
+    });
+    if (first == kept.end()) {
+      kept.push_back(std::move(file));
+    } else if (warn) {
+      warn(concat(fs::path(file.path).filename().string(), " is a copy of ",
+                  fs::path(first->path).filename().string(), " (SOPInstanceUID); it is left out"));
+    }
+  }
+  files = std::move(kept);
+}
+
 Image read_series(const std::string& folder, Part part, const Warn& warn) {
-  const std::vector<FoundFile> files = files_of_series(folder);
+  std::vector<FoundFile> files = files_of_series(folder);
+  drop_copies(files, warn);
   std::vector<Slice> slices;
-  bool told = false;
+  std::set<std::string> told;
   const Warn once = [&](const std::string& line) {
-    if (warn && !told) warn(line);
-    told = true;
+    if (warn && told.insert(line).second) warn(line);
   };
   for (const FoundFile& file : files) {
     const std::string name = fs::relative(file.path, folder).string();

@@ -15,7 +15,8 @@ namespace mambaseg {
 namespace {
 
 constexpr uint32_t kUndefined = 0xffffffff;
-constexpr uint32_t kTransferSyntax = 0x00020010, kObject = 0x00080016, kSeriesWords = 0x0008103e,
+constexpr uint32_t kTransferSyntax = 0x00020010, kObject = 0x00080016, kInstance = 0x00080018,
+                   kImagerSpacing = 0x00181164, kNominalSpacing = 0x00182010, kSeriesWords = 0x0008103e,
                    kSeries = 0x0020000e, kPosition = 0x00200032, kOrientation = 0x00200037,
                    kPhotometric = 0x00280004, kFrames = 0x00280008, kSpacing = 0x00280030,
                    kIntercept = 0x00281052, kSlope = 0x00281053, kLookupTable = 0x00283000,
@@ -182,6 +183,13 @@ void note(DicomOutline& out, uint32_t tag, const std::string& value) {
     case kObject:
       out.object = value;
       break;
+    case kInstance:
+      out.instance = value;
+      break;
+    case kImagerSpacing:
+    case kNominalSpacing:
+      if (dicom_numbers(value).size() == 2) out.imager_spacing = value;
+      break;
     case kSeries:
       out.series = value;
       break;
@@ -212,7 +220,8 @@ void note(DicomOutline& out, uint32_t tag, const std::string& value) {
 
 /// Whether an element says something that note() notes, where it stands below `levels`.
 bool is_noted(uint32_t tag, const std::vector<Level>& levels) {
-  static constexpr std::array<uint32_t, 5> kOfFile{kObject, kSeries, kSeriesWords, kPhotometric, kFrames};
+  static constexpr std::array<uint32_t, 8> kOfFile{kObject, kInstance,    kImagerSpacing, kNominalSpacing,
+                                                   kSeries, kSeriesWords, kPhotometric,   kFrames};
   static constexpr std::array<uint32_t, 5> kOfFrame{kPosition, kOrientation, kSpacing, kSlope, kIntercept};
   if (std::find(kOfFrame.begin(), kOfFrame.end(), tag) != kOfFrame.end())
     return levels.empty() || levels.front().tag == kShared || levels.front().tag == kPerFrame;
@@ -264,6 +273,7 @@ DicomOutline outline_dicom(const std::string& path) {
   require(start.has_value(), "this is not a DICOM file (the mark DICM is missing)");
   Walk walk(path, *start);
   DicomOutline out;
+  out.lacks_mark = *start == 0 && walk.in_meta();
   std::vector<Level> levels;
   while (!walk.at_end()) {
     while (!levels.empty() && levels.back().end >= 0 && walk.place() >= levels.back().end) levels.pop_back();
@@ -292,7 +302,10 @@ DicomOutline outline_dicom(const std::string& path) {
     } else if (undefined || (of_entered && !in_pixels)) {
       levels.push_back({element.tag, end, implicit || element.is_unknown});
     } else if (is_pixel_number(element.tag)) {
-      check_pixel_number(element.tag, walk.short_number(element.length));
+      const uint32_t value = walk.short_number(element.length);
+      check_pixel_number(element.tag, value);
+      if (element.tag == kStored && levels.empty()) out.bits_stored = value;
+      if (element.tag == kHighBit && levels.empty()) out.high_bit = value;
     } else if (is_noted(element.tag, levels)) {
       if (element.tag == kPhotometric) out.photometric_at = walk.place();
       note(out, element.tag, walk.text(element.length));

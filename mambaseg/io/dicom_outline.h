@@ -14,6 +14,7 @@ namespace mambaseg {
 struct DicomOutline {
   std::string transfer_syntax;   ///< UID; "" in files without file meta information
   std::string object;            ///< SOPClassUID
+  std::string instance;          ///< SOPInstanceUID
   std::string series;            ///< SeriesInstanceUID
   std::string series_words;      ///< SeriesDescription
   std::string photometric;       ///< PhotometricInterpretation
@@ -23,9 +24,12 @@ struct DicomOutline {
   /// ImagePositionPatient in the file's coordinates (mm to the Left, Posterior, Superior): of the file, or of
   /// each frame; empty when not there.
   std::vector<Vector3> positions;
-  std::set<std::string> orientations;  ///< ImageOrientationPatient as written, of all frames
-  std::set<std::string> spacings;      ///< PixelSpacing as written, of all frames
-  int64_t photometric_at = 0;          ///< the byte where the value of PhotometricInterpretation begins
+  std::set<std::string> orientations;      ///< ImageOrientationPatient as written, of all frames
+  std::set<std::string> spacings;          ///< PixelSpacing as written, of all frames
+  std::string imager_spacing;              ///< ImagerPixelSpacing or NominalScannedPixelSpacing, as written
+  int64_t bits_stored = 0, high_bit = -1;  ///< of a pixel; 0 and -1 when not there
+  bool lacks_mark = false;                 ///< file meta information stands at byte 0
+  int64_t photometric_at = 0;              ///< the byte where the value of PhotometricInterpretation begins
   bool has_pixels = false;
   bool is_packed = false;  ///< the elements are deflated and could not be looked at
 };

@@ -1,11 +1,13 @@
-// Exif 2.32 (CIPA DC-008): a TIFF header and directory in the APP1 segment of a JPEG file. Cameras and
-// telephones leave the rows as the sensor gave them and only note how the picture is to be turned.
+// Exif 2.32 (CIPA DC-008): a TIFF header and directory in the APP1 segment of a JPEG file or in the chunk
+// eXIf of a PNG file. Cameras and telephones leave the rows as the sensor gave them and only note how the
+// picture is to be turned.
 
 #include "mambaseg/io/exif.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace mambaseg {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 constexpr uint8_t kApp1 = 0xe1, kStartOfScan = 0xda;
 constexpr uint32_t kOrientationTag = 0x0112;
 constexpr size_t kEntryBytes = 12;
+constexpr std::string_view kPngStart = "\x89PNG\r\n\x1a\n", kJpegStart = "\xff\xd8";
 
 /// A span of a file that is read number by number; nothing where the span ends.
 struct Bytes {
@@ -42,20 +45,39 @@ std::optional<uint32_t> orientation_in(Bytes tiff) {
   return std::nullopt;
 }
 
-}  // namespace
-
-int exif_orientation(const std::string& bytes) {
+/// The TIFF structure of a JPEG file.
+std::optional<Bytes> exif_of_jpeg(const std::string& bytes) {
   const Bytes file{bytes, 0, bytes.size()};
   for (size_t at = 2; file.number(at, 1) == 0xffu;) {
     const auto marker = file.number(at + 1, 1), length = file.number(at + 2, 2);
     if (!marker || !length || *length < 2 || *marker == kStartOfScan) break;
-    if (*marker == kApp1 && bytes.compare(at + 4, 6, std::string("Exif\0\0", 6)) == 0) {
-      const auto found = orientation_in({bytes, at + 10, std::min(bytes.size(), at + 2 + *length)});
-      if (found && *found >= 1 && *found <= 8) return static_cast<int>(*found);
-    }
+    if (*marker == kApp1 && bytes.compare(at + 4, 6, std::string("Exif\0\0", 6)) == 0)
+      return Bytes{bytes, at + 10, std::min(bytes.size(), at + 2 + *length)};
     at += 2 + *length;
   }
-  return 1;
+  return std::nullopt;
+}
+
+/// The TIFF structure of a PNG file, whose chunks are length, type, content and checksum.
+std::optional<Bytes> exif_of_png(const std::string& bytes) {
+  const Bytes file{bytes, 0, bytes.size()};
+  size_t at = kPngStart.size();
+  for (auto length = file.number(at, 4); length && at + 12 + *length <= bytes.size();
+       length = file.number(at, 4)) {
+    if (bytes.compare(at + 4, 4, "eXIf") == 0) return Bytes{bytes, at + 8, at + 8 + *length};
+    at += 12 + size_t{*length};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int exif_orientation(const std::string& bytes) {
+  const auto exif = bytes.starts_with(kPngStart)    ? exif_of_png(bytes)
+                    : bytes.starts_with(kJpegStart) ? exif_of_jpeg(bytes)
+                                                    : std::nullopt;
+  const auto found = exif ? orientation_in(*exif) : std::nullopt;
+  return found && *found >= 1 && *found <= 8 ? static_cast<int>(*found) : 1;
 }
 
 Picture upright(const Picture& stored, int orientation) {

@@ -6,9 +6,9 @@
 
 namespace mambaseg {
 
-/// How a JPEG file says that its rows and columns are to be shown: the Exif tag Orientation (0x0112), 1 to 8;
-/// 1, as stored, without such a tag or where the Exif part is damaged.
-int exif_orientation(const std::string& jpeg_bytes);
+/// How a JPEG or PNG file says that its rows and columns are to be shown: the Exif tag Orientation (0x0112),
+/// 1 to 8; 1, as stored, without such a tag, where the Exif part is damaged, and in other files.
+int exif_orientation(const std::string& file_bytes);
 
 /// The picture as it is to be shown.
 ///   1 as stored   2 mirrored   3 turned by 180 degrees   4 upside down

@@ -20,6 +20,7 @@ namespace mambaseg {
 namespace {
 
 constexpr double kLabelRounding = 1e-3;   // a scale of 24 bits is right to that for labels up to 16 thousand
+constexpr double kWidestLabelStep = 0.5;  // of a scale that whole numbers survive without doubt
 constexpr double kSkewWorthAWord = 1e-3;  // cosine between two voxel axes; rounding of headers stays below
 
 /// Throws Error on a geometry that no place can be computed with; warns about axes that are not orthogonal.
@@ -88,13 +89,14 @@ Volume<float> as_floats(Image image, const std::string& path) {
 }
 
 /// The label that a voxel means, or nothing. Files whose header scales whole numbers are off by the rounding
-/// of the scale.
+/// of the scale and by half its step.
 template <class T>
-std::optional<int32_t> label_of(T value) {
+std::optional<int32_t> label_of(T value, double step) {
   using Limits = std::numeric_limits<int32_t>;
   if constexpr (std::is_floating_point_v<T>) {
     const double whole = std::round(static_cast<double>(value));
-    if (!(std::abs(static_cast<double>(value) - whole) <= kLabelRounding)) return std::nullopt;
+    const double allowed = kLabelRounding + (step <= kWidestLabelStep ? step / 2 : 0);
+    if (!(std::abs(static_cast<double>(value) - whole) <= allowed)) return std::nullopt;
     if (whole < Limits::min() || whole > Limits::max()) return std::nullopt;
     return static_cast<int32_t>(whole);
   } else {
@@ -166,7 +168,7 @@ Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {
       [&](const auto& in) {
         for (size_t v = 0; v < in.size(); ++v) {
           const auto i = static_cast<int64_t>(v);
-          const std::optional<int32_t> label = label_of(in[v]);
+          const std::optional<int32_t> label = label_of(in[v], image.step);
           require(label.has_value(), path, ": expected labels (whole numbers of 32 bits), got ",
                   digits(in[v]), " in voxel (", i % n[0], ", ", i / n[0] % n[1], ", ", i / n[0] / n[1], ")");
           out.voxels[v] = *label;

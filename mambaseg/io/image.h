@@ -21,6 +21,7 @@ using VoxelData =
 struct Image {
   Geometry geometry;
   VoxelData voxels;  ///< geometry.voxel_count() values, i fastest
+  double step = 0;   ///< between neighbouring values: the slope of a header scaling; 0: none was applied
 };
 
 /// Reads a scalar 3-D image of any known format (formats.h), or a folder that holds one DICOM series. A 4-D
@@ -32,8 +33,9 @@ Image read_image(const std::string& path, const Warn& warn = {});
 /// read_image, as float. Throws Error when a voxel is NaN or infinite, with the count.
 Volume<float> read_volume(const std::string& path, const Warn& warn = {});
 
-/// read_image, as whole numbers. Values up to 0.001 off a whole number, as rounded scales in headers leave
-/// them, are rounded; throws Error naming the value when one is further off or does not fit.
+/// read_image, as whole numbers. Values up to 0.001 off a whole number are rounded, as are those of a file
+/// whose header scales in steps of half or less, up to half a step: writers such as nibabel spread labels so
+/// over the type of the file. Throws Error naming the value when one is further off or does not fit.
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn = {});
 
 /// Geometry only, without reading voxels where the format allows it.

@@ -232,6 +232,12 @@ bool is_pair(const std::string& path) {
   return format != nullptr && std::string(format->name).starts_with("NIfTI pair");
 }
 
+/// Of the scaling that is applied, else 0.
+double step_of(const Header& header) {
+  const bool scaled = std::isfinite(header.slope) && (header.slope != 1 || header.offset != 0);
+  return scaled ? std::abs(header.slope) : 0;
+}
+
 VoxelData read_voxels(ByteReader& file, const Header& header, size_t count) {
   const double slope = header.slope;
   const bool scale = slope != 0 && std::isfinite(slope);
@@ -366,6 +372,7 @@ Image read_nifti_voxels(const std::string& path, Part part, bool channels, const
   if (!pair) {
     file.skip(at - header_end, "the part before the voxel data");
     image.voxels = read_voxels(file, header, count);
+    image.step = step_of(header);
     return image;
   }
   std::string voxel_path = with_ending(path, "img");
@@ -376,6 +383,7 @@ Image read_nifti_voxels(const std::string& path, Part part, bool channels, const
   ByteReader voxel_file(voxel_path);
   voxel_file.skip(at, "the part before the voxel data");
   image.voxels = read_voxels(voxel_file, header, count);
+  image.step = step_of(header);
   return image;
 }
 

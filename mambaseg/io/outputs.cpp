@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 /// What tells that two names lead to one file: the place, and of a file that is there its number on the disk.
 std::vector<std::string> identities(const fs::path& path) {
   std::error_code failed;
-  const fs::path place = fs::weakly_canonical(path, failed);
+  // Twice: "new/../in" leads to a folder only after "new", which is made on the way, has gone from the name.
+  fs::path place = fs::weakly_canonical(fs::absolute(path, failed), failed);
+  if (!failed) place = fs::weakly_canonical(place, failed);
   std::vector<std::string> found{(failed ? path : place).string()};
   struct stat status {};
   if (stat(path.c_str(), &status) == 0) found.push_back(concat("/", status.st_dev, "//", status.st_ino));
@@ -27,7 +29,7 @@ std::vector<std::string> identities(const fs::path& path) {
 
 /// The file, and what belongs to it by name: the voxels of a header, the header of voxels.
 std::vector<fs::path> parts_of(const fs::path& path) {
-  static const std::vector<std::vector<std::string>> kTogether{{".hdr", ".img"}, {".mhd", ".raw", ".zraw"}};
+  static const std::vector<std::vector<std::string>> kTogether{{".hdr", ".img"}, {".mhd", ".raw", ".zraw"}, {".nhdr", ".raw.gz"}};
   std::vector<fs::path> parts{path};
   for (const auto& endings : kTogether)
     if (std::find(endings.begin(), endings.end(), path.extension()) != endings.end())

@@ -106,7 +106,7 @@ Picture read_picture(const std::string& path) {
     const DecodedPicture decoded = decode(path, bytes, PngPixels::kColours);
     Picture picture{decoded.width, decoded.height, decoded.channels, {}};
     picture.values = without_alpha_of_grey(in_8_bits(decoded.values), picture.channels);
-    return upright(picture, bytes.starts_with(kJpegStart) ? exif_orientation(bytes) : 1);
+    return upright(picture, exif_orientation(bytes));
   });
 }
 

@@ -51,15 +51,16 @@ std::string precision_here(const std::string& asked, torch::Device device) {
   return half && !device.is_cuda() && !has_bf16_arithmetic() ? "fp32" : asked;
 }
 
-/// Throws UsageError when a setting of `section` is not that of the run to be resumed.
-template <class Settings>
-void require_unchanged(const std::string& section, const Settings& now, const Settings& of_the_run) {
-  const Json old = to_json(of_the_run), current = to_json(now);
-  for (const auto& [key, value] : current.items())
-    if (value != old[key])
-      throw UsageError(concat("setting ", section, ".", key, ": got ", value.dump(),
-                              ", but the run to be resumed has ", old[key].dump(),
-                              "; leave it, or start a new run in another folder"));
+/// Throws UsageError when a setting, or one of a section of settings, is not that of the run to be resumed.
+void require_unchanged(const std::string& setting, const Json& now, const Json& of_the_run) {
+  if (now.is_object()) {
+    for (const auto& [key, value] : now.items())
+      require_unchanged(setting + "." + key, value, of_the_run.at(key));
+    return;
+  }
+  if (now != of_the_run)
+    throw UsageError(concat("setting ", setting, ": got ", now.dump(), ", but the run to be resumed has ",
+                            of_the_run.dump(), "; leave it, or start a new run in another folder"));
 }
 
 class Trainer {
@@ -115,18 +116,25 @@ class Trainer {
     if (!options_.resume && holds_run())
       throw UsageError(options_.folder +
                        ": holds a run already; --resume continues it, or choose another folder");
-    if (options_.resume && fs::exists(path("recipe.toml"))) check_data_of_the_run();
+    if (options_.resume && fs::exists(path("recipe.toml"))) check_draws_of_the_run();
   }
 
-  void check_data_of_the_run() const {
-    RunData stored = with_context(
-        path("recipe.toml"), [&] { return from_json<RunSettings>(read_toml(path("recipe.toml"))).data; });
+  /// What decides which samples are drawn stays as it was. The data may have moved, or go by another name.
+  void check_draws_of_the_run() const {
+    const RunSettings stored = with_context(
+        path("recipe.toml"), [&] { return from_json<RunSettings>(read_toml(path("recipe.toml"))); });
+    DatasetSettings dataset = stored.data.dataset;
     const std::string& folder = settings_.data.dataset.folder;
     std::error_code failed;
-    if (fs::weakly_canonical(folder, failed) == fs::weakly_canonical(stored.dataset.folder, failed))
-      stored.dataset.folder = folder;
-    require_unchanged("data.dataset", settings_.data.dataset, stored.dataset);
-    require_unchanged("data.split", settings_.data.split, stored.split);
+    const bool moved = !fs::exists(dataset.folder, failed) && fs::exists(folder, failed);
+    if (moved && options_.warn)
+      options_.warn(concat(dataset.folder, ", the data of the run, is not there; those of ", folder,
+                           " are taken, which should be the same"));
+    if (moved || fs::weakly_canonical(folder, failed) == fs::weakly_canonical(dataset.folder, failed))
+      dataset.folder = folder;
+    require_unchanged("data.dataset", to_json(settings_.data.dataset), to_json(dataset));
+    require_unchanged("data.split", to_json(settings_.data.split), to_json(stored.data.split));
+    require_unchanged("training.seed", settings_.training.seed, stored.training.seed);
   }
 
   /// A resumed run keeps the split that it began with, whatever was added to the dataset meanwhile.

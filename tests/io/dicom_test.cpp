@@ -31,6 +31,9 @@ struct SliceFile {
   std::string words;                       ///< SeriesDescription
   std::vector<std::string> frame_heights;  ///< an enhanced image of several frames
   std::vector<std::string> frame_slopes, frame_directions;
+  std::string spacing = "2\\0.5";  ///< between rows, between columns
+  std::string imager_spacing;
+  int stored = 16, high_bit = 15;
 
   std::string bytes() const {
     const std::string instance = "1.2.3.5." + std::to_string(number + 1);
@@ -50,6 +53,7 @@ struct SliceFile {
     if (!words.empty()) element(out, 0x8, 0x103e, "LO", words);
     element(out, 0x18, 0x50, "DS", thickness);
     if (!spacing_between.empty()) element(out, 0x18, 0x88, "DS", spacing_between);
+    if (!imager_spacing.empty()) element(out, 0x18, 0x1164, "DS", imager_spacing);
     element(out, 0x20, 0xd, "UI", "1.2.3");
     element(out, 0x20, 0xe, "UI", series);
     element(out, 0x20, 0x11, "IS", "1");
@@ -62,10 +66,10 @@ struct SliceFile {
     if (frames) element(out, 0x28, 0x8, "IS", std::to_string(frame_heights.size()));
     number_element(out, 0x28, 0x10, 2);
     number_element(out, 0x28, 0x11, 3);
-    if (!frames) element(out, 0x28, 0x30, "DS", kSpacing);
+    if (!frames && !spacing.empty()) element(out, 0x28, 0x30, "DS", spacing);
     number_element(out, 0x28, 0x100, 16);
-    number_element(out, 0x28, 0x101, 16);
-    number_element(out, 0x28, 0x102, 15);
+    number_element(out, 0x28, 0x101, stored);
+    number_element(out, 0x28, 0x102, high_bit);
     number_element(out, 0x28, 0x103, 1);
     if (!intercept.empty()) element(out, 0x28, 0x1052, "DS", intercept);
     if (!slope.empty()) element(out, 0x28, 0x1053, "DS", slope);
@@ -80,8 +84,6 @@ struct SliceFile {
   }
 
  private:
-  static constexpr const char* kSpacing = "2\\0.5";  // between rows, between columns
-
   static std::string item(const std::string& elements) {
     std::string out("\xfe\xff\x00\xe0", 4);
     put(out, 4, static_cast<uint32_t>(elements.size()), false);
@@ -96,7 +98,7 @@ struct SliceFile {
   void functional_groups(std::string& out) const {
     std::string shared, all;
     if (frame_directions.empty()) sequence_of_one(shared, 0x20, 0x9116, 0x20, 0x37, directions);
-    sequence_of_one(shared, 0x28, 0x9110, 0x28, 0x30, kSpacing);
+    sequence_of_one(shared, 0x28, 0x9110, 0x28, 0x30, spacing);
     for (size_t f = 0; f < frame_heights.size(); ++f) {
       std::string frame;
       sequence_of_one(frame, 0x20, 0x9113, 0x20, 0x32, "10\\20\\" + frame_heights[f]);
@@ -264,11 +266,52 @@ TEST_F(Dicom, FilesWithoutPreambleAreRead) {
       slice.position = i == 0 ? "10\\20\\30" : "10\\20\\33";
       write_bytes(folder_ / (i == 0 ? "c" : "a"), typed ? slice.bytes() : implicit(slice.bytes()));
     }
-    write_bytes(folder_ / "notes", std::string("\x08\x00\x07 this only begins like one", 32));
+    write_bytes(folder_ / "notes", std::string("\x08\x00\x07 this only begins like one", 29));
     EXPECT_EQ(read().voxels, whole.voxels) << typed;
     EXPECT_EQ(read().geometry, whole.geometry);
     EXPECT_EQ(read_geometry(folder_ / "c").size, (Index3{3, 2, 1}));  // known by its content
   }
+}
+
+TEST_F(Dicom, FileMetaInformationWithoutPreambleIsRead) {
+  write_slices({"30", "33"});
+  const Image whole = read();
+  for (const char* name : {"a", "c"}) {
+    const std::string bytes = read_bytes(folder_ / name);
+    write_bytes(folder_ / name, bytes.substr(132));
+  }
+  EXPECT_EQ(read().voxels, whole.voxels);
+  EXPECT_EQ(read().geometry, whole.geometry);
+}
+
+TEST_F(Dicom, ACopyOfASliceIsLeftOut) {
+  write_slices({"30", "33", "36"});
+  const Image whole = read();
+  write_bytes(folder_ / "copy", read_bytes(folder_ / "a"));
+  EXPECT_EQ(read().voxels, whole.voxels);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("copy is a copy of a (SOPInstanceUID)")));
+}
+
+TEST_F(Dicom, SpacingAtTheDetectorStandsInAndIsTold) {
+  SliceFile slice;
+  slice.spacing = "";
+  slice.imager_spacing = "1.5\\1.25";
+  write_bytes(folder_ / "a", slice.bytes());
+  const Vector3 detector = read().geometry.spacing_mm();
+  EXPECT_NEAR(detector[0], 1.25, 1e-12);
+  EXPECT_NEAR(detector[1], 1.5, 1e-12);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("the 1.5 x 1.25 mm at the detector are taken")));
+  slice.imager_spacing = "";
+  write_bytes(folder_ / "a", slice.bytes());
+  EXPECT_NEAR(read().geometry.spacing_mm()[0], 1, 1e-12);
+  EXPECT_THAT(warnings_, ElementsAre(HasSubstr("PixelSpacing, 0028,0030); 1 mm is taken")));
+}
+
+TEST_F(Dicom, BitsThatLieHighAreRefused) {
+  SliceFile slice;
+  slice.stored = 12;
+  write_bytes(folder_ / "a", slice.bytes());
+  EXPECT_THAT(refusal(), HasSubstr("the 12 bits of a pixel end at bit 15 (HighBit), expected 11"));
 }
 
 TEST_F(Dicom, SlicesWithoutAPlaceAreRefusedByName) {

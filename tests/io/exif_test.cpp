@@ -35,6 +35,17 @@ TEST(ExifOrientation, IsFoundInBothByteOrders) {
     for (int o = 1; o <= 8; ++o) EXPECT_EQ(exif_orientation(jpeg_with(app1(o, little))), o);
 }
 
+TEST(ExifOrientation, IsFoundInAPng) {
+  const auto chunk = [](const std::string& type, const std::string& content) {
+    return std::string(3, '\0') + static_cast<char>(content.size()) + type + content + "sum.";
+  };
+  const std::string tiff = app1(6, false).substr(4 + 6);
+  const std::string start = "\x89PNG\r\n\x1a\n" + chunk("IHDR", std::string(13, '\1'));
+  EXPECT_EQ(exif_orientation(start + chunk("eXIf", tiff) + chunk("IEND", "")), 6);
+  EXPECT_EQ(exif_orientation(start + chunk("IEND", "")), 1);
+  EXPECT_EQ(exif_orientation((start + chunk("eXIf", tiff)).substr(0, start.size() + 20)), 1);
+}
+
 TEST(ExifOrientation, IsOneWithoutATagAndInDamagedFiles) {
   EXPECT_EQ(exif_orientation(jpeg_with("")), 1);
   EXPECT_EQ(exif_orientation(jpeg_with(app1(9, true))), 1);

@@ -306,6 +306,30 @@ TEST_F(Nifti, LabelsAreRoundedWhereAScaleRoundedThem) {
                   "\\(1, 0, 1\\)"));
 }
 
+// As nibabel stores floats in a header of whole numbers: their range is spread over the range of the type.
+TEST_F(Nifti, LabelsAreRoundedByHalfAStepOfTheScale) {
+  File file;
+  file.sform_code = 1;
+  std::string bytes = file.bytes();
+  const auto spread = [&](int highest, double levels) {
+    const double step = highest / levels;
+    put(bytes, 112, static_cast<float>(step), false);
+    for (size_t i = 0; i < 12; ++i) {
+      const int label = i % 3 == 2 ? highest : static_cast<int>(i % 3);
+      put(bytes, 352 + 2 * i, static_cast<int16_t>(std::lround(label / step)), false);
+    }
+    write_bytes(path_, bytes);
+  };
+  for (const auto& [highest, levels] :
+       std::initializer_list<std::pair<int, double>>{{2, 255}, {2035, 32767}}) {
+    spread(highest, levels);
+    EXPECT_EQ(read_labels(path_).voxels,
+              (std::vector<int32_t>{0, 1, highest, 0, 1, highest, 0, 1, highest, 0, 1, highest}));
+  }
+  spread(200, 255);  // 0.78 a step: no one knows which whole numbers these were
+  EXPECT_NE(error_of([&] { read_labels(path_); }), "");
+}
+
 TEST_F(Nifti, RefusesWhatIsNoScalarImage) {
   File file;
   const std::pair<int, const char*> types[] = {{32, "complex"}, {1792, "complex"}, {128, "RGB"},

@@ -46,6 +46,11 @@ TEST_F(Outputs, AnInputIsNeverReplacedUnderAnyOfItsNames) {
     EXPECT_THAT(refusal({input}, {output}), AllOf(HasSubstr("would replace the input"), HasSubstr(input)))
         << output;
   EXPECT_THROW(check_outputs({input}, {{input, "x"}}), UsageError);
+  const auto before = fs::current_path();
+  fs::current_path(folder_ / "out");
+  EXPECT_THAT(refusal({input}, {"new/../../images/a.nii.gz"}), HasSubstr("would replace the input"));
+  EXPECT_THAT(refusal({input}, {"new/../link.nii.gz"}), HasSubstr("would replace the input"));
+  fs::current_path(before);
 }
 
 TEST_F(Outputs, NothingIsPutAmongTheInputs) {

@@ -251,7 +251,23 @@ TEST_F(TrainerTest, AResumedRunRefusesOtherData) {
   rest.settings.data.split.validation = {"case1"};
   EXPECT_THAT(refusal(rest), HasSubstr("data.split.validation"));
   rest.settings.data.split.validation = {"case2"};
+  const uint64_t seed = rest.settings.training.seed;
+  rest.settings.training.seed = seed + 1;
+  EXPECT_THAT(refusal(rest), HasSubstr("training.seed"));
+  rest.settings.training.seed = seed;
   EXPECT_EQ(refusal(rest), "");
+}
+
+TEST_F(TrainerTest, AResumedRunFollowsDataThatMoved) {
+  train(options("run", 1));
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  fs::rename(folder_ / "data", folder_ / "moved");
+  rest.settings.data.dataset.folder = (folder_ / "moved").string();
+  std::vector<std::string> warnings;
+  rest.warn = [&](const std::string& line) { warnings.push_back(line); };
+  EXPECT_EQ(refusal(rest), "");
+  EXPECT_THAT(warnings, testing::ElementsAre(HasSubstr("the data of the run, is not there")));
 }
 
 TEST_F(TrainerTest, ANewRunReplacesNoFileOfAnother) {
