@@ -1,9 +1,9 @@
 #include <cstdio>
 #include <memory>
 
+#include "cli/case_failures.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "mambaseg/io/outputs.h"
 #include "mambaseg/io/torch_file.h"
 #include "mambaseg/nets/checkpoint.h"
 #include "mambaseg/nets/tensor_file.h"
@@ -49,7 +49,7 @@ ModelInfo model_info(const Options& options) {
 void run(const Options& options) {
   if (!ends_with(options.output, ".safetensors"))
     throw UsageError("convert: the output should end with .safetensors, got " + options.output);
-  check_outputs({options.input}, {{options.output, "the model"}});
+  prepare_outputs({options.input}, {{options.output, "the model"}});
   const ModelInfo info = model_info(options);
   const std::shared_ptr<Network> network = make_network(info.network);
   const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)

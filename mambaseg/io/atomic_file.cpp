@@ -35,8 +35,6 @@ fs::path destination_of(const std::string& path) {
   throw Error("cannot write " + path + ": " + cause);
 }
 
-void flush_to_disk(const fs::path& path, int flags) { OpenFile(path, flags).sync(); }
-
 constexpr char kTemporary[] = ".mambaseg-";
 
 /// A new file under a name that no other process has, on whatever machine, and locked as long as it is
@@ -98,6 +96,45 @@ fs::path checked_destination(const std::string& path) {
   return destination;
 }
 
+/// A file that is on the disk under a temporary name. Errors name its path.
+class NewFile {
+ public:
+  explicit NewFile(const FilePart& part) : path_(part.path), destination_(checked_destination(path_)) {
+    named([&] {
+      temporary_.emplace(folder_of(destination_), ending_of(destination_));
+      part.write(temporary_->path().string());
+      temporary_->file().sync();
+    });
+  }
+  void remove_former() {
+    named([&] {
+      if (unlink(destination_.c_str()) != 0 && errno != ENOENT) throw Error(std::strerror(errno));
+      flush_folder();
+    });
+  }
+  void take_place() {
+    named([&] {
+      temporary_->rename_to(destination_);
+      flush_folder();
+    });
+  }
+
+ private:
+  template <class Action>
+  void named(const Action& action) const {
+    try {
+      action();
+    } catch (const Error& error) {
+      refuse(path_, error.what());
+    }
+  }
+  void flush_folder() const { OpenFile(folder_of(destination_), O_RDONLY).sync(); }
+
+  std::string path_;
+  fs::path destination_;
+  std::optional<Temporary> temporary_;
+};
+
 }  // namespace
 
 void check_writable(const std::string& path) {
@@ -111,24 +148,27 @@ void check_writable(const std::string& path) {
 
 void write_atomically(const std::string& path,
                       const std::function<void(const std::string& temporary)>& write) {
-  const fs::path destination = checked_destination(path);
-  try {
-    Temporary temporary(folder_of(destination), ending_of(destination));
-    write(temporary.path().string());
-    temporary.file().sync();
-    temporary.rename_to(destination);
-    flush_to_disk(folder_of(destination), O_RDONLY);
-  } catch (const Error& error) {
-    refuse(path, error.what());
-  }
+  NewFile file({path, write});
+  file.take_place();
 }
 
-void write_file_atomically(const std::string& path, const std::string& bytes) {
-  write_atomically(path, [&bytes](const std::string& temporary) {
+void write_pair_atomically(const FilePart& voxels, const FilePart& header) {
+  NewFile new_voxels(voxels), new_header(header);
+  new_header.remove_former();
+  new_voxels.take_place();
+  new_header.take_place();
+}
+
+std::function<void(const std::string& temporary)> writer_of(const std::string& bytes) {
+  return [&bytes](const std::string& temporary) {
     OpenFile file(temporary, O_WRONLY | O_TRUNC);
     file.write(bytes.data(), bytes.size());
     file.close();
-  });
+  };
+}
+
+void write_file_atomically(const std::string& path, const std::string& bytes) {
+  write_atomically(path, writer_of(bytes));
 }
 
 void make_folder(const std::string& path) {

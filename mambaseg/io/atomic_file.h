@@ -14,10 +14,24 @@ namespace mambaseg {
 void write_atomically(const std::string& path,
                       const std::function<void(const std::string& temporary)>& write);
 
+/// One of two files that are right only together.
+struct FilePart {
+  std::string path;
+  std::function<void(const std::string& temporary)> write;
+};
+
+/// write_atomically for an image whose voxels lie in a file of their own. Both files are written whole under
+/// temporary names; then the former header goes, and the voxels and the header take their names. A process
+/// that ends in between leaves the former image, one without header, which nothing reads, or the new one, but
+/// never a header with the voxels of another image.
+void write_pair_atomically(const FilePart& voxels, const FilePart& header);
+
 /// Throws the Error that write_atomically(path) would throw before it writes: for work that takes long and
 /// should not find out at its end that its result has no place.
 void check_writable(const std::string& path);
 
+/// For write_atomically and FilePart: writes bytes, which must stay in memory.
+std::function<void(const std::string& temporary)> writer_of(const std::string& bytes);
 /// write_atomically for bytes in memory.
 void write_file_atomically(const std::string& path, const std::string& bytes);
 

@@ -321,19 +321,22 @@ void write_with_header(const std::string& path, const Image& image, int version)
   const auto header = make_header<FileHeader>(image, version, pair);
   const std::span<const std::byte> voxels = bytes_of(image.voxels);
   constexpr std::array<char, kExtensionBytes> kNoExtensions{};
-  if (pair)
-    write_atomically(with_ending(path, "img"), [&](const std::string& temporary) {
-      ByteWriter file(temporary, ByteWriter::Packing::kNone);
-      file.write(voxels.data(), voxels.size());
-      file.close();
-    });
-  write_atomically(path, [&](const std::string& temporary) {
+  const auto write_voxels = [&](const std::string& temporary) {
+    ByteWriter file(temporary, ByteWriter::Packing::kNone);
+    file.write(voxels.data(), voxels.size());
+    file.close();
+  };
+  const auto write_header = [&](const std::string& temporary) {
     ByteWriter file(temporary, packing(temporary));
     file.write(&header, sizeof header);
     file.write(kNoExtensions.data(), kNoExtensions.size());
     if (!pair) file.write(voxels.data(), voxels.size());
     file.close();
-  });
+  };
+  if (pair)
+    write_pair_atomically({with_ending(path, "img"), write_voxels}, {path, write_header});
+  else
+    write_atomically(path, write_header);
 }
 
 /// The voxels that the sizes announce; with `channels` those of the volumes of a 4-D file together.

@@ -424,8 +424,8 @@ void write_nrrd(const std::string& path, const Image& image) {
     return;
   }
   const std::filesystem::path voxel_path = std::filesystem::path(path).replace_extension(".raw.gz");
-  write_file_atomically(voxel_path.string(), packed);
-  write_file_atomically(path, text.str() + "data file: " + voxel_path.filename().string() + "\n");
+  const std::string header = text.str() + "data file: " + voxel_path.filename().string() + "\n";
+  write_pair_atomically({voxel_path.string(), writer_of(packed)}, {path, writer_of(header)});
 }
 
 }  // namespace mambaseg

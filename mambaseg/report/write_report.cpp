@@ -67,6 +67,7 @@ void write_report(const Evaluation& evaluation, const EvaluationOptions& scored,
   summary["groups"] = groupings_json(evaluation, content.groupings);
   const fs::path path(options.path);
   if (path.extension() == ".json") {
+    made_folder(path.has_parent_path() ? path.parent_path() : ".");
     write_json(path, summary);
     return;
   }

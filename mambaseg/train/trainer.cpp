@@ -219,6 +219,8 @@ class Trainer {
       machine_before_ = last.info.history.value("machine", machine());
       optimizer_ = make_optimizer(settings_.training, *network_);
       load_moments(options_.folder, last, *optimizer_);
+      remove_moments(options_.folder,
+                     last.info.history["moments"]);  // older ones, if it ended before it could
     } else {
       torch::manual_seed(settings_.training.seed);
       network_ = make_network(settings_.network);

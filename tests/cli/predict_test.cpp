@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "mambaseg/config/config.h"
 #include "mambaseg/io/folder_lock.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/ops/dense.h"
 #include "tests/cli/program.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/metrics/blobs.h"
@@ -17,7 +19,9 @@ namespace mambaseg {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 constexpr const char* recipe = R"(
@@ -109,6 +113,33 @@ TEST_F(Predict, TrainingGoesOnByTheRecipeOfItsRun) {
   const ProgramResult nowhere = run_mambaseg("train --resume -o " + (*folder / "nowhere"));
   EXPECT_EQ(nowhere.exit_code, 2);
   EXPECT_THAT(nowhere.err, HasSubstr("no run to resume"));
+}
+
+TEST_F(Predict, TrainingGoesOnWhereTheProcessorHasNoBf16AndBack) {
+  if (!has_bf16_arithmetic()) GTEST_SKIP() << "no bf16 here that could be taken away";
+  const std::string run = *folder / "moved", resume = "train --resume -o " + run + " --set training.epochs=";
+  const ProgramResult begun =
+      run_mambaseg("train " + (*folder / "recipe.toml") + " --set data.dataset.folder=" + (*folder / "data") +
+                   " --set training.precision=bf16 -o " + run);
+  ASSERT_EQ(begun.exit_code, 0) << begun.err;
+  EXPECT_THAT(begun.err, Not(HasSubstr("fp32")));
+  const ProgramResult there = run_mambaseg_with_avx2(resume + "2");
+  EXPECT_EQ(there.exit_code, 0) << there.err;
+  EXPECT_THAT(there.err, HasSubstr("this processor does not compute in bf16: training in fp32"));
+  EXPECT_THAT(there.err, HasSubstr("the bits are no longer those of an uninterrupted run"));
+  const ProgramResult back = run_mambaseg(resume + "3");
+  EXPECT_EQ(back.exit_code, 0) << back.err;
+  EXPECT_THAT(back.err, HasSubstr("the bits are no longer those of an uninterrupted run"));
+  std::vector<std::string> events, precisions;
+  std::ifstream journal(run + "/journal.jsonl");
+  for (std::string text; std::getline(journal, text);) {
+    const Json line = Json::parse(text);
+    events.push_back(line["event"]);
+    if (line.contains("machine")) precisions.push_back(line["machine"]["precision"]);
+  }
+  EXPECT_THAT(precisions, ElementsAre("bf16", "fp32", "bf16"));
+  std::erase(events, "step");
+  EXPECT_THAT(events, ElementsAre("start", "epoch", "machine", "epoch", "machine", "epoch"));
 }
 
 TEST_F(Predict, SaysWhichPrecisionItChose) {

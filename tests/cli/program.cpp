@@ -17,16 +17,22 @@ int exit_code_of(const std::string& command) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-}  // namespace
-
-ProgramResult run_mambaseg(const std::string& arguments) {
+ProgramResult run_mambaseg_in(const std::string& environment, const std::string& arguments) {
   const TemporaryFolder folder;
   ProgramResult result;
-  result.exit_code =
-      exit_code_of(program + arguments + " >" + (folder / "out") + " 2>" + (folder / "err") + " </dev/null");
+  result.exit_code = exit_code_of(environment + program + arguments + " >" + (folder / "out") + " 2>" +
+                                  (folder / "err") + " </dev/null");
   result.out = read_bytes(folder / "out");
   result.err = read_bytes(folder / "err");
   return result;
+}
+
+}  // namespace
+
+ProgramResult run_mambaseg(const std::string& arguments) { return run_mambaseg_in("", arguments); }
+
+ProgramResult run_mambaseg_with_avx2(const std::string& arguments) {
+  return run_mambaseg_in("DNNL_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 ", arguments);
 }
 
 ProgramResult run_mambaseg_with_full_disk(const std::string& arguments) {

@@ -14,6 +14,9 @@ struct ProgramResult {
 /// Runs the built `mambaseg` with `arguments` (as typed in a shell) and waits for it.
 ProgramResult run_mambaseg(const std::string& arguments);
 
+/// The same, as on a processor with AVX2 and no more: oneDNN and LibTorch are held to it.
+ProgramResult run_mambaseg_with_avx2(const std::string& arguments);
+
 /// The same, where no file may hold a byte (ulimit -f 0); without stdout.
 ProgramResult run_mambaseg_with_full_disk(const std::string& arguments);
 

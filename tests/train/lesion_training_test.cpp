@@ -16,6 +16,7 @@
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/planned_recipe.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/training_states.h"
 
 namespace mambaseg {
 namespace {
@@ -128,13 +129,6 @@ class LesionTraining : public testing::Test {
     return options;
   }
 
-  void expect_same_weights(const std::string& a, const std::string& b) const {
-    const Model first = load_model(folder_ / a), second = load_model(folder_ / b);
-    const auto other = second.network->named_parameters();
-    for (const auto& parameter : first.network->named_parameters())
-      EXPECT_TRUE(torch::equal(parameter.value(), other[parameter.key()])) << parameter.key();
-  }
-
   TemporaryFolder folder_;
 };
 
@@ -158,7 +152,7 @@ TEST_F(LesionTraining, ResumesBitForBitWithMomentum) {
   TrainOptions rest = options("parts", 4);
   rest.resume = true;
   train(rest);
-  expect_same_weights("whole/last.safetensors", "parts/last.safetensors");
+  expect_same_training_state(folder_ / "whole", folder_ / "parts");
 }
 
 TEST_F(LesionTraining, TrainsInHalfThePrecision) {

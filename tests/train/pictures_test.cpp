@@ -8,6 +8,7 @@
 #include "mambaseg/infer/picture_predictor.h"
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/training_states.h"
 
 namespace mambaseg {
 namespace {
@@ -68,13 +69,6 @@ class PictureTraining : public testing::Test {
     return options;
   }
 
-  void expect_same_weights(const std::string& a, const std::string& b) const {
-    const Model first = load_model(folder / a), second = load_model(folder / b);
-    const auto other = second.network->named_parameters();
-    for (const auto& parameter : first.network->named_parameters())
-      EXPECT_TRUE(torch::equal(parameter.value(), other[parameter.key()])) << parameter.key();
-  }
-
   TemporaryFolder folder;
 };
 
@@ -120,8 +114,8 @@ TEST_F(PictureTraining, KilledInsideAnEpochGoesOnBitForBit) {
   rest.settings.training.save_every_steps = 1;
   rest.resume = true;
   train(rest);
-  expect_same_weights("whole/last.safetensors", "killed/last.safetensors");
-  expect_same_weights("whole/best.safetensors", "killed/best.safetensors");
+  expect_same_training_state(folder / "whole", folder / "killed");
+  expect_same_weights(folder / "whole/best.safetensors", folder / "killed/best.safetensors");
 }
 
 TEST_F(PictureTraining, RefusesSizesThatTheNetworkCannotTake) {
