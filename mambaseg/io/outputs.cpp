@@ -29,7 +29,8 @@ std::vector<std::string> identities(const fs::path& path) {
 
 /// The file, and what belongs to it by name: the voxels of a header, the header of voxels.
 std::vector<fs::path> parts_of(const fs::path& path) {
-  static const std::vector<std::vector<std::string>> kTogether{{".hdr", ".img"}, {".mhd", ".raw", ".zraw"}, {".nhdr", ".raw.gz"}};
+  static const std::vector<std::vector<std::string>> kTogether{
+      {".hdr", ".img"}, {".mhd", ".raw", ".zraw"}, {".nhdr", ".raw.gz"}};
   std::vector<fs::path> parts{path};
   for (const auto& endings : kTogether)
     if (std::find(endings.begin(), endings.end(), path.extension()) != endings.end())
