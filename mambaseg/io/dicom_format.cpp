@@ -192,13 +192,19 @@ std::vector<Slice> frames_of(Image&& image, const DicomOutline& outline) {
   return slices;
 }
 
-/// The bytes of a file that is to be read with low values dark: GDCM turns the numbers of MONOCHROME1 round.
-std::string as_monochrome2(const FoundFile& file) {
+/// What GDCM gets where the file itself would not do: it ends the program on stray bytes behind the pixels,
+/// and turns the numbers of MONOCHROME1 round.
+std::optional<std::string> mended(const FoundFile& file) {
+  const DicomOutline& outline = file.outline;
+  const bool turned = outline.photometric == "MONOCHROME1";
+  const bool stray = outline.end > 0 && static_cast<uint64_t>(outline.end) < fs::file_size(file.path);
+  if (!turned && !stray) return std::nullopt;
   std::ifstream in(file.path, std::ios::binary);
   std::ostringstream bytes;
   bytes << in.rdbuf();
   std::string out = std::move(bytes).str();
-  out.at(static_cast<size_t>(file.outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
+  if (stray) out.resize(static_cast<size_t>(outline.end));
+  if (turned) out.at(static_cast<size_t>(outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
   return out;
 }
 
@@ -208,13 +214,11 @@ std::vector<Slice> read_file(const FoundFile& file, const std::string& name, Par
   check_is_image(outline);  // GDCM ends the program on some damage, which the outline refuses
   const auto reader = itk::GDCMImageIO::New();
   std::optional<ReadableCopy> copy;
-  if (outline.photometric == "MONOCHROME1") {
-    copy.emplace(as_monochrome2(file));
-    if (warn)
-      warn(
-          "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as "
-          "they are");
-  }
+  if (const auto bytes = mended(file)) copy.emplace(*bytes);
+  if (outline.photometric == "MONOCHROME1" && warn)
+    warn(
+        "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as they "
+        "are");
   const std::string path = copy ? copy->path() : file.path;
   require(reader->CanReadFile(path.c_str()), "GDCM does not know this DICOM file as an image",
           advice(outline));

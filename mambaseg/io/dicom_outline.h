@@ -27,6 +27,7 @@ struct DicomOutline {
   std::set<std::string> spacings;      ///< PixelSpacing as written, of all frames
   int64_t photometric_at = 0;          ///< the byte where the value of PhotometricInterpretation begins
   bool has_pixels = false;
+  int64_t end = 0;         ///< the byte behind the pixels; 0 where the elements are deflated
   bool is_packed = false;  ///< the elements are deflated and could not be looked at
 };
 
