@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -12,6 +13,11 @@ namespace {
 
 std::optional<int64_t> whole_number(const OrderedJson& json) {
   if (json.is_number_integer()) return json.get<int64_t>();
+  if (json.is_number_float()) {  // 1.0, as some writers put it
+    const auto value = json.get<double>();
+    return value == std::floor(value) && std::abs(value) < 1e15 ? std::optional(static_cast<int64_t>(value))
+                                                                : std::nullopt;
+  }
   if (!json.is_string()) return std::nullopt;
   const auto text = json.get<std::string>();
   int64_t value = 0;

@@ -198,18 +198,21 @@ std::vector<Slice> frames_of(Image&& image, const DicomOutline& outline) {
   return slices;
 }
 
-/// The bytes of a file that GDCM reads otherwise than they are meant, else nothing: it turns the numbers of
-/// MONOCHROME1 round, and takes no file meta information without the mark before it.
-std::optional<std::string> mended_bytes(const FoundFile& file) {
-  const bool inverted = file.outline.photometric == "MONOCHROME1";
-  if (!inverted && !file.outline.lacks_mark) return std::nullopt;
+/// What GDCM gets where the file itself would not do, else nothing: it ends the program on stray bytes behind
+/// the pixels, turns the numbers of MONOCHROME1 round, and takes no file meta information without the mark
+/// before it.
+std::optional<std::string> mended(const FoundFile& file) {
+  const DicomOutline& outline = file.outline;
+  const bool turned = outline.photometric == "MONOCHROME1";
+  const bool stray = outline.end > 0 && static_cast<uint64_t>(outline.end) < fs::file_size(file.path);
+  if (!turned && !stray && !outline.lacks_mark) return std::nullopt;
   std::ifstream in(file.path, std::ios::binary);
   std::ostringstream bytes;
   bytes << in.rdbuf();
   std::string out = std::move(bytes).str();
-  if (inverted)
-    out.at(static_cast<size_t>(file.outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
-  if (file.outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");
+  if (stray) out.resize(static_cast<size_t>(outline.end));
+  if (turned) out.at(static_cast<size_t>(outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
+  if (outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");
   return out;
 }
 
@@ -239,11 +242,11 @@ std::vector<Slice> read_file(const FoundFile& file, const std::string& name, Par
   check_is_image(outline);  // GDCM ends the program on some damage, which the outline refuses
   const auto reader = itk::GDCMImageIO::New();
   std::optional<ReadableCopy> copy;
-  if (const auto bytes = mended_bytes(file)) copy.emplace(*bytes);
-  if (warn && outline.photometric == "MONOCHROME1")
+  if (const auto bytes = mended(file)) copy.emplace(*bytes);
+  if (outline.photometric == "MONOCHROME1" && warn)
     warn(
-        "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as "
-        "they are");
+        "the image is meant to be shown with low values bright (MONOCHROME1); its numbers are taken as they "
+        "are");
   const std::string path = copy ? copy->path() : file.path;
   require(reader->CanReadFile(path.c_str()), "GDCM does not know this DICOM file as an image",
           advice(outline));

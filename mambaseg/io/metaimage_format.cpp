@@ -69,7 +69,7 @@ class Header {
   }
   bool is_true(std::initializer_list<const char*> keys) const {
     const std::string value = text(keys);
-    return value == "True" || value == "true" || value == "1";
+    return !value.empty() && (value[0] == 'T' || value[0] == 't' || value[0] == '1');  // as MetaIO has it
   }
   /// The numbers of a field; `fallback` when it is not there. Throws Error unless there are as many as in
   /// `fallback`.

@@ -168,7 +168,8 @@ std::vector<Axis> axes_of(const Header& header) {
     if (plain(w) == "none") return;
     std::replace(w.begin(), w.end(), ',', ' ');
     std::istringstream in(w);
-    for (std::string word; in >> word;) axis.direction.push_back(number_of(word, "space directions"));
+    for (std::string word; in >> word;)
+      if (plain(word) != "nan") axis.direction.push_back(number_of(word, "space directions"));  // nan: none
   });
   return axes;
 }

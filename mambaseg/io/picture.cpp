@@ -1,8 +1,7 @@
-// PNG and JPEG through their libraries (png.cpp, jpeg.cpp), BMP and all writing through ITK.
+// Reading by png.cpp, jpeg.cpp and bmp.cpp, writing through ITK.
 
 #include "mambaseg/io/picture.h"
 
-#include <itkBMPImageIO.h>
 #include <itkJPEGImageIO.h>
 #include <itkPNGImageIO.h>
 
@@ -38,32 +37,11 @@ std::string bytes_of_file(const std::string& path) {
 }
 
 /// By the content; the name may be wrong.
-DecodedPicture decode(const std::string& path, const std::string& bytes, PngPixels png) {
+DecodedPicture decode(const std::string& bytes, PngPixels png) {
   if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return decode_png(bytes, png);
   if (bytes.starts_with(kJpegStart)) return decode_jpeg(bytes);
-  require(bytes.starts_with("BM") && bytes.size() > 54, "this is not a PNG, JPEG or BMP picture");
-  uint32_t announced = 0;
-  for (size_t i = 0; i < 4; ++i) announced |= uint32_t{static_cast<uint8_t>(bytes[2 + i])} << 8 * i;
-  require(announced <= bytes.size(), "the BMP picture is cut off");
-  DecodedPicture picture;
-  run_itk([&] {
-    const auto reader = itk::BMPImageIO::New();
-    reader->SetFileName(path);
-    reader->ReadImageInformation();
-    check_growth(*reader);
-    require(reader->GetComponentType() == itk::IOComponentEnum::UCHAR, "expected 8 bits a channel");
-    picture = {static_cast<int64_t>(reader->GetDimensions(0)),
-               static_cast<int64_t>(reader->GetDimensions(1)),
-               static_cast<int>(reader->GetNumberOfComponents()),
-               {}};
-    itk::ImageIORegion region(2);
-    for (unsigned axis = 0; axis < 2; ++axis) region.SetSize(axis, reader->GetDimensions(axis));
-    reader->SetIORegion(region);
-    std::vector<uint8_t> values(static_cast<size_t>(reader->GetImageSizeInComponents()));
-    reader->Read(values.data());
-    picture.values = std::move(values);
-  });
-  return picture;
+  require(bytes.starts_with("BM"), "this is not a PNG, JPEG or BMP picture");
+  return decode_bmp(bytes);
 }
 
 std::vector<uint8_t> in_8_bits(const VoxelData& values) {
@@ -103,7 +81,7 @@ Picture read_picture(const std::string& path) {
     require(std::filesystem::is_regular_file(path, failed), "this is not a regular file");
     require(std::filesystem::file_size(path, failed) > 0, "the file is empty");
     const std::string bytes = bytes_of_file(path);
-    const DecodedPicture decoded = decode(path, bytes, PngPixels::kColours);
+    const DecodedPicture decoded = decode(bytes, PngPixels::kColours);
     Picture picture{decoded.width, decoded.height, decoded.channels, {}};
     picture.values = without_alpha_of_grey(in_8_bits(decoded.values), picture.channels);
     return upright(picture, exif_orientation(bytes));
@@ -152,7 +130,7 @@ void write_picture(const std::string& path, const Picture& picture) {
 }
 
 Image read_grey_picture(const std::string& path, Part /*part*/, const Warn&) {
-  const DecodedPicture picture = decode(path, bytes_of_file(path), PngPixels::kNumbers);
+  const DecodedPicture picture = decode(bytes_of_file(path), PngPixels::kNumbers);
   Image image;
   image.geometry.size = {picture.width, picture.height, 1};
   // pixels of 1 mm, the first at the left, in front

@@ -19,6 +19,9 @@ struct DecodedPicture {
 /// is damaged so that pixels are lost.
 DecodedPicture decode_jpeg(const std::string& bytes);
 
+/// Unpacks an uncompressed BMP file to RGB. Throws Error with the cause.
+DecodedPicture decode_bmp(const std::string& bytes);
+
 /// What the pixels of a PNG file are: colours to be seen (palettes become RGB, colours that count as
 /// transparent become alpha, 1, 2 or 4 bits become 8) or the numbers that are stored (a palette's are
 /// indices).

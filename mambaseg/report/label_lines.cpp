@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "mambaseg/core/error.h"
 
@@ -15,7 +16,11 @@ namespace {
 constexpr char kByteOrderMark[] = "\xEF\xBB\xBF";
 constexpr size_t kItkSnapColumns = 8;  // number, red, green, blue, alpha, visible, mesh, "name"
 
-std::optional<int32_t> whole_number(const std::string& text) {
+/// "17", or "17.0" as tables are written whose numbers were floats on the way.
+std::optional<int32_t> whole_number(std::string_view text) {
+  if (const size_t point = text.find('.');
+      point != 0 && point != text.npos && text.find_first_not_of('0', point + 1) == text.npos)
+    text = text.substr(0, point);
   int32_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -188,7 +193,9 @@ std::vector<LabelLine> read_label_lines(const std::string& path) {
     const std::vector<std::string> cells = cells_of(line.text, separator);
     const bool has_number = std::any_of(
         cells.begin(), cells.end(), [](const std::string& cell) { return whole_number(cell).has_value(); });
-    if (found.empty() && spaced.empty() && header.empty() && !has_number) {
+    const bool counts =
+        std::isdigit(static_cast<unsigned char>(line.text.front())) != 0;  // "1: liver" is no header
+    if (found.empty() && spaced.empty() && header.empty() && !has_number && !counts) {
       header = cells;
       continue;
     }

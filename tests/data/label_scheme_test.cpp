@@ -129,6 +129,7 @@ TEST(DeclaredLabels, AreReadInBothDirectionsAndInTheOrderOfTheFile) {
   EXPECT_EQ(first.classes[1].name, "Posterior");
   EXPECT_THAT(first.classes[1].ids, ElementsAre(2));
   EXPECT_TRUE(first.regions_class_order.empty());
+  EXPECT_THAT(read(R"({"labels": {"a": 2.0}})").classes.at(0).ids, ElementsAre(2));
   EXPECT_THROW(read(R"({"labels": {"a": 1.5}})"), Error);
   EXPECT_THROW(read(R"({"labels": {"a": [1, "x"]}})"), Error);
   EXPECT_THROW(read(R"({"labels": {"a": []}})"), Error);

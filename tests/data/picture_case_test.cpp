@@ -99,6 +99,8 @@ TEST(Masks, ColoursOfAPaletteAndOfMore) {
   const TemporaryFolder folder;
   write_picture(folder / "two.png", {2, 1, 3, {0, 0, 0, 128, 0, 0}});
   EXPECT_EQ(structure_of(read_picture_numbers(folder / "two.png")), (std::vector<uint8_t>{0, 1}));
+  write_picture(folder / "dark.png", {2, 1, 3, {0, 0, 0, 1, 0, 0}});  // its grey would be 0
+  EXPECT_EQ(structure_of(read_picture_numbers(folder / "dark.png")), (std::vector<uint8_t>{0, 1}));
   write_picture(folder / "three.png", {3, 1, 3, {0, 0, 0, 128, 0, 0, 0, 255, 0}});
   EXPECT_THROW(read_picture_numbers(folder / "three.png"), Error);
   write_picture(folder / "on_white.png", {2, 1, 3, {255, 255, 255, 128, 0, 0}});

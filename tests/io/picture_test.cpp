@@ -57,6 +57,63 @@ std::string png_of_16_bits(const std::vector<uint16_t>& row) {
   return png_of(static_cast<uint32_t>(row.size()), 16, kGrey, line);
 }
 
+/// A BMP whose rows, from the bottom and packed, are `rows`.
+std::string bmp_of(int32_t width, int32_t height, uint16_t bits, const std::string& palette,
+                   const std::string& rows) {
+  std::string bytes = "BM";
+  const auto add = [&bytes](auto number) { put(bytes, bytes.size(), number, false); };
+  const auto first = static_cast<uint32_t>(14 + 40 + palette.size());
+  add(static_cast<uint32_t>(first + rows.size())), add(uint32_t{0}), add(first);
+  add(uint32_t{40}), add(width), add(height), add(uint16_t{1}), add(bits), add(uint32_t{0});
+  add(uint32_t{0}), add(uint32_t{0}), add(uint32_t{0}), add(static_cast<uint32_t>(palette.size() / 4)),
+      add(uint32_t{0});
+  return bytes + palette + rows;
+}
+
+TEST(Bmp, OfEveryDepthIsRead) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.bmp";
+  const auto read = [&](const std::string& bytes) {
+    write_bytes(path, bytes);
+    return read_picture(path);
+  };
+  const std::string black_white("\0\0\0\0\xff\xff\xff\0", 8), black_red("\0\0\0\0\0\0\xff\0", 8);
+  const std::string bits("\x40\0\0\0\x80\x40\0\0",
+                         8);  // 10 pixels: 0 1 0 ... at the bottom, 1 ... 0 1 at the top
+  Picture mask = read(bmp_of(10, 2, 1, black_white, bits));
+  EXPECT_EQ(mask.channels, 1);
+  std::vector<uint8_t> expected(20, 0);
+  expected[0] = expected[9] = expected[11] = 255;
+  EXPECT_EQ(mask.values, expected);
+  EXPECT_EQ(read(bmp_of(10, -2, 1, black_white, bits)).values[1], 255);  // rows from the top
+
+  EXPECT_EQ(read(bmp_of(3, 1, 4, black_red, std::string("\x01\x10\0\0", 4))).values,
+            (std::vector<uint8_t>{0, 0, 0, 255, 0, 0, 255, 0, 0}));
+  EXPECT_EQ(read(bmp_of(2, 1, 8, black_red, std::string("\1\0\0\0", 4))).values,
+            (std::vector<uint8_t>{255, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(read(bmp_of(1, 1, 24, "", std::string("\1\2\3\0", 4))).values, (std::vector<uint8_t>{3, 2, 1}));
+  EXPECT_EQ(read(bmp_of(1, 1, 32, "", "\1\2\3\4")).values, (std::vector<uint8_t>{3, 2, 1}));
+}
+
+TEST(Bmp, DamagedOnesAreRefused) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "a.bmp";
+  const auto refusal = [&](const std::string& bytes) {
+    write_bytes(path, bytes);
+    return error_of([&] { read_picture(path); });
+  };
+  const std::string palette("\0\0\0\0\xff\xff\xff\0", 8),
+      whole = bmp_of(3, 1, 8, palette, std::string("\1\0\1\0", 4));
+  for (size_t size = 2; size < whole.size(); ++size)
+    EXPECT_THAT(refusal(whole.substr(0, size)), HasSubstr("cut off")) << size;
+  EXPECT_THAT(refusal(bmp_of(3, 1, 8, palette, std::string("\2\0\1\0", 4))), HasSubstr("it has no colour 2"));
+  EXPECT_THAT(refusal(bmp_of(3, 0, 8, palette, "")), HasSubstr("3 x 0 pixels"));
+  EXPECT_THAT(refusal(bmp_of(3, 1, 16, "", std::string(8, '\0'))), HasSubstr("16 bits a pixel"));
+  std::string packed = whole;
+  packed[30] = 1;  // run lengths
+  EXPECT_THAT(refusal(packed), HasSubstr("compressed"));
+}
+
 TEST(Picture, AsAnImageThePixelsAreTheNumbersOfTheFile) {
   TemporaryFolder folder;
   const auto labels = [&](const std::string& bytes) {

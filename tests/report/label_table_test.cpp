@@ -40,6 +40,7 @@ TEST(LabelTable, TextComesAsEditorsWriteIt) {
       {"byte order mark before a header", "l.csv", "\xEF\xBB\xBFnumber,name\r\n1,liver\r\n2,spleen"},
       {"byte order mark before a comment", "l.txt", "\xEF\xBB\xBF# organs\n1 liver\n2 spleen\n"},
       {"CR alone", "l.csv", "1,liver\r2,spleen\r"},
+      {"numbers that were floats", "l.csv", "1.0,liver\n2.00,spleen\n"},
       {"no last line end", "l.tsv", "1\tliver\n2\tspleen"},
       {"semicolons", "l.csv", "1;liver\n2;spleen\n"},
       {"semicolons and commas in names", "l.csv", "id;name;note\n1;liver;left, right\n2;spleen;\n"},
