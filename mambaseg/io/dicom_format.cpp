@@ -199,17 +199,20 @@ std::vector<Slice> frames_of(Image&& image, const DicomOutline& outline) {
 }
 
 /// The bytes of a file that GDCM reads otherwise than they are meant, else nothing: it turns the numbers of
-/// MONOCHROME1 round, and takes no file meta information without the mark before it.
+/// MONOCHROME1 round, takes no file meta information without the mark before it, and ends the program on
+/// stray bytes behind the pixels.
 std::optional<std::string> mended_bytes(const FoundFile& file) {
-  const bool inverted = file.outline.photometric == "MONOCHROME1";
-  if (!inverted && !file.outline.lacks_mark) return std::nullopt;
+  const DicomOutline& outline = file.outline;
+  const bool inverted = outline.photometric == "MONOCHROME1";
+  const bool stray = outline.end > 0 && static_cast<uint64_t>(outline.end) < fs::file_size(file.path);
+  if (!inverted && !outline.lacks_mark && !stray) return std::nullopt;
   std::ifstream in(file.path, std::ios::binary);
   std::ostringstream bytes;
   bytes << in.rdbuf();
   std::string out = std::move(bytes).str();
-  if (inverted)
-    out.at(static_cast<size_t>(file.outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
-  if (file.outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");
+  if (stray) out.resize(static_cast<size_t>(outline.end));
+  if (inverted) out.at(static_cast<size_t>(outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
+  if (outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");
   return out;
 }
 

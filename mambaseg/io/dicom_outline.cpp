@@ -312,7 +312,10 @@ DicomOutline outline_dicom(const std::string& path) {
     } else {
       walk.step_over(element.length);
     }
-    if (out.has_pixels && levels.empty()) break;  // what follows is padding
+    if (out.has_pixels && levels.empty()) {  // what follows is padding
+      out.end = walk.place();
+      break;
+    }
   }
   return out;
 }

@@ -31,6 +31,7 @@ struct DicomOutline {
   bool lacks_mark = false;                 ///< file meta information stands at byte 0
   int64_t photometric_at = 0;              ///< the byte where the value of PhotometricInterpretation begins
   bool has_pixels = false;
+  int64_t end = 0;         ///< the byte behind the pixels; 0 where the elements are deflated
   bool is_packed = false;  ///< the elements are deflated and could not be looked at
 };
 

@@ -50,6 +50,7 @@ DecodedPicture decode(const std::string& path, const std::string& bytes, PngPixe
     const auto reader = itk::BMPImageIO::New();
     reader->SetFileName(path);
     reader->ReadImageInformation();
+    require(reader->GetImageSizeInPixels() > 0, "the BMP picture is damaged: it has no pixels");
     check_growth(*reader);
     require(reader->GetComponentType() == itk::IOComponentEnum::UCHAR, "expected 8 bits a channel");
     picture = {static_cast<int64_t>(reader->GetDimensions(0)),

@@ -75,9 +75,23 @@ class Decoder {
   char message_[200] = "not enough memory";
 };
 
+/// libpng takes memory for as many bytes as a chunk announces before it reads them.
+void check_chunks(const std::string& bytes) {
+  constexpr size_t kMark = 8, kAround = 12;  // length, type and check sum
+  for (size_t at = kMark; at + kAround <= bytes.size();) {
+    size_t length = 0;
+    for (size_t i = 0; i < 4; ++i) length = length << 8 | static_cast<uint8_t>(bytes[at + i]);
+    if (bytes.compare(at + 4, 4, "IEND") == 0) return;
+    require(length <= bytes.size() - at - kAround, "the PNG picture is cut off: a part of it should have ",
+            length, " bytes");
+    at += kAround + length;
+  }
+}
+
 }  // namespace
 
 DecodedPicture decode_png(const std::string& bytes, PngPixels pixels) {
+  check_chunks(bytes);
   Decoder decoder(bytes, pixels);
   require(decoder.packed_row_bytes() * decoder.height() / kDeflateLimit <= bytes.size(),
           "the PNG picture is damaged: it announces ", decoder.width(), "x", decoder.height(),

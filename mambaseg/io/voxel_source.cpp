@@ -125,7 +125,8 @@ VoxelData read_voxels(const VoxelSource& source, ByteReader& header, size_t type
     }
   };
   for_each_file([&](const std::filesystem::path& path, size_t) {  // before memory is taken
-    require(std::filesystem::is_regular_file(path), "there is no such file in ",
+    std::error_code failed;                                       // a name that cannot be
+    require(std::filesystem::is_regular_file(path, failed), "there is no such file in ",
             path.has_parent_path() ? path.parent_path().string() : "this folder");
     ByteReader file(path.string());
     expect(file, source.encoding, share * value_bytes);

@@ -449,6 +449,8 @@ TEST_F(Dicom, PaddingAfterThePixelsDoesNoHarm) {
   const std::string padding("\xfc\xff\xfc\xffOB\0\0\4\0\0\0\0\0\0\0", 16);
   write_bytes(folder_ / "a.dcm", SliceFile().bytes() + padding);
   EXPECT_EQ(read_geometry(folder_ / "a.dcm").size, (Index3{3, 2, 1}));
+  write_bytes(folder_ / "a.dcm", SliceFile().bytes() + "(\1S\20DS\4");  // no element: GDCM ended the program
+  EXPECT_EQ(read().voxels, VoxelData(std::vector<int16_t>{0, 1, 2, 3, 4, 5}));
 }
 
 TEST_F(Dicom, AFileThatIsCutOffIsRefusedByName) {
