@@ -45,6 +45,8 @@ DecodedPicture decode(const std::string& path, const std::string& bytes, PngPixe
   uint32_t announced = 0;
   for (size_t i = 0; i < 4; ++i) announced |= uint32_t{static_cast<uint8_t>(bytes[2 + i])} << 8 * i;
   require(announced <= bytes.size(), "the BMP picture is cut off");
+  // ITK writes outside its memory on damaged ones.
+  require(bytes.compare(30, 4, std::string(4, '\0')) == 0, "the BMP picture is compressed; save it as PNG");
   DecodedPicture picture;
   run_itk([&] {
     const auto reader = itk::BMPImageIO::New();
