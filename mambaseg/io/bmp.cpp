@@ -51,8 +51,8 @@ Header read_header(const Bytes& in) {
   const size_t size = in.number(kFileHeader, 4), at = kFileHeader;
   const bool core = size == kCoreHeader;
   require(core || (size >= kInfoHeader && size <= 1024), "the BMP header is damaged");
-  out.width = core ? in.number(at + 4, 2) : static_cast<int32_t>(in.number(at + 4, 4));
-  out.height = core ? in.number(at + 6, 2) : static_cast<int32_t>(in.number(at + 8, 4));
+  out.width = core ? int64_t{in.number(at + 4, 2)} : static_cast<int32_t>(in.number(at + 4, 4));
+  out.height = core ? int64_t{in.number(at + 6, 2)} : static_cast<int32_t>(in.number(at + 8, 4));
   out.from_top = out.height < 0;
   out.height = std::abs(out.height);
   require(out.width > 0 && out.height > 0, "the BMP header is damaged: ", out.width, " x ", out.height,
