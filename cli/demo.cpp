@@ -160,23 +160,18 @@ void run(const Options& options) {
                     {"training_s", training_s}};
   write_file_atomically(path("scores.json"), scores.dump(2) + "\n");
   const std::vector<OverlayRow> rows{{"MEDSEGMAMBA", &predicted}, {"ATLAS (AAL)", &brain.right_labels}};
-  if (pictures_are_supported())
-    write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(brain.right_labels));
+  write_three_planes(path("overlay.png"), brain.image, rows, fullest_slices(brain.right_labels));
 
   std::printf(
       "%s\nTraining took %s, everything %s. Written to %s/:\n"
       "  segmentation.nii.gz   the labels, on the grid of the input\n"
-      "%s"
+      "  overlay.png           them and the atlas over the brain, in three planes\n"
       "  scores.txt, scores.json\n"
       "  run/best.safetensors  the model: mambaseg predict -m %s -i IMAGE -o LABELS\n",
       table.c_str(), readable_duration(training_s).c_str(),
       readable_duration(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count())
           .c_str(),
-      options.folder.c_str(),
-      pictures_are_supported()
-          ? "  overlay.png           them and the atlas over the brain, in three planes\n"
-          : "",
-      trained.best_path.c_str());
+      options.folder.c_str(), trained.best_path.c_str());
 }
 
 }  // namespace

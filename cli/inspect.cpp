@@ -65,7 +65,7 @@ Json to_json(const std::string& path, const ImageSummary& s) {
 
 /// The picture when the file is one in colour, which is no image of one value a voxel.
 std::optional<Picture> colour_picture(const std::string& path) {
-  if (!is_picture_name(path) || !pictures_are_supported()) return std::nullopt;
+  if (!is_picture_name(path)) return std::nullopt;
   Picture picture = read_picture(path);
   if (picture.channels == 1) return std::nullopt;
   return picture;

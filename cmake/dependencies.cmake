@@ -55,12 +55,10 @@ endif()
 find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
 
+find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
 if(MAMBASEG_ITK)
-  find_package(JPEG REQUIRED)
-  find_package(PNG REQUIRED)
-  find_package(ITK REQUIRED COMPONENTS
-    ITKCommon ITKIOImageBase ITKIOMeta ITKIOPNG ITKIOJPEG ITKIOBMP ITKIOGDCM ITKGDCM
-    ITKImageGrid ITKDistanceMap ITKConnectedComponents)
+  find_package(ITK REQUIRED COMPONENTS ITKCommon ITKIOImageBase ITKIOGDCM ITKGDCM)
 endif()
 
 if(MAMBASEG_TESTS)

@@ -100,22 +100,6 @@ ReadableCopy::~ReadableCopy() { close(file_); }
 
 std::string ReadableCopy::path() const { return concat("/proc/self/fd/", file_); }
 
-std::string written_by_itk(const std::function<void(const std::string& path)>& write) {
-  const int file = memfd_create("mambaseg", MFD_CLOEXEC);
-  require(file >= 0, "no file in memory: ", std::strerror(errno));
-  const std::string path = concat("/proc/self/fd/", file);
-  std::ostringstream bytes;
-  try {
-    run_itk([&] { write(path); });
-    bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  } catch (...) {
-    close(file);
-    throw;
-  }
-  close(file);
-  return bytes.str();
-}
-
 void check_growth(itk::ImageIOBase& reader) {
   constexpr uint64_t kMost = 1 << 15;  // a black slice in JPEG 2000; deflate makes at most 1032 of one
   const auto file = static_cast<uint64_t>(std::filesystem::file_size(reader.GetFileName()));

@@ -39,8 +39,4 @@ class ReadableCopy {
   int file_;
 };
 
-/// The bytes that `write` puts into a file in memory, whose path it gets, under run_itk. ITK's writers never
-/// see a disk: on a full one they crash, end the program, or notice nothing.
-std::string written_by_itk(const std::function<void(const std::string& path)>& write);
-
 }  // namespace mambaseg

@@ -6,6 +6,7 @@
 #include <jpeglib.h>
 
 #include <csetjmp>
+#include <cstdlib>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/picture_decoders.h"
@@ -88,6 +89,60 @@ class Decoder {
   char message_[JMSG_LENGTH_MAX]{};
 };
 
+/// As Decoder, the other way.
+class Encoder {
+ public:
+  Encoder() {
+    state_.err = jpeg_std_error(&errors_);
+    state_.client_data = this;
+    errors_.error_exit = [](j_common_ptr state) {
+      auto* self = static_cast<Encoder*>(state->client_data);
+      state->err->format_message(state, self->message_);
+      std::longjmp(self->back_, 1);
+    };
+    if (setjmp(back_) != 0) refuse();
+    jpeg_create_compress(&state_);
+    jpeg_mem_dest(&state_, &bytes_, &size_);
+  }
+  ~Encoder() {
+    jpeg_destroy_compress(&state_);
+    std::free(bytes_);
+  }
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+
+  void write(const Picture& picture, int quality) {
+    if (setjmp(back_) != 0) refuse();
+    state_.image_width = static_cast<JDIMENSION>(picture.width);
+    state_.image_height = static_cast<JDIMENSION>(picture.height);
+    state_.input_components = picture.channels;
+    state_.in_color_space = picture.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_set_defaults(&state_);
+    jpeg_set_quality(&state_, quality, TRUE);
+    jpeg_start_compress(&state_, TRUE);
+    while (state_.next_scanline < state_.image_height) {
+      JSAMPROW row = const_cast<JSAMPROW>(picture.values.data()) + static_cast<size_t>(state_.next_scanline) *
+                                                                       state_.image_width *
+                                                                       static_cast<size_t>(picture.channels);
+      jpeg_write_scanlines(&state_, &row, 1);
+    }
+    jpeg_finish_compress(&state_);
+  }
+  std::string bytes() const { return {reinterpret_cast<const char*>(bytes_), size_}; }
+
+ private:
+  [[noreturn]] void refuse() {
+    throw Error(concat("the picture cannot be written as JPEG (", message_, ")"));
+  }
+
+  jpeg_compress_struct state_{};
+  jpeg_error_mgr errors_{};
+  std::jmp_buf back_{};
+  unsigned char* bytes_ = nullptr;
+  unsigned long size_ = 0;
+  char message_[JMSG_LENGTH_MAX]{};
+};
+
 std::vector<uint8_t> rgb_of_cmyk(const std::vector<uint8_t>& inks, bool inverted) {
   std::vector<uint8_t> out;
   out.reserve(inks.size() / 4 * 3);
@@ -115,6 +170,12 @@ DecodedPicture decode_jpeg(const std::string& bytes) {
   }
   picture.values = std::move(values);
   return picture;
+}
+
+std::string encode_jpeg(const Picture& picture, int quality) {
+  Encoder encoder;
+  encoder.write(picture, quality);
+  return encoder.bytes();
 }
 
 }  // namespace mambaseg

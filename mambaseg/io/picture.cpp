@@ -1,9 +1,6 @@
-// Reading by png.cpp, jpeg.cpp and bmp.cpp, writing through ITK.
+// What PNG, JPEG and BMP have in common; packed and unpacked in png.cpp, jpeg.cpp and bmp.cpp.
 
 #include "mambaseg/io/picture.h"
-
-#include <itkJPEGImageIO.h>
-#include <itkPNGImageIO.h>
 
 #include <cctype>
 #include <filesystem>
@@ -14,7 +11,6 @@
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/exif.h"
 #include "mambaseg/io/formats.h"
-#include "mambaseg/io/itk_io.h"
 #include "mambaseg/io/picture_decoders.h"
 
 namespace mambaseg {
@@ -72,8 +68,6 @@ bool is_grey(const std::vector<T>& values, int channels) {
 
 }  // namespace
 
-bool pictures_are_supported() { return true; }
-
 Picture read_picture(const std::string& path) {
   return with_context(path, [&path] {
     std::error_code failed;
@@ -99,33 +93,8 @@ void write_picture(const std::string& path, const Picture& picture) {
               picture.values.size() == static_cast<size_t>(picture.width * picture.height * picture.channels),
           path, ": a picture of ", picture.width, "x", picture.height, " with ", picture.channels,
           " channels has ", picture.values.size(), " values");
-  const std::string bytes = with_context(path, [&] {
-    return written_by_itk([&](const std::string& in_memory) {
-      itk::ImageIOBase::Pointer writer;
-      if (jpeg) {
-        const auto io = itk::JPEGImageIO::New();
-        io->SetQuality(kJpegQuality);
-        writer = io;
-      } else {
-        writer = itk::PNGImageIO::New();
-      }
-      writer->SetNumberOfDimensions(2);
-      writer->SetDimensions(0, static_cast<size_t>(picture.width));
-      writer->SetDimensions(1, static_cast<size_t>(picture.height));
-      itk::ImageIORegion region(2);
-      region.SetSize(0, static_cast<size_t>(picture.width));
-      region.SetSize(1, static_cast<size_t>(picture.height));
-      writer->SetIORegion(region);
-      writer->SetNumberOfComponents(static_cast<unsigned>(picture.channels));
-      writer->SetPixelType(picture.channels == 1   ? itk::IOPixelEnum::SCALAR
-                           : picture.channels == 3 ? itk::IOPixelEnum::RGB
-                                                   : itk::IOPixelEnum::RGBA);
-      writer->SetComponentType(itk::IOComponentEnum::UCHAR);
-      writer->UseCompressionOn();
-      writer->SetFileName(in_memory);
-      writer->Write(picture.values.data());
-    });
-  });
+  const std::string bytes =
+      with_context(path, [&] { return jpeg ? encode_jpeg(picture, kJpegQuality) : encode_png(picture); });
   write_file_atomically(path, bytes);
 }
 

@@ -14,9 +14,6 @@ struct Picture {
   std::vector<uint8_t> values;
 };
 
-/// Whether this program can read and write pictures: not when it was built without ITK.
-bool pictures_are_supported();
-
 /// True for names that end like PNG, JPEG or BMP.
 bool is_picture_name(const std::string& path);
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/picture.h"
 
 namespace mambaseg {
 
@@ -29,5 +30,10 @@ enum class PngPixels { kColours, kNumbers };
 
 /// Unpacks a PNG file. Throws Error with the cause.
 DecodedPicture decode_png(const std::string& bytes, PngPixels pixels);
+
+/// Packs a picture of 1, 3 or 4 channels. Throws Error with the cause.
+std::string encode_png(const Picture& picture);
+/// Packs a picture of 1 or 3 channels; `quality` from 1 to 100. Throws Error with the cause.
+std::string encode_jpeg(const Picture& picture, int quality);
 
 }  // namespace mambaseg

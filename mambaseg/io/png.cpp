@@ -110,4 +110,21 @@ DecodedPicture decode_png(const std::string& bytes, PngPixels pixels) {
   return picture;
 }
 
+std::string encode_png(const Picture& picture) {
+  png_image image{};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = static_cast<png_uint_32>(picture.width);
+  image.height = static_cast<png_uint_32>(picture.height);
+  image.format = picture.channels == 1   ? PNG_FORMAT_GRAY
+                 : picture.channels == 3 ? PNG_FORMAT_RGB
+                                         : PNG_FORMAT_RGBA;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string bytes(size, '\0');
+  const int done =
+      png_image_write_to_memory(&image, bytes.data(), &size, 0, picture.values.data(), 0, nullptr);
+  require(done != 0, "the picture cannot be written as PNG (", image.message, ")");
+  bytes.resize(size);
+  return bytes;
+}
+
 }  // namespace mambaseg

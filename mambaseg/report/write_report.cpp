@@ -77,11 +77,8 @@ void write_report(const Evaluation& evaluation, const EvaluationOptions& scored,
   const fs::path stats = made_folder(path / "stats");
   for (const CaseScores& one : evaluation.cases)
     write_file_atomically((stats / (one.files.name + ".aseg.stats")).string(), aseg_stats(evaluation, one));
-  if (pictures_are_supported())
-    content.pictures = write_case_pictures(evaluation, scored, options.images, (path / "pictures").string(),
-                                           options.pictures, warn);
-  else if (options.pictures > 0 && warn)
-    warn("the report has no pictures: this program was built without ITK");
+  content.pictures = write_case_pictures(evaluation, scored, options.images, (path / "pictures").string(),
+                                         options.pictures, warn);
   write_file_atomically((path / "report.html").string(), evaluation_page(evaluation, content, origin));
 }
 

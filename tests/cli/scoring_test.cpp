@@ -46,7 +46,7 @@ TEST_F(Scored, EvaluateWritesEveryFileAndATable) {
   EXPECT_THAT(result.out, HasSubstr("HD95 mm"));
   for (const char* file : {"summary.json", "cases.csv", "report.html", "stats/sub-0.aseg.stats"})
     EXPECT_TRUE(std::filesystem::exists(folder / (std::string("out/") + file))) << file;
-  EXPECT_EQ(std::filesystem::exists(folder / "out/pictures/sub-0.png"), pictures_are_supported());
+  EXPECT_TRUE(std::filesystem::exists(folder / "out/pictures/sub-0.png"));
   const Json summary = read_json(folder / "out/summary.json");
   EXPECT_EQ(summary["metric_per_case"].size(), 6u);
   EXPECT_EQ(summary["groups"]["By volume: label 1"].size(), 3u);

@@ -74,7 +74,6 @@ class Page : public testing::Test {
 };
 
 TEST_F(Page, HoldsTablesPlotsAndPicturesAndNothingFromElsewhere) {
-  if (!pictures_are_supported()) GTEST_SKIP() << "built without ITK";
   PageContent content;
   content.groupings.push_back({"By volume", subsets_by_volume(evaluation, 0, {0.1, 1}), 0});
   content.pictures = write_case_pictures(evaluation, options, folder / "i", folder / "o", 2);
@@ -107,7 +106,6 @@ TEST_F(Page, OfAComparison) {
 }
 
 TEST_F(Page, PicturesWithoutImagesAndOfMasks) {
-  if (!pictures_are_supported()) GTEST_SKIP() << "built without ITK";
   EXPECT_EQ(write_case_pictures(evaluation, options, "", folder / "o", 9).size(), 5u);
   Picture mask{30, 20, 3, std::vector<uint8_t>(1800, 0)};
   for (size_t v = 300; v < 900; ++v) mask.values[v] = 255;
@@ -133,7 +131,6 @@ TEST_F(Page, PicturesWithoutImagesAndOfMasks) {
 }
 
 TEST_F(Page, PicturesShowOnlyWhatIsScored) {
-  if (!pictures_are_supported()) GTEST_SKIP() << "built without ITK";
   const auto picture_bytes = [&](const LabelTable& table) {
     options.labels = table;
     const Evaluation e = evaluate(pair_cases(folder / "r/case4.nii.gz", folder / "p/case4.nii.gz"), options);
