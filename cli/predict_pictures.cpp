@@ -45,7 +45,7 @@ void predict_pictures(const PredictPicturesOptions& options) {
     only = read_split_file(options.split).test;
     require(!only.empty(), options.split, ": no test cases in this split");
   }
-  const auto all = find_pictures(options.input, options.output, only);
+  const auto all = find_pictures(options.input, options.output, only, warnings_to_stderr());
   std::vector<std::string> inputs{options.input};
   for (const PictureFiles& files : all) inputs.push_back(files.input);
   prepare_outputs(inputs, outputs_of(all, options));

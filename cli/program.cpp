@@ -50,6 +50,21 @@ std::string hint(const CLI::App& app) {
   return " (mambaseg --help lists the commands)";
 }
 
+/// What is wrong with the command line: a word that is no option before what is missing for want of it.
+std::string cause_of(const CLI::ParseError& error, const CLI::App& app) {
+  for (const CLI::App* command : app.get_subcommands()) {
+    std::vector<std::string> known;
+    for (const CLI::Option* option : command->get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    for (const std::string& word : command->remaining()) {
+      if (word.size() < 2 || word[0] != '-') continue;
+      const std::string near = nearest_word(word, known.data(), known.data() + known.size());
+      return "there is no option " + word + (near.empty() ? "" : ", did you mean " + near + "?");
+    }
+  }
+  return error.what();
+}
+
 int run(CLI::App& app, int argc, char** argv) {
   try {
     check_command(argc, argv);
@@ -62,7 +77,7 @@ int run(CLI::App& app, int argc, char** argv) {
       std::fputs(text.str().c_str(), stdout);
       return kDone;
     }
-    return fail(kUsage, error.what() + hint(app));
+    return fail(kUsage, cause_of(error, app) + hint(app));
   } catch (const UsageError& error) {
     return fail(kUsage, error.what());
   } catch (const Error& error) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "mambaseg/data/folder_pairs.h"
 #include "mambaseg/io/image.h"
@@ -15,21 +16,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Name {
-  std::string id;      ///< "sub-r001s001_ses-1"
-  std::string suffix;  ///< "T1w"
-};
-
-/// Words of a BIDS name; an empty id when it is none.
-Name parsed(const std::string& stem) {
-  Name out;
-  if (!stem.starts_with("sub-")) return out;
+/// "sub-r001s001_ses-1", the subject and session of a BIDS name; empty when it is none.
+std::string id_of(const std::string& stem) {
+  if (!stem.starts_with("sub-")) return "";
   size_t end = stem.find('_');
-  if (end == std::string::npos) return out;
+  if (end == std::string::npos) return "";
   if (stem.compare(end + 1, 4, "ses-") == 0) end = std::min(stem.find('_', end + 1), stem.size());
-  out.id = stem.substr(0, end);
-  out.suffix = stem.substr(stem.rfind('_') + 1);
-  return out;
+  return stem.substr(0, end);
 }
 
 /// Calls `visit` with every file below `folder`, links to files and folders followed. Links to nothing whose
@@ -69,17 +62,19 @@ std::vector<Case> read_bids(const DatasetSettings& settings, Problems& problems)
   if (settings.channels.empty())
     throw UsageError(
         "setting data.dataset.channels: expected the last words of the image names, as [\"T1w\"]");
-  std::map<std::string, std::map<std::string, std::vector<std::string>>> files;  // id, suffix
-  std::set<fs::path> seen;  // a subject may be reached by two ways
+  std::vector<std::string> wanted = settings.channels;  // the last words: "T1w", or "label-lesion_mask"
+  wanted.push_back(settings.mask);
+  std::map<std::string, std::map<std::string, std::vector<std::string>>> files;  // id, last words
+  // A subject may be reached by two ways; two subjects may share a file (of no lesion, for instance).
+  std::set<std::tuple<std::string, std::string, fs::path>> seen;
   for_each_file(settings.folder, {}, problems, [&](const fs::path& file) {
     const std::string path = file.string();
     if (!is_volume_name(path)) return;
-    const Name name = parsed(image_stem(path));
-    const auto& wanted = settings.channels;
-    if (name.id.empty() || (name.suffix != settings.mask &&
-                            std::find(wanted.begin(), wanted.end(), name.suffix) == wanted.end()))
-      return;
-    if (seen.insert(fs::canonical(file)).second) files[name.id][name.suffix].push_back(path);
+    const std::string stem = image_stem(path), id = id_of(stem);
+    if (id.empty()) return;
+    for (const std::string& words : wanted)
+      if (stem.ends_with("_" + words) && seen.emplace(id, words, fs::canonical(file)).second)
+        files[id][words].push_back(path);
   });
   std::vector<Case> cases;
   for (auto& [id, by_suffix] : files) {

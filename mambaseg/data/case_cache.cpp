@@ -90,7 +90,8 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
                    {"source", stamp},
                    {"case", prepared.id},
                    {"unnamed_labels", Json(prepared.unnamed_labels).dump()},
-                   {"content", hash_of(prepared.image_CIJK)}};
+                   {"content", hash_of(prepared.image_CIJK)},
+                   {"classes", hash_of(prepared.classes_IJK)}};
   file.tensors = {stored("image", prepared.image_CIJK, type->name),
                   stored("classes", prepared.classes_IJK, "U8")};
   write_safetensors(path, file);
@@ -170,6 +171,8 @@ PreparedCase load_prepared(const std::string& folder, const std::string& id) {
   out.storage = file.storage;
   if (const auto content = file.metadata.find("content"); content != file.metadata.end())
     out.content = content->second;
+  if (const auto content = file.metadata.find("classes"); content != file.metadata.end())
+    out.classes_content = content->second;
   if (const auto labels = file.metadata.find("unnamed_labels"); labels != file.metadata.end())
     out.unnamed_labels = Json::parse(labels->second).get<std::vector<int64_t>>();
   return out;

@@ -30,7 +30,8 @@ struct PreparedCase {
   float scale = 1;                      ///< value = stored * scale
   torch::Tensor classes_IJK;            ///< uint8
   std::vector<int64_t> unnamed_labels;  ///< as CaseNotes says
-  std::string content;
+  std::string content;                  ///< changes with the image
+  std::string classes_content;          ///< changes with the labels
   std::shared_ptr<const void> storage;  ///< keeps a mapped file alive
 
   /// Of a volume.

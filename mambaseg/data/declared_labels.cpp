@@ -86,6 +86,12 @@ void take_declared_labels(Plan& plan, const DatasetSettings& dataset) {
           labels.classes.size(),
           " regions need as many numbers in \"regions_class_order\", the label written for each, got ",
           labels.regions_class_order.size());
+  for (size_t k = 0; regions && k < labels.classes.size(); ++k) {
+    const auto& [name, ids] = labels.classes[k];
+    require(std::find(ids.begin(), ids.end(), labels.regions_class_order[k]) != ids.end(), path,
+            ": \"regions_class_order\" writes ", labels.regions_class_order[k], " for \"", name,
+            "\", which does not hold that label");
+  }
   plan.classes = labels.classes;
   plan.regions_class_order = labels.regions_class_order;
   if (plan.ignore_label == 0) plan.ignore_label = labels.ignore_label;

@@ -26,6 +26,8 @@ constexpr int64_t kSamplesPerCase = 10000;
 
 /// What the thread that reads a case finds.
 struct CaseFindings {
+  std::string id;
+  size_t channels = 0;  ///< 0: the images could not be read
   CaseFingerprint fingerprint;
   std::vector<std::vector<float>> samples;  ///< of labelled voxels, for each channel
   std::vector<double> class_voxels;
@@ -113,7 +115,7 @@ void sample_foreground(const std::vector<Volume<float>>& channels, const Volume<
 
 CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   CaseFindings out;
-  out.fingerprint.id = one.id;
+  out.id = out.fingerprint.id = one.id;
   const auto attempt = [&](auto&& action) {
     try {
       action();
@@ -130,6 +132,7 @@ CaseFindings inspect_case(const Case& one, const Plan& plan, Random random) {
   const LabelScheme scheme(plan);
   if (labels_read) count_labels(one, labels, scheme, plan, out);
   if (!images_read) return out;
+  out.channels = channels.size();
   const Geometry grid = channels[0].geometry;
   out.content = hash_of(channels[0].voxels);
   const bool one_size = std::all_of(channels.begin(), channels.end(),
@@ -178,6 +181,7 @@ Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
   std::vector<std::vector<float>> samples;
   out.fingerprint.class_voxels.resize(plan.classes.size() + 1, 0);
   std::map<uint64_t, std::string> first_with;
+  const CaseFindings* channels = nullptr;  // the first case whose images could be read
   for (CaseFindings& one : all) {
     out.problems.insert(out.problems.end(), one.problems.begin(), one.problems.end());
     if (one.content != 0)
@@ -185,6 +189,10 @@ Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
         out.problems.push_back(
             concat("cases ", other->second, " and ", one.fingerprint.id, " hold the same image"));
     if (!one.fingerprint.size.empty()) out.fingerprint.cases.push_back(std::move(one.fingerprint));
+    if (!channels && one.channels > 0) channels = &one;
+    if (channels && one.channels > 0 && one.channels != channels->channels)
+      out.problems.push_back(concat("case ", one.id, " has ", one.channels, " channels, case ", channels->id,
+                                    " has ", channels->channels));
     if (samples.size() < one.samples.size()) samples.resize(one.samples.size());
     for (size_t c = 0; c < one.samples.size(); ++c)
       samples[c].insert(samples[c].end(), one.samples[c].begin(), one.samples[c].end());

@@ -1,6 +1,7 @@
 #include "mambaseg/infer/pictures.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <set>
 
@@ -28,10 +29,18 @@ PictureFiles as_file(const std::string& input, const std::string& output) {
   return {image_stem(input), input, output, start + "_probability.png", start + "_overlay.png"};
 }
 
+/// By its name a picture of a format that is not read.
+bool is_other_picture(const fs::path& path) {
+  static const std::set<std::string> kEndings{".tif", ".tiff", ".gif", ".webp", ".jp2", ".heic"};
+  std::string ending = path.extension().string();
+  for (char& letter : ending) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  return kEndings.count(ending) != 0;
+}
+
 }  // namespace
 
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
-                                        const std::vector<std::string>& only) {
+                                        const std::vector<std::string>& only, const Warn& warn) {
   require(fs::exists(input), input, ": no such file or folder");
   if (!fs::is_directory(input)) {
     if (names_file(output, fs::path(output).extension() == ".png", ".png")) return {as_file(input, output)};
@@ -42,10 +51,14 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
   std::set<std::string> wanted(only.begin(), only.end());
   std::vector<PictureFiles> found;
   std::vector<std::string> paths, stems;
+  std::vector<std::string> others;  // that a person would take for pictures too
   for (const auto& entry : fs::directory_iterator(input)) {
     const std::string path = entry.path().string();
-    if (entry.is_directory() || entry.path().filename().string().starts_with(".") || !is_picture_name(path))
+    if (entry.is_directory() || entry.path().filename().string().starts_with(".")) continue;
+    if (!is_picture_name(path)) {
+      if (is_other_picture(entry.path())) others.push_back(entry.path().filename().string());
       continue;
+    }
     paths.push_back(path);
     stems.push_back(image_stem(path));
   }
@@ -56,7 +69,15 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
   }
   require(wanted.empty(), input, ": no picture is called ", wanted.empty() ? "" : *wanted.begin(),
           wanted.size() > 1 ? concat(", nor ", wanted.size() - 1, " others") : "");
-  require(!found.empty(), input, ": no pictures (PNG, JPEG, BMP) in this folder");
+  std::sort(others.begin(), others.end());
+  const std::string left_out = others.empty() ? ""
+                                              : concat(others.size(), " of other formats (", others.front(),
+                                                       others.size() > 1 ? ", ...)" : ")");
+  require(!found.empty(), input, ": no pictures (PNG, JPEG, BMP) in this folder",
+          others.empty() ? "" : ", but " + left_out + "; save them as PNG");
+  if (warn && !others.empty())
+    warn(concat(input, ": ", left_out, others.size() > 1 ? " are" : " is",
+                " left out; PNG, JPEG and BMP are read, so save them as PNG"));
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   for (size_t i = 1; i < found.size(); ++i)
     require(found[i].name != found[i - 1].name, input, ": ", found[i - 1].input, " and ", found[i].input,

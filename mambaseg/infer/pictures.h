@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/core/progress.h"
+
 namespace mambaseg {
 
 /// One picture to predict, and where its mask goes. The other outputs are written when they are asked for.
@@ -16,8 +18,9 @@ struct PictureFiles {
 /// FILE_overlay.png beside it) or a folder of pictures (OUTPUT/NAME.png, OUTPUT/probability/NAME.png,
 /// OUTPUT/overlay/NAME.png), sorted by name; where every name ends in _0000 (nnU-Net), NAME is without it.
 /// With `only`, those of that names alone. Throws Error when there is no picture, two have one name, or one
-/// of `only` is not there; UsageError when the outputs cannot be PNG.
+/// of `only` is not there; UsageError when the outputs cannot be PNG. Warns of pictures of other formats that
+/// are left out.
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
-                                        const std::vector<std::string>& only = {});
+                                        const std::vector<std::string>& only = {}, const Warn& warn = {});
 
 }  // namespace mambaseg

@@ -141,8 +141,13 @@ class Trainer {
   Split split_of(const std::vector<Case>& cases) {
     const std::string file = path("split.json");
     dataset_cases_ = static_cast<int64_t>(cases.size());
-    if (!options_.resume || !fs::exists(file)) return split_cases(cases, settings_.data.split);
+    if (!options_.resume || !fs::exists(file)) {
+      require(!options_.resume || !fs::exists(path("last.safetensors")), file,
+              " is missing; without it, no one knows which cases the run has trained on");
+      return split_cases(cases, settings_.data.split);
+    }
     const SplitLists lists = read_split_file(file);
+    begun_content_ = read_json(file).value("content", Json::object());
     SplitSettings stored;
     stored.group = settings_.data.split.group;
     stored.train = lists.train;
@@ -164,8 +169,6 @@ class Trainer {
     std::vector<Case> all = split.train;
     all.insert(all.end(), split.validation.begin(), split.validation.end());
     prepare_cases(all, task_.preparation, cache, options_.threads, options_.progress, options_.warn);
-    write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
-    write_file_atomically(path("split.json"), split_text(split));
     class_voxels_.assign(task_.structures.size() + 1, 0);
     RunCases seen;
     seen.structures = task_.structures;
@@ -176,6 +179,7 @@ class Trainer {
       for (size_t s = 0; s < task_.classes_of.size(); ++s)
         for (const int64_t k : task_.classes_of[s]) class_voxels_[s + 1] += counts[k].item<double>();
       check_channels(prepared);
+      note_content(prepared);
       seen.training.push_back({one.id, prepared.content, prepared.unnamed_labels});
       samplers_.push_back(task_.sampler(prepared));
     }
@@ -184,6 +188,7 @@ class Trainer {
       validation_.push_back(load_prepared(cache, one.id));
       const PreparedCase& prepared = validation_.back();
       check_channels(prepared);
+      note_content(prepared);
       seen.validation.push_back({one.id, prepared.content, prepared.unnamed_labels});
       const torch::Tensor& classes = prepared.classes_IJK;
       seen.validation_holds_any =
@@ -191,13 +196,26 @@ class Trainer {
     }
     seen.training_voxels = class_voxels_;
     check_run_cases(seen, options_.warn);
+    write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
+    write_file_atomically(path("split.json"), split_text(split));
     loss_ = make_loss(settings_.loss, loss_data(task_, class_voxels_));
   }
 
   std::string split_text(const Split& split) const {
     Json json = split_json(split);
     json["cases"] = dataset_cases_;  // of the dataset, also those in no list
+    json["content"] = content_;
     return json.dump(1) + "\n";
+  }
+
+  /// A resumed run goes on with the images and labels that it began with. (Runs of old versions noted none.)
+  void note_content(const PreparedCase& one) {
+    const std::string now = one.content + "-" + one.classes_content;
+    require(begun_content_.value(one.id, now) == now, "case ", one.id, " of ", settings_.data.dataset.folder,
+            ": its image or labels have changed since the run to be resumed began; bring them back, or start "
+            "a new "
+            "run in another folder");
+    content_[one.id] = now;
   }
 
   void check_channels(const PreparedCase& one) const {
@@ -453,7 +471,9 @@ class Trainer {
   std::string precision_;
   std::optional<FolderLock> lock_;
   int64_t dataset_cases_ = 0;
-  Json machine_before_;  ///< null for a run that begins
+  Json content_ = Json::object(),
+       begun_content_ = Json::object();  ///< of each case: now, and of the run to be resumed
+  Json machine_before_;                  ///< null for a run that begins
   SampleSources samplers_;
   std::vector<PreparedCase> validation_;
   std::vector<double> class_voxels_;

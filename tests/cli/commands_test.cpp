@@ -34,6 +34,7 @@ TEST(Program, NamesTheWrongWordAndTheNearestCommand) {
   EXPECT_THAT(run_mambaseg("predicct -i x").err, HasSubstr("no command predicct, did you mean predict?"));
   EXPECT_THAT(run_mambaseg("segmentate").err, HasSubstr("segmentate"));
   EXPECT_THAT(run_mambaseg("predict").err, HasSubstr("mambaseg predict --help"));
+  EXPECT_THAT(run_mambaseg("predict --modle x").err, HasSubstr("no option --modle, did you mean --model?"));
 }
 
 TEST(Program, WhatCannotBePrintedIsAnError) {

@@ -78,6 +78,28 @@ TEST_F(Bids, MissingAndAmbiguousFilesAreListed) {
   EXPECT_THROW(read({}, "mask"), UsageError);
 }
 
+TEST_F(Bids, MoreThanTheLastWordTellsFilesApart) {
+  touch("sub-1/anat/sub-1_T1w.nii.gz");
+  touch("derivatives/sub-1/anat/sub-1_desc-preproc_T1w.nii.gz");
+  touch("derivatives/sub-1/anat/sub-1_desc-brain_mask.nii.gz");
+  touch("derivatives/sub-1/anat/sub-1_label-lesion_mask.nii.gz");
+  const auto cases = read({"desc-preproc_T1w"}, "label-lesion_mask");
+  ASSERT_EQ(cases.size(), 1U);
+  EXPECT_THAT(cases[0].images, ElementsAre(HasSubstr("sub-1_desc-preproc_T1w.nii.gz")));
+  EXPECT_THAT(cases[0].labels, HasSubstr("label-lesion_mask.nii.gz"));
+  EXPECT_NO_THROW(problems_.raise("tree"));
+}
+
+TEST_F(Bids, SubjectsMayShareAFile) {
+  touch("no_lesion.nii.gz");
+  for (const std::string id : {"sub-1", "sub-2"}) {
+    touch(id + "/" + id + "_T1w.nii.gz");
+    std::filesystem::create_symlink("../no_lesion.nii.gz", folder_ / (id + "/" + id + "_mask.nii.gz"));
+  }
+  EXPECT_EQ(read({"T1w"}, "mask").size(), 2U);
+  EXPECT_NO_THROW(problems_.raise("tree"));
+}
+
 TEST_F(Bids, LinkedSubjectsFoldersAndFiles) {
   for (const std::string n : {"1", "2", "3"}) {
     touch("store/s" + n + "/ses-1/anat/sub-" + n + "_ses-1_T1w.nii.gz");

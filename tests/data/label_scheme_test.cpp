@@ -148,6 +148,9 @@ TEST(DeclaredLabels, FillAPlanWithoutClasses) {
   std::ofstream(folder / "dataset.json") << R"({"labels": {"background": 0, "w": [1, 2], "c": 2}})";
   EXPECT_THROW(take_declared_labels(plan, dataset), Error);  // regions without order
   std::ofstream(folder / "dataset.json")
+      << R"({"labels": {"background": 0, "w": [1, 2], "c": 2}, "regions_class_order": [1, 3]})";
+  EXPECT_THROW(take_declared_labels(plan, dataset), Error);  // no region "c" holds 3
+  std::ofstream(folder / "dataset.json")
       << R"({"labels": {"background": 0, "w": [1, 2], "c": 2, "ignore": 3}, "regions_class_order": [1, 2]})";
   take_declared_labels(plan, dataset);
   EXPECT_EQ(plan.classes[0].name, "w");

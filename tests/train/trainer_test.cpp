@@ -256,6 +256,36 @@ TEST_F(TrainerTest, AResumedRunRefusesOtherData) {
   EXPECT_EQ(refusal(rest), "");
 }
 
+TEST_F(TrainerTest, AResumedRunRefusesImagesAndLabelsThatChanged) {
+  train(options("run", 1));
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  const std::string labels = (folder_ / "data/labels/case0.nii.gz").string();
+  const Volume<int32_t> before = read_labels(labels);
+  Volume<int32_t> other = before;
+  *std::find_if(other.voxels.begin(), other.voxels.end(), [](int32_t label) { return label != 0; }) = 0;
+  write_labels(labels, other);
+  EXPECT_THAT(refusal(rest),
+              HasSubstr("case case0 of " + (folder_ / "data").string() + ": its image or labels"));
+  write_labels(labels, before);
+  EXPECT_EQ(refusal(rest), "");
+}
+
+TEST_F(TrainerTest, AResumedRunNeedsItsSplit) {
+  train(options("run", 1));
+  fs::remove(file("run", "split.json"));
+  TrainOptions rest = options("run", 2);
+  rest.resume = true;
+  EXPECT_THAT(refusal(rest), HasSubstr("no one knows which cases the run has trained on"));
+}
+
+TEST_F(TrainerTest, AStartThatFailedDoesNotKeepItsFolder) {
+  TrainOptions start = options("run", 1);
+  start.settings.network["in_channels"] = 2;
+  EXPECT_NE(refusal(start), "");
+  EXPECT_EQ(refusal(options("run", 1)), "");
+}
+
 TEST_F(TrainerTest, AResumedRunFollowsDataThatMoved) {
   train(options("run", 1));
   TrainOptions rest = options("run", 2);
