@@ -103,7 +103,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
       add(name, {path});  // perhaps a subject: reading it tells where the link leads
     else if (const auto image = subject_image(entry.path()))
       add(name, {*image});
-    else if (fs::is_directory(entry.path() / "mri"))
+    else if (std::error_code failed; fs::is_directory(entry.path() / "mri", failed))
       add(name, {path + "/mri/norm.mgz"});  // a subject without it: reading it tells
   }
   std::vector<std::string> files = image_files(input, FolderOf::kImages);

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 #include <cstdlib>
-#include <optional>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/picture_decoders.h"

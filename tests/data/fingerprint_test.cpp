@@ -91,6 +91,13 @@ TEST_F(FingerprintTest, EveryProblemIsListedAtOnce) {
   EXPECT_THAT(problems, Contains(HasSubstr("missing_labels")));
 }
 
+TEST_F(FingerprintTest, AnotherNumberOfChannelsIsAProblem) {
+  Case two = draw("b", "RAS", 7);
+  two.images.push_back(draw("c", "RAS", 9).images[0]);
+  EXPECT_THAT(inspect_cases({draw("a"), two}, plan_, 2).problems,
+              testing::ElementsAre("case b has 2 channels, case a has 1"));
+}
+
 TEST_F(FingerprintTest, ClassesThatNeverOccurAndNumbersWithoutMeaning) {
   plan_.unknown_labels = "background";
   plan_.classes = {{"lesion", {1}}, {"core", {2}}};

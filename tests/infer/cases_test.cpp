@@ -112,6 +112,25 @@ TEST_F(Cases, PicturesOfNnUNetLoseTheNumberOfTheirChannel) {
   EXPECT_EQ(pictures[1].name, "b_0000");
 }
 
+TEST_F(Cases, PicturesOfOtherFormatsAreTold) {
+  touch("a.png");
+  touch("b.TIF");
+  touch("notes.txt");
+  std::vector<std::string> warnings;
+  const auto warn = [&](const std::string& line) { warnings.push_back(line); };
+  EXPECT_EQ(find_pictures(folder_.string(), "out", {}, warn).size(), 1U);
+  ASSERT_EQ(warnings.size(), 1U);
+  EXPECT_NE(warnings[0].find("1 of other formats (b.TIF) is left out"), std::string::npos) << warnings[0];
+}
+
+TEST_F(Cases, ASubjectWithoutItsImageIsACaseThatFails) {
+  touch("sub-01/mri/norm.mgz");
+  touch("sub-02/mri/orig.mgz");
+  const auto cases = find_cases(folder_.string(), "out");
+  ASSERT_EQ(cases.size(), 2U);
+  EXPECT_EQ(cases[1].inputs[0], (folder_ / "sub-02/mri/norm.mgz").string());  // reading it fails and names it
+}
+
 TEST_F(Cases, FreeSurferSubjects) {
   touch("sub-02/mri/norm.mgz");
   touch("sub-01/mri/norm.mgz");

@@ -129,6 +129,12 @@ TEST_F(MetaImage, VoxelsMayLieInSeveralFilesOrAsText) {
   EXPECT_EQ(read_header("HeaderSize = 4\n", "s/%1d.raw 1 2"), expected);
   EXPECT_THAT(error_of([&] { read_header("HeaderSize = 4\n", "s/%d.raw 2 3 1"); }),
               HasSubstr("its file with voxels, 3.raw: there is no such file"));
+  for (const char* yes : {"T", "t", "1", "TRUE"})
+    EXPECT_EQ(read("NDims = 3\nDimSize = 2 3 2\nElementType = MET_SHORT\nBinaryData = " + std::string(yes) +
+                   "\nElementDataFile = LOCAL\n" + short_voxels(false))
+                  .voxels,
+              expected)
+        << yes;
   const std::string as_text = meta_header("BinaryData = False\n");
   EXPECT_EQ(read(as_text + "0 1 2 3 4 5\n6 7 8 9 10 11\n").voxels, expected);
   write_bytes(folder_ / "name with blanks.raw", short_voxels(false));

@@ -151,6 +151,10 @@ TEST_F(Nrrd, AnAxisOutsideSpaceMayHaveOneEntry) {
   const std::string rest = "space: RAS\nspace directions: none (1,0,0) (0,2,0) (0,0,3)\n";
   EXPECT_EQ(read("dimension: 4\nsizes: 1 2 3 2\nkinds: list domain domain domain\n" + rest).geometry.size,
             (Index3{2, 3, 2}));
+  EXPECT_EQ(read("dimension: 4\nsizes: 1 2 3 2\nkinds: list domain domain domain\nspace: RAS\n"
+                 "space directions: (nan,nan,nan) (1,0,0) (0,2,0) (0,0,3)\n")
+                .geometry.size,
+            (Index3{2, 3, 2}));
   EXPECT_EQ(read("dimension: 4\nsizes: 2 3 2 1\nspacings: 1 2 3 nan\n").geometry.size, (Index3{2, 3, 2}));
   for (const char* kind : {"vector", "list", "3-color", "complex"})
     EXPECT_THAT(
