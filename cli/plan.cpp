@@ -60,7 +60,9 @@ void run(const Options& options) {
   }
   Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
   try {
-    split_cases(cases, with_split_of_dataset(settings.data.split, settings.data.dataset));
+    const SplitSettings split = with_split_of_dataset(settings.data.split, settings.data.dataset);
+    if (std::string unused = unlisted_cases(split_cases(cases, split), split); !unused.empty())
+      found.warnings.push_back(std::move(unused));
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {

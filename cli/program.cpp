@@ -44,25 +44,23 @@ void check_command(int argc, char** argv) {
                    " (mambaseg --help lists the commands)");
 }
 
-std::string hint(const CLI::App& app) {
-  for (const CLI::App* command : app.get_subcommands())
-    return " (mambaseg " + command->get_name() + " --help explains it)";
-  return " (mambaseg --help lists the commands)";
-}
-
-/// What is wrong with the command line: a word that is no option before what is missing for want of it.
-std::string cause_of(const CLI::ParseError& error, const CLI::App& app) {
-  for (const CLI::App* command : app.get_subcommands()) {
-    std::vector<std::string> known;
-    for (const CLI::Option* option : command->get_options())
-      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-    for (const std::string& word : command->remaining()) {
-      if (word.size() < 2 || word[0] != '-') continue;
-      const std::string near = nearest_word(word, known.data(), known.data() + known.size());
-      return "there is no option " + word + (near.empty() ? "" : ", did you mean " + near + "?");
-    }
+/// What is wrong with the command line, a word that is no option before what is missing for want of it, and
+/// where help is.
+std::string explained(const CLI::ParseError& error, const CLI::App& app) {
+  if (app.get_subcommands().empty()) return concat(error.what(), " (mambaseg --help lists the commands)");
+  const CLI::App* command = app.get_subcommands().front();
+  std::string cause = error.what();
+  std::vector<std::string> known;
+  for (const CLI::Option* option : command->get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  const auto words = command->remaining();
+  const auto unknown = std::find_if(
+      words.begin(), words.end(), [](const std::string& word) { return word.size() >= 2 && word[0] == '-'; });
+  if (unknown != words.end()) {
+    const std::string near = nearest_word(*unknown, known.data(), known.data() + known.size());
+    cause = concat("there is no option ", *unknown, near.empty() ? "" : ", did you mean " + near + "?");
   }
-  return error.what();
+  return concat(cause, " (mambaseg ", command->get_name(), " --help explains it)");
 }
 
 int run(CLI::App& app, int argc, char** argv) {
@@ -77,7 +75,7 @@ int run(CLI::App& app, int argc, char** argv) {
       std::fputs(text.str().c_str(), stdout);
       return kDone;
     }
-    return fail(kUsage, cause_of(error, app) + hint(app));
+    return fail(kUsage, explained(error, app));
   } catch (const UsageError& error) {
     return fail(kUsage, error.what());
   } catch (const Error& error) {

@@ -1,10 +1,9 @@
 #include "mambaseg/config/config.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include "mambaseg/config/json_text.h"
+#include "mambaseg/core/text.h"
 
 namespace mambaseg {
 
@@ -80,20 +79,12 @@ AnyJson parse(const std::string& text, const std::string& where) {
   }
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream in(path);
-  require(in.good(), path, ": cannot be opened for reading");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
 }  // namespace
 
 Json parse_json(const std::string& text, const std::string& where) { return parse<Json>(text, where); }
 
-Json read_json(const std::string& path) { return parse_json(text_of(path), path); }
+Json read_json(const std::string& path) { return parse_json(whole_file(path), path); }
 
-OrderedJson read_ordered_json(const std::string& path) { return parse<OrderedJson>(text_of(path), path); }
+OrderedJson read_ordered_json(const std::string& path) { return parse<OrderedJson>(whole_file(path), path); }
 
 }  // namespace mambaseg

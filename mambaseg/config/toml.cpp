@@ -1,11 +1,11 @@
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/core/text.h"
 
 namespace mambaseg {
 namespace {
@@ -86,11 +86,8 @@ Json parse_toml(const std::string& text, const std::string& where) {
 }
 
 Json read_toml(const std::string& path) {
-  std::ifstream in(path);
-  require(in.good() && std::filesystem::is_regular_file(path), path, ": no such file");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_toml(text.str(), path);
+  require(std::filesystem::is_regular_file(path), path, ": no such file");
+  return parse_toml(whole_file(path), path);
 }
 
 std::string to_toml(const Json& json) {

@@ -24,6 +24,11 @@ size_t edit_distance(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+std::string in_context(const std::string& context, const std::string& message) {
+  const std::string words = context + ": ";
+  return message.starts_with(words) ? message : words + message;
+}
+
 std::string nearest_word(const std::string& word, const std::string* begin, const std::string* end) {
   std::string best;
   size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;

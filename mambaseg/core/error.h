@@ -35,15 +35,18 @@ void require(bool condition, const Parts&... parts) {
   if (!condition) throw Error(concat(parts...));
 }
 
+/// "`context`: `message`", or the message where it begins so already.
+std::string in_context(const std::string& context, const std::string& message);
+
 /// Calls `action`; an Error that leaves it gets "`context`: " in front and keeps its kind.
 template <class Action>
 auto with_context(const std::string& context, Action&& action) -> decltype(action()) {
   try {
     return action();
   } catch (const UsageError& error) {
-    throw UsageError(context + ": " + error.what());
+    throw UsageError(in_context(context, error.what()));
   } catch (const Error& error) {
-    throw Error(context + ": " + error.what());
+    throw Error(in_context(context, error.what()));
   }
 }
 

@@ -32,6 +32,13 @@ std::vector<Case> read_freesurfer(const DatasetSettings& settings, Problems& pro
   return cases;
 }
 
+bool holds_bids_subjects(const fs::path& folder) {
+  const auto entries = fs::directory_iterator(folder);
+  return std::any_of(begin(entries), end(entries), [](const fs::directory_entry& entry) {
+    return entry.path().filename().string().starts_with("sub-");
+  });
+}
+
 std::string detect_layout(const fs::path& folder) {
   if (fs::is_regular_file(folder / "dataset.json")) return "decathlon";
   if (fs::is_directory(folder / "images") && fs::is_directory(folder / "labels")) return "folders";
@@ -39,6 +46,10 @@ std::string detect_layout(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (fs::is_directory(entry.path() / "mri", failed)) return "freesurfer";
   if (const std::string pictures = detect_picture_layout(folder.string()); !pictures.empty()) return pictures;
+  require(
+      !holds_bids_subjects(folder), folder.string(),
+      ": holds BIDS subjects (sub-*); say which of their files are images and labels: data.dataset.layout "
+      "= \"bids\", data.dataset.channels = [\"T1w\"], data.dataset.mask = \"mask\"");
   throw Error(concat(
       folder.string(),
       ": not a dataset: expected dataset.json with imagesTr and labelsTr, images/ and labels/, or "

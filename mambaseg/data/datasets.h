@@ -116,11 +116,15 @@ struct Split {
   std::vector<Case> train;
   std::vector<Case> validation;
   std::vector<Case> test;
+  std::vector<std::string> unlisted;  ///< ids of cases in no list of a file or recipe: not used
 };
 
 /// Divides the cases. Throws one Error that lists unknown ids, ids in two lists, subjects (or groups) with
 /// cases in two lists, and an empty training list.
 Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings);
+
+/// "2 cases are in no list of splits_final.json and stay unused: a, b"; empty when every case is in one.
+std::string unlisted_cases(const Split& split, const SplitSettings& settings);
 
 /// The ids of a split in the form that SplitSettings::file reads.
 Json split_json(const Split& split);

@@ -201,11 +201,15 @@ Inspection joined(std::vector<CaseFindings>& all, const Plan& plan) {
     for (size_t k = 0; k < one.class_voxels.size(); ++k) voxels[k] += one.class_voxels[k];
   }
   for (const CaseFindings& one : all) unnamed.insert(one.unnamed.begin(), one.unnamed.end());
-  LabelOccurrence found{{}, out.fingerprint.class_voxels, unnamed, "case"};
-  for (const LabelClass& one : plan.classes) found.structures.push_back(one.name);
-  LabelAdvice advice = label_advice(found);
-  if (!advice.problem.empty()) out.problems.push_back(std::move(advice.problem));
-  out.warnings = std::move(advice.warnings);
+  const auto& voxels = out.fingerprint.class_voxels;
+  const bool any_labels = !unnamed.empty() || std::accumulate(voxels.begin(), voxels.end(), 0.0) > 0;
+  if (any_labels) {  // else no label file could be read, which its own line says
+    LabelOccurrence found{{}, voxels, unnamed, "case"};
+    for (const LabelClass& one : plan.classes) found.structures.push_back(one.name);
+    LabelAdvice advice = label_advice(found);
+    if (!advice.problem.empty()) out.problems.push_back(std::move(advice.problem));
+    out.warnings = std::move(advice.warnings);
+  }
   for (auto& channel : samples) out.fingerprint.channels.push_back(summary_of(std::move(channel)));
   return out;
 }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "mambaseg/data/case_names.h"
+#include "mambaseg/io/channels.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/image_folder.h"
 
@@ -32,11 +33,21 @@ bool note_dangling(const std::string& path, Problems& problems) {
 }
 
 void check_channels(const Case& one, const DeclaredFiles& declared, Problems& problems) {
-  const bool numbered = one.images.size() > 1 || numbered_name(image_stem(one.images.at(0))).channel == 0;
-  const bool holds_all = one.images.size() == 1 && (!numbered || !is_volume_name(one.images[0]));
-  if (declared.channels > 0 && one.images.size() != declared.channels && !holds_all)
-    problems.add("case ", one.id, " has ", one.images.size(), " channels, dataset.json declares ",
-                 declared.channels);
+  if (declared.channels == 0) return;
+  const std::string& first = one.images.at(0);
+  const bool numbered = one.images.size() > 1 || numbered_name(image_stem(first)).channel == 0;
+  if (!is_volume_name(first) && one.images.size() == 1) return;  // a picture holds its colours
+  auto channels = static_cast<int64_t>(one.images.size());
+  if (!numbered) {
+    try {
+      channels = count_channels(first);
+    } catch (const Error&) {
+      return;  // what is wrong is told where the image is read
+    }
+  }
+  if (channels != static_cast<int64_t>(declared.channels))
+    problems.add("case ", one.id, " has ", channels, channels == 1 ? " channel" : " channels", " (", first,
+                 "), dataset.json declares ", declared.channels);
 }
 
 std::vector<Case> paired_folders(const fs::path& images, const fs::path& labels,

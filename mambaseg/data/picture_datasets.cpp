@@ -23,13 +23,19 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
 }
 
 void add_pictures(const fs::path& folder, bool masks, Paths& found, Problems& problems) {
+  std::vector<fs::path> others;
   for (const fs::path& path : entries_of(folder)) {
-    if (!fs::is_regular_file(path) || !is_picture_name(path.string())) continue;
+    if (!fs::is_regular_file(path)) continue;
+    if (is_other_picture_name(path.string())) others.push_back(path);
+    if (!is_picture_name(path.string())) continue;
     const std::string stem = image_stem(path.string()), name = masks ? picture_of_mask(stem) : stem;
     if (const auto [place, fresh] = found.emplace(name, path.string()); !fresh)
       problems.add("two ", masks ? "masks" : "pictures", " of one name: ", place->second, " and ",
                    path.string());
   }
+  for (const fs::path& path : others)
+    if (const std::string stem = path.stem().string(); !found.count(masks ? picture_of_mask(stem) : stem))
+      problems.add(path.string(), " is of a format that is not read (PNG, JPEG and BMP are); save it as PNG");
 }
 
 std::vector<Case> paired(const Paths& pictures, const Paths& masks, const std::string& subset,

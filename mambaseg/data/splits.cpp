@@ -81,9 +81,18 @@ SplitLists subsets_of(const std::vector<Case>& cases) {
   return lists;
 }
 
+bool names_cases(const SplitSettings& settings) {
+  return !settings.train.empty() || !settings.validation.empty() || !settings.test.empty();
+}
+
+/// Where the lists come from, for messages.
+std::string source_of(const SplitSettings& settings) {
+  return settings.file.empty() || names_cases(settings) ? "data.split" : settings.file;
+}
+
 SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings) {
   SplitLists lists{settings.train, settings.validation, settings.test};
-  if (lists.train.empty() && lists.validation.empty() && lists.test.empty()) {
+  if (!names_cases(settings)) {
     if (!settings.file.empty()) return read_split_file(settings.file, settings.fold);
     const bool divided =
         std::any_of(cases.begin(), cases.end(), [](const Case& one) { return !one.subset.empty(); });
@@ -102,8 +111,7 @@ SplitLists choose(const std::vector<Case>& cases, const SplitSettings& settings)
 
 SplitSettings with_split_of_dataset(SplitSettings settings, const DatasetSettings& dataset) {
   const auto path = std::filesystem::path(dataset.folder) / "splits_final.json";
-  const bool open = settings.train.empty() && settings.validation.empty() && settings.test.empty() &&
-                    settings.file.empty() && settings.folds == 0;
+  const bool open = !names_cases(settings) && settings.file.empty() && settings.folds == 0;
   if (open && !dataset.folder.empty() && std::filesystem::is_regular_file(path))
     settings.file = path.string();
   return settings;
@@ -127,6 +135,17 @@ SplitLists read_split_file(const std::string& path, int64_t fold) {
   }
 }
 
+std::string unlisted_cases(const Split& split, const SplitSettings& settings) {
+  if (split.unlisted.empty()) return "";
+  constexpr size_t kShown = 5;
+  const size_t count = split.unlisted.size();
+  std::string names;
+  for (size_t i = 0; i < std::min(kShown, count); ++i) names += (i > 0 ? ", " : "") + split.unlisted[i];
+  if (count > kShown) names += concat(" and ", count - kShown, " more");
+  return concat(count, count == 1 ? " case is in no list of " : " cases are in no list of ",
+                source_of(settings), count == 1 ? " and stays unused: " : " and stay unused: ", names);
+}
+
 Json split_json(const Split& split) {
   const auto ids = [](const std::vector<Case>& cases) {
     Json list = Json::array();
@@ -145,7 +164,7 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
           concat("setting data.split.group: ", settings.group, " is no regular expression: ", error.what()));
     }
   }
-  require(!cases.empty(), "split: no cases");
+  require(!cases.empty(), "data.split: no cases");
   const SplitLists lists = choose(cases, settings);
   std::map<std::string, const Case*> by_id;
   for (const Case& one : cases) by_id[one.id] = &one;
@@ -165,7 +184,9 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
     std::sort(picked.begin(), picked.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
     return picked;
   };
-  Split split{pick(lists.train), pick(lists.validation), pick(lists.test)};
+  Split split{pick(lists.train), pick(lists.validation), pick(lists.test), {}};
+  for (const Case& one : cases)
+    if (!seen.count(one.id)) split.unlisted.push_back(one.id);
   if (split.train.empty()) problems.add("no training case is left");
   std::map<std::string, std::set<std::string>> sides;
   const auto note_sides = [&](const char* side, const std::vector<Case>& list) {
@@ -176,7 +197,7 @@ Split split_cases(const std::vector<Case>& cases, const SplitSettings& settings)
   note_sides("test", split.test);
   for (const auto& [group, names] : sides)
     if (names.size() > 1) problems.add(group, " has cases in ", *names.begin(), " and ", *names.rbegin());
-  problems.raise("split");
+  problems.raise(source_of(settings));
   return split;
 }
 

@@ -1,11 +1,11 @@
 #include "mambaseg/infer/pictures.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/data/case_names.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/outputs.h"
@@ -29,14 +29,6 @@ PictureFiles as_file(const std::string& input, const std::string& output) {
   return {image_stem(input), input, output, start + "_probability.png", start + "_overlay.png"};
 }
 
-/// By its name a picture of a format that is not read.
-bool is_other_picture(const fs::path& path) {
-  static const std::set<std::string> kEndings{".tif", ".tiff", ".gif", ".webp", ".jp2", ".heic"};
-  std::string ending = path.extension().string();
-  for (char& letter : ending) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  return kEndings.count(ending) != 0;
-}
-
 }  // namespace
 
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
@@ -56,7 +48,7 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
     const std::string path = entry.path().string();
     if (entry.is_directory() || entry.path().filename().string().starts_with(".")) continue;
     if (!is_picture_name(path)) {
-      if (is_other_picture(entry.path())) others.push_back(entry.path().filename().string());
+      if (is_other_picture_name(path)) others.push_back(entry.path().filename().string());
       continue;
     }
     paths.push_back(path);

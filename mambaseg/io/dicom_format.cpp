@@ -9,13 +9,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/dicom_outline.h"
 #include "mambaseg/io/formats.h"
 #include "mambaseg/io/itk_io.h"
@@ -206,10 +205,7 @@ std::optional<std::string> mended(const FoundFile& file) {
   const bool turned = outline.photometric == "MONOCHROME1";
   const bool stray = outline.end > 0 && static_cast<uint64_t>(outline.end) < fs::file_size(file.path);
   if (!turned && !stray && !outline.lacks_mark) return std::nullopt;
-  std::ifstream in(file.path, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  std::string out = std::move(bytes).str();
+  std::string out = whole_file(file.path);
   if (stray) out.resize(static_cast<size_t>(outline.end));
   if (turned) out.at(static_cast<size_t>(outline.photometric_at) + std::string("MONOCHROME").size()) = '2';
   if (outline.lacks_mark) out.insert(0, std::string(128, '\0') + "DICM");

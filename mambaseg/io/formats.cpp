@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 #include <limits>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/dicom_outline.h"
 #include "mambaseg/io/picture.h"
@@ -14,10 +14,7 @@
 namespace mambaseg {
 namespace {
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
+constexpr const char* kOtherPictures = "TIFF, GIF, WebP, JPEG 2000 or HEIC";
 
 }  // namespace
 
@@ -26,6 +23,7 @@ std::span<const ImageFormat> image_formats() {
       {"NIfTI", {".nii", ".nii.gz"}, read_nifti, write_nifti},
       {"NIfTI pair", {".hdr"}, read_nifti, write_nifti},
       {"NIfTI pair (voxels)", {".img"}, read_nifti, nullptr},
+      {"NIfTI pair, gzipped", {".hdr.gz", ".img.gz"}, read_nifti, nullptr},
       {"MGH", {".mgh", ".mgz", ".mgh.gz"}, read_mgh, write_mgh},
       {"NRRD", {".nrrd", ".seg.nrrd"}, read_nrrd, write_nrrd},  // .seg.nrrd: a segmentation of 3D Slicer
       {"NRRD with detached data", {".nhdr"}, read_nrrd, write_nrrd},
@@ -33,6 +31,7 @@ std::span<const ImageFormat> image_formats() {
       {"MetaImage with detached data", {".mhd"}, read_metaimage, write_metaimage},
       {"DICOM", {".dcm", ".ima"}, read_dicom, nullptr},
       {"PNG, JPEG or BMP picture", {".png", ".jpg", ".jpeg", ".bmp"}, read_grey_picture, nullptr},
+      {kOtherPictures, {".tif", ".tiff", ".gif", ".webp", ".jp2", ".heic"}, nullptr, nullptr},
       {"gzipped DICOM", {".dcm.gz"}, nullptr, nullptr},
       {"MINC", {".mnc", ".mnc.gz", ".mnc2"}, nullptr, nullptr},
       {"AFNI", {".head", ".brik", ".brik.gz"}, nullptr, nullptr},
@@ -42,7 +41,7 @@ std::span<const ImageFormat> image_formats() {
 }
 
 const ImageFormat* format_of_name(const std::string& path) {
-  const std::string name = lower(std::filesystem::path(path).filename().string());
+  const std::string name = lower_case(std::filesystem::path(path).filename().string());
   const ImageFormat* best = nullptr;
   size_t longest = 0;
   for (const ImageFormat& format : image_formats())
@@ -57,6 +56,11 @@ const ImageFormat* format_of_name(const std::string& path) {
 bool is_picture_name(const std::string& path) {
   const ImageFormat* format = format_of_name(path);
   return format != nullptr && format->read == read_grey_picture;
+}
+
+bool is_other_picture_name(const std::string& path) {
+  const ImageFormat* format = format_of_name(path);
+  return format != nullptr && format->name == kOtherPictures;
 }
 
 const ImageFormat* format_of_content(const std::string& path) {
@@ -88,8 +92,8 @@ const ImageFormat& format_to_read(const std::string& path) {
   if (format == nullptr) format = format_of_content(path);
   require(format != nullptr,
           "this is not an image of a known format (NIfTI, MGH/MGZ, NRRD, MetaImage, DICOM, PNG, JPEG, BMP)");
-  require(format->read != nullptr, "files of the format ", format->name,
-          " are not read here; convert this one to NIfTI first");
+  require(format->read != nullptr, "files of the format ", format->name, " are not read here; ",
+          is_other_picture_name(path) ? "save this one as PNG" : "convert this one to NIfTI first");
   return *format;
 }
 
@@ -124,7 +128,7 @@ std::optional<double> mm_of_unit(const std::string& unit) {
        {"um", "\u00b5m", "\u03bcm", "\xb5m", "micron", "microns", "micrometer", "micrometre", "micrometers",
         "micrometres"}},
       {1e-6, {"nm", "nanometer", "nanometre", "nanometers", "nanometres"}}};
-  const std::string small = lower(unit);
+  const std::string small = lower_case(unit);
   for (const auto& [mm, names] : kUnits)
     if (std::find(names.begin(), names.end(), small) != names.end()) return mm;
   return std::nullopt;

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/formats.h"
 #include "mambaseg/io/nifti_channels.h"
@@ -228,8 +229,7 @@ std::string image_stem(const std::string& path) {
   const ImageFormat* format = format_of_name(path);
   if (format == nullptr) return name;
   size_t longest = 0;
-  std::string small = name;
-  for (char& c : small) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string small = lower_case(name);
   for (const std::string& ending : format->endings)
     if (small.ends_with(ending)) longest = std::max(longest, ending.size());
   return name.substr(0, name.size() - longest);

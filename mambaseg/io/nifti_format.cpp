@@ -13,6 +13,7 @@
 #include <limits>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/formats.h"
@@ -220,11 +221,26 @@ size_t type_of(int code) {
   return static_cast<size_t>(found - kCodes.begin());
 }
 
+/// The header or the voxels of a pair, by the name of either: "hdr" or "img" in the case of the name.
 std::string with_ending(const std::string& path, const char* ending) {
-  std::string out = path.substr(0, path.size() - 3) + ending;
-  if (std::isupper(static_cast<unsigned char>(path.back())))
-    for (size_t i = out.size() - 3; i < out.size(); ++i) out[i] = static_cast<char>(std::toupper(out[i]));
+  const size_t behind = lower_ending(path) == ".gz" ? 3 : 0;
+  std::string out = path;
+  const size_t at = out.size() - behind - 3;
+  const bool large = std::isupper(static_cast<unsigned char>(out[at])) != 0;
+  for (size_t i = 0; i < 3; ++i)
+    out[at + i] = large ? static_cast<char>(std::toupper(static_cast<unsigned char>(ending[i]))) : ending[i];
   return out;
+}
+
+/// The file of a pair with that ending, packed or not, whichever is there.
+std::string half_of_pair(const std::string& path, const char* ending) {
+  const std::string near = with_ending(path, ending);
+  const bool packed = lower_ending(near) == ".gz";
+  const std::string other = packed ? near.substr(0, near.size() - 3) : near + ".gz";
+  if (std::filesystem::exists(near)) return near;
+  if (std::filesystem::exists(other)) return other;
+  throw Error(concat("the file with the ", ending == std::string("hdr") ? "header" : "voxels", ", ",
+                     std::filesystem::path(near).filename().string(), ", is missing beside it"));
 }
 
 bool is_pair(const std::string& path) {
@@ -350,7 +366,7 @@ int64_t voxels_to_read(const std::vector<int64_t>& sizes, bool channels) {
 
 Image read_nifti_voxels(const std::string& path, Part part, bool channels, const Warn& warn) {
   const bool pair = is_pair(path);
-  ByteReader file(pair ? with_ending(path, "hdr") : path);
+  ByteReader file(pair ? half_of_pair(path, "hdr") : path);
   Header header = read_header(file);
   const auto count = static_cast<size_t>(voxels_to_read(header.sizes, channels));
   type_of(header.type);  // refuses types that are not read, before voxels are
@@ -378,12 +394,7 @@ Image read_nifti_voxels(const std::string& path, Part part, bool channels, const
     image.step = step_of(header);
     return image;
   }
-  std::string voxel_path = with_ending(path, "img");
-  if (!std::filesystem::exists(voxel_path) && std::filesystem::exists(voxel_path + ".gz"))
-    voxel_path += ".gz";
-  require(std::filesystem::exists(voxel_path), "the file with the voxels, ",
-          std::filesystem::path(voxel_path).filename().string(), ", is missing beside it");
-  ByteReader voxel_file(voxel_path);
+  ByteReader voxel_file(half_of_pair(path, "img"));
   voxel_file.skip(at, "the part before the voxel data");
   image.voxels = read_voxels(voxel_file, header, count);
   image.step = step_of(header);
@@ -397,7 +408,7 @@ Image read_nifti(const std::string& path, Part part, const Warn& warn) {
 }
 
 int64_t count_nifti_channels(const std::string& path) {
-  ByteReader file(is_pair(path) ? with_ending(path, "hdr") : path);
+  ByteReader file(is_pair(path) ? half_of_pair(path, "hdr") : path);
   const Header header = read_header(file);
   return header.sizes.size() == 4 ? header.sizes[3] : 1;
 }

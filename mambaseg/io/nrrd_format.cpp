@@ -372,7 +372,10 @@ VoxelSource source_of(const Header& header, const std::string& path) {
       "\")");
   out.big_endian = endian == "big";
   const std::string data = header.text("datafile");
-  if (data.empty()) return out;
+  if (data.empty()) {
+    if (out.skipped_bytes < 0) out.files = {path};  // the voxels are the last bytes of this very file
+    return out;
+  }
   if (data.starts_with("LIST")) {
     for (const std::string& name : header.listed_files) out.files.push_back(beside_header(path, name));
     require(!out.files.empty(), "the header lists no file with voxels");

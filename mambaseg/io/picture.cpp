@@ -2,12 +2,10 @@
 
 #include "mambaseg/io/picture.h"
 
-#include <cctype>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/exif.h"
 #include "mambaseg/io/formats.h"
@@ -19,24 +17,11 @@ namespace {
 constexpr int kJpegQuality = 95;
 constexpr char kJpegStart[] = "\xff\xd8\xff";
 
-std::string ending_of(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending;
-}
-
-std::string bytes_of_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << file.rdbuf();
-  return bytes.str();
-}
-
 /// By the content; the name may be wrong.
 DecodedPicture decode(const std::string& bytes, PngPixels png) {
   if (bytes.starts_with("\x89PNG\r\n\x1a\n")) return decode_png(bytes, png);
   if (bytes.starts_with(kJpegStart)) return decode_jpeg(bytes);
-  require(bytes.starts_with("BM"), "this is not a PNG, JPEG or BMP picture");
+  require(bytes.starts_with("BM"), "this is not a PNG, JPEG or BMP picture; save it as PNG");
   return decode_bmp(bytes);
 }
 
@@ -74,7 +59,7 @@ Picture read_picture(const std::string& path) {
     require(std::filesystem::exists(path, failed), "no such file");
     require(std::filesystem::is_regular_file(path, failed), "this is not a regular file");
     require(std::filesystem::file_size(path, failed) > 0, "the file is empty");
-    const std::string bytes = bytes_of_file(path);
+    const std::string bytes = whole_file(path);
     const DecodedPicture decoded = decode(bytes, PngPixels::kColours);
     Picture picture{decoded.width, decoded.height, decoded.channels, {}};
     picture.values = without_alpha_of_grey(in_8_bits(decoded.values), picture.channels);
@@ -83,7 +68,7 @@ Picture read_picture(const std::string& path) {
 }
 
 void write_picture(const std::string& path, const Picture& picture) {
-  const std::string ending = ending_of(path);
+  const std::string ending = lower_ending(path);
   const bool jpeg = ending == ".jpg" || ending == ".jpeg";
   require(jpeg || ending == ".png", path,
           ": cannot write a picture of this format; use the ending .png or .jpg");
@@ -99,7 +84,7 @@ void write_picture(const std::string& path, const Picture& picture) {
 }
 
 Image read_grey_picture(const std::string& path, Part /*part*/, const Warn&) {
-  const DecodedPicture picture = decode(bytes_of_file(path), PngPixels::kNumbers);
+  const DecodedPicture picture = decode(whole_file(path), PngPixels::kNumbers);
   Image image;
   image.geometry.size = {picture.width, picture.height, 1};
   // pixels of 1 mm, the first at the left, in front

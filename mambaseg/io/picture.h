@@ -17,6 +17,9 @@ struct Picture {
 /// True for names that end like PNG, JPEG or BMP.
 bool is_picture_name(const std::string& path);
 
+/// True for names that end like a picture of a format that is not read (TIFF, GIF, ...).
+bool is_other_picture_name(const std::string& path);
+
 /// Reads PNG, JPEG or BMP, turned as the file says it is to be shown (exif.h). 16-bit values are brought to 8
 /// bits; grey with alpha loses its alpha. Throws Error naming the path.
 Picture read_picture(const std::string& path);

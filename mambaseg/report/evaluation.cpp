@@ -17,6 +17,10 @@ namespace {
 
 constexpr char kGreyEdges[] = ": a mask with grey edges, values above 127 are the structure";
 
+constexpr char kWhyMasks[] =
+    " (the pictures it is scored with are masks: JPEGs, or mostly black and white; a JPEG cannot keep label "
+    "numbers, so save maps of labels as PNG)";
+
 /// Whether the table names every number of a picture: then they are labels, however large.
 bool all_named(const PictureNumbers& picture, const LabelTable& table) {
   std::set<int32_t> known{0};
@@ -40,7 +44,13 @@ Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOpti
     labels.voxels = std::move(picture.values);
     return labels;
   }
-  const auto structure = with_context(path, [&] { return structure_of(picture); });
+  const auto structure = with_context(path, [&] {
+    try {
+      return structure_of(picture);
+    } catch (const Error& error) {
+      throw Error(concat(error.what(), kWhyMasks));
+    }
+  });
   labels.voxels.assign(structure.begin(), structure.end());
   if (warn && !picture.jpeg && has_grey_edges(picture)) warn(path + kGreyEdges);
   return labels;

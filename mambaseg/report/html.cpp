@@ -1,10 +1,9 @@
 #include "mambaseg/report/html.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 
 namespace mambaseg {
 namespace {
@@ -139,9 +138,7 @@ std::string html_table(const std::vector<std::string>& header,
 }
 
 std::string html_png(const std::string& path, const std::string& description) {
-  std::ifstream in(path, std::ios::binary);
-  require(in.good(), path, ": cannot be opened for reading");
-  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::string bytes = whole_file(path);
   return concat("<img alt=\"", html_text(description), "\" src=\"data:image/png;base64,", base64(bytes),
                 "\">");
 }

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string_view>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 
 namespace mambaseg {
 namespace {
@@ -38,11 +37,6 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 struct Line {
   int64_t number = 0;
   std::string text;
@@ -50,11 +44,7 @@ struct Line {
 
 /// The lines that say something.
 std::vector<Line> lines_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  require(in.good(), path, ": cannot be opened for reading");
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  std::string text = bytes.str();
+  std::string text = whole_file(path);
   require(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), path,
           ": the table is UTF-16; save it as UTF-8");
   if (text.starts_with(kByteOrderMark)) text.erase(0, 3);
@@ -126,7 +116,7 @@ Columns columns_of(const std::vector<std::string>& header, const std::vector<std
   const auto named = [&](std::initializer_list<const char*> words) {
     for (size_t c = 0; c < header.size(); ++c)
       for (const char* word : words)
-        if (lower(header[c]) == word) return c;
+        if (lower_case(header[c]) == word) return c;
     return header.size();
   };
   Columns columns{

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
 
 #include "mambaseg/config/json_text.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/data/declared_labels.h"
 #include "mambaseg/io/safetensors.h"
 #include "mambaseg/report/label_lines.h"
@@ -144,8 +144,7 @@ LabelTable label_table_from_json(const Json& json, const std::string& where) {
 }
 
 LabelTable read_label_table(const std::string& path) {
-  std::string ending = std::filesystem::path(path).extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string ending = lower_ending(path);
   if (ending == ".json") {
     const Json json = read_json(path);
     if (find_path(json, {"labels"}))

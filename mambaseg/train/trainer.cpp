@@ -144,7 +144,11 @@ class Trainer {
     if (!options_.resume || !fs::exists(file)) {
       require(!options_.resume || !fs::exists(path("last.safetensors")), file,
               " is missing; without it, no one knows which cases the run has trained on");
-      return split_cases(cases, settings_.data.split);
+      Split split = split_cases(cases, settings_.data.split);
+      if (const std::string unused = unlisted_cases(split, settings_.data.split);
+          options_.warn && !unused.empty())
+        options_.warn(unused);
+      return split;
     }
     const SplitLists lists = read_split_file(file);
     begun_content_ = read_json(file).value("content", Json::object());

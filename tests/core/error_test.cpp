@@ -15,6 +15,12 @@ TEST(Error, ContextIsPutInFrontAndTheKindIsKept) {
   }
 }
 
+TEST(Error, AContextIsNotSaidTwice) {
+  EXPECT_EQ(in_context("a.nii", "no such file"), "a.nii: no such file");
+  EXPECT_EQ(in_context("a.nii", "a.nii: no such file"), "a.nii: no such file");
+  EXPECT_EQ(in_context("a.nii", "a.nii.gz: no such file"), "a.nii: a.nii.gz: no such file");
+}
+
 TEST(Error, RequireWritesItsParts) {
   EXPECT_NO_THROW(require(true, "never"));
   try {

@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/io/byte_writer.h"
+
 namespace mambaseg {
 namespace {
 
@@ -140,6 +142,14 @@ TEST_F(Datasets, ChannelsOfOneFourDimensionalFile) {
   touch("imagesTr/prostate_00.nii.gz");
   touch("labelsTr/prostate_00.nii.gz");
   EXPECT_EQ(read().size(), 1u);
+  std::string header(352, '\0');  // of 8 x 8 x 8 voxels and three volumes
+  put<int32_t>(header, 0, 348, false);
+  const std::vector<int16_t> sizes{4, 8, 8, 8, 3, 1, 1, 1};
+  for (size_t i = 0; i < sizes.size(); ++i) put(header, 40 + 2 * i, sizes[i], false);
+  header.replace(344, 3, "n+1");
+  touch("imagesTr/prostate_00.nii.gz", header);
+  EXPECT_THAT(refusal(), HasSubstr("case prostate_00 has 3 channels ("));
+  EXPECT_THAT(refusal(), HasSubstr("dataset.json declares 2"));
 }
 
 TEST_F(Datasets, ListsOfDatasetJson) {
@@ -266,6 +276,9 @@ TEST_F(Datasets, FoldersThatAreNoDatasets) {
   }
   settings.folder = (folder_ / "missing").string();
   EXPECT_THROW(read_dataset(settings), Error);
+  touch("sub-01/anat/sub-01_T1w.nii.gz");
+  EXPECT_THAT(refusal(), HasSubstr("holds BIDS subjects"));
+  EXPECT_THAT(refusal(), HasSubstr("data.dataset.layout = \"bids\""));
 }
 
 }  // namespace

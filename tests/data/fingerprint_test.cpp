@@ -91,6 +91,12 @@ TEST_F(FingerprintTest, EveryProblemIsListedAtOnce) {
   EXPECT_THAT(problems, Contains(HasSubstr("missing_labels")));
 }
 
+TEST_F(FingerprintTest, LabelsThatCannotBeReadAreNotCalledEmpty) {
+  const Case one = draw("a");
+  std::filesystem::remove(one.labels);
+  EXPECT_THAT(inspect_cases({one}, plan_, 1).problems, testing::ElementsAre(HasSubstr("no such file")));
+}
+
 TEST_F(FingerprintTest, AnotherNumberOfChannelsIsAProblem) {
   Case two = draw("b", "RAS", 7);
   two.images.push_back(draw("c", "RAS", 9).images[0]);

@@ -114,6 +114,18 @@ TEST_F(PictureDatasets, EverythingThatDoesNotPairIsTold) {
   EXPECT_THAT(text, HasSubstr("c_segmentation.png has no picture"));
 }
 
+TEST_F(PictureDatasets, MasksOfFormatsThatAreNotReadAreNamed) {
+  touch("images/a.jpg");
+  touch("images/b.jpg");
+  touch("images/b.gif");  // beside a picture that is read
+  touch("masks/a.TIF");
+  touch("masks/b.png");
+  const std::string text = refusal();
+  EXPECT_THAT(text, HasSubstr("2 problems"));
+  EXPECT_THAT(text, HasSubstr("masks/a.TIF is of a format that is not read"));
+  EXPECT_THAT(text, HasSubstr("images/a.jpg has no mask"));
+}
+
 TEST(PictureOfMask, LosesTheEndingsOfMasksOnly) {
   EXPECT_EQ(picture_of_mask("ISIC_0000000_segmentation"), "ISIC_0000000");
   EXPECT_EQ(picture_of_mask("IMD002_lesion"), "IMD002");

@@ -122,6 +122,8 @@ TEST(Splits, ListsAndFiles) {
   std::ofstream(settings.file) << R"([{"train": ["c"], "val": ["a", "b"]}, {"train": ["a"], "val": ["c"]}])";
   EXPECT_THAT(ids_of(split_cases(cases, settings).train), testing::ElementsAre("c"));
   EXPECT_THAT(ids_of(split_cases(cases, settings).validation), testing::ElementsAre("a", "b"));
+  std::ofstream(settings.file) << R"([{"train": ["c", "x"], "val": ["a"]}])";
+  EXPECT_EQ(refusal(cases, settings), settings.file + ": no case is called x");
   std::ofstream(settings.file) << R"({"training": ["c"]})";
   EXPECT_THAT(refusal(cases, settings), HasSubstr("expected {\"train\""));
   std::filesystem::remove_all(folder);
@@ -162,6 +164,16 @@ TEST(Splits, SharesOfFewCasesNeverOverlap) {
     EXPECT_EQ(split.train.size() + split.validation.size() + split.test.size(), static_cast<size_t>(n));
     EXPECT_GE(split.train.size(), 1u) << n;
   }
+}
+
+TEST(Splits, CasesInNoListAreTold) {
+  const auto cases = drawn_cases({"a", "b", "c", "d"});
+  SplitSettings settings;
+  EXPECT_EQ(unlisted_cases(split_cases(cases, settings), settings), "");
+  settings.train = {"a"};
+  settings.validation = {"c"};
+  EXPECT_EQ(unlisted_cases(split_cases(cases, settings), settings),
+            "2 cases are in no list of data.split and stay unused: b, d");
 }
 
 TEST(Splits, AllProblemsAreTold) {

@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
+#include "mambaseg/io/packed_bytes.h"
 #include "tests/io/byte_writer.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/io/test_images.h"
@@ -434,6 +438,26 @@ TEST_F(Nifti, APairIsReadByEitherName) {
   std::filesystem::remove(folder_ / "p.img");
   EXPECT_THAT(error_of([&] { read_image(folder_ / "p.hdr"); }), HasSubstr("p.img, is missing"));
   EXPECT_EQ(read_geometry(folder_ / "p.hdr"), image.geometry);
+  std::filesystem::remove(folder_ / "p.hdr");
+  write_bytes(folder_ / "p.img", "x");
+  EXPECT_THAT(error_of([&] { read_image(folder_ / "p.img"); }),
+              HasSubstr("the file with the header, p.hdr, is missing"));
+}
+
+TEST_F(Nifti, APairMayBeGzippedInEitherPart) {
+  const Image image = counting_image<int16_t>(oblique_grid());
+  write_image(folder_ / "p.hdr", image);
+  const std::string header = read_bytes(folder_ / "p.hdr"), voxels = read_bytes(folder_ / "p.img");
+  std::filesystem::remove(folder_ / "p.hdr");
+  write_bytes(folder_ / "p.hdr.gz", deflated(std::as_bytes(std::span(header)), DeflateFormat::kGzip));
+  EXPECT_EQ(read_image(folder_ / "p.hdr.gz").voxels, image.voxels);
+  EXPECT_EQ(read_image(folder_ / "p.img").voxels, image.voxels);
+  std::filesystem::remove(folder_ / "p.img");
+  write_bytes(folder_ / "p.img.gz", deflated(std::as_bytes(std::span(voxels)), DeflateFormat::kGzip));
+  EXPECT_EQ(read_image(folder_ / "p.hdr.gz").voxels, image.voxels);
+  EXPECT_EQ(read_image(folder_ / "p.img.gz").voxels, image.voxels);
+  EXPECT_EQ(image_stem(folder_ / "p.hdr.gz"), "p");
+  EXPECT_THAT(image_files(folder_ / "", FolderOf::kImages), ElementsAre(folder_ / "p.hdr.gz"));
 }
 
 TEST_F(Nifti, AnAnalyzeHeaderIsRefused) {

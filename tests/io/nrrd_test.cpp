@@ -207,6 +207,7 @@ TEST_F(NrrdEncodings, BehindTheHeader) {
   expect_read("a.nrrd", "endian: little\nencoding: bzip2\n\n" +
                             std::string(reinterpret_cast<const char*>(bzip2), sizeof bzip2));
   expect_read("a.nrrd", "endian: little\nencoding: raw\nline skip: 1\nbyte skip: 2\n\nskipped\nxx" + raw_);
+  expect_read("a.nrrd", "endian: little\nencoding: raw\nbyte skip: -1\n\nany length" + raw_);
 }
 
 TEST_F(NrrdEncodings, InFilesOfTheirOwn) {

@@ -105,6 +105,7 @@ TEST_F(PictureScores, MasksOfAnyKindAreOneStructure) {
     ADD_FAILURE();
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("b.png: expected a mask"));
+    EXPECT_THAT(error.what(), HasSubstr("a JPEG cannot keep label numbers"));
   }
 }
 

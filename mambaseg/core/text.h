@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+namespace mambaseg {
+
+/// ASCII letters in lower case, everything else as it is.
+std::string lower_case(std::string text);
+
+/// "gz" of "A/b.NII.GZ" with its dot, in lower case: ".gz"; empty without one.
+std::string lower_ending(const std::string& path);
+
+/// All bytes of a file. Throws Error that names it when it cannot be read.
+std::string whole_file(const std::string& path);
+
+}  // namespace mambaseg
