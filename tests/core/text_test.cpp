@@ -21,7 +21,7 @@ TEST(Text, WholeFileGivesEveryByteOrNamesTheFile) {
   const auto folder = std::filesystem::temp_directory_path() / "mambaseg_text_test";
   std::filesystem::create_directories(folder);
   const std::string path = (folder / "a").string();
-  for (const std::string bytes : {std::string(), std::string("a\r\n\0\x1a b", 7)}) {
+  for (const std::string& bytes : {std::string(), std::string("a\r\n\0\x1a b", 7)}) {
     std::ofstream(path, std::ios::binary) << bytes;
     EXPECT_EQ(whole_file(path), bytes);
   }
