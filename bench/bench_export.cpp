@@ -19,8 +19,10 @@ class Pointwise : public Network {
  public:
   explicit Pointwise(int64_t classes)
       : conv_(register_module("conv", torch::nn::Conv3d(torch::nn::Conv3dOptions(1, classes, 1)))) {}
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override { return {conv_->forward(x)}; }
-  int64_t size_multiple() const override { return 1; }
+  Extent size_multiples() const override { return {1, 1, 1}; }
+
+ protected:
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override { return {conv_->forward(x)}; }
 
  private:
   torch::nn::Conv3d conv_;

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
 #include "mambaseg/ops/dense.h"

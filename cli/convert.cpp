@@ -5,21 +5,43 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/io/torch_file.h"
-#include "mambaseg/nets/checkpoint.h"
-#include "mambaseg/nets/tensor_file.h"
-#include "mambaseg/nets/weights.h"
+#include "mambaseg/nets/model/checkpoint.h"
+#include "mambaseg/nets/model/tensor_file.h"
+#include "mambaseg/nets/model/weights.h"
 #include "mambaseg/train/task.h"
 
 namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string input, output, network, recipe;
+  std::string input, output, network, recipe, official_arguments, official_class;
   std::vector<std::string> settings;
 };
 
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+/// The settings of `network` for the arguments that its official class was constructed with.
+Json settings_of_arguments(const Options& options, const NetworkEntry& network) {
+  std::vector<const OfficialNetwork*> found;
+  std::string known;
+  for (const OfficialNetwork& one : network.official) {
+    known += (known.empty() ? "" : ", ") + one.class_name;
+    if (options.official_class.empty() || options.official_class == one.class_name) found.push_back(&one);
+  }
+  if (known.empty()) throw UsageError(concat("convert: no public class is known for ", network.name));
+  if (found.empty())
+    throw UsageError(concat("--official-class: expected one of ", known, ", got ", options.official_class));
+  try {
+    const Json arguments = Json::parse(options.official_arguments);
+    if (arguments.is_object()) return found.front()->settings(arguments);
+    throw UsageError("--official-args: expected a JSON object, for example '{\"num_classes\": 9}', got " +
+                     options.official_arguments);
+  } catch (const Json::exception& error) {
+    throw UsageError(concat("--official-args: ", found.front()->class_name, " of ", found.front()->repository,
+                            ": ", error.what()));
+  }
 }
 
 /// What the model file says of itself: the network at the paper's settings, or as the recipe has it with the
@@ -30,6 +52,8 @@ ModelInfo model_info(const Options& options) {
   if (!options.network.empty()) network["name"] = options.network;
   if (!network.contains("name"))
     throw UsageError("convert: --network or a recipe with a [network] is needed");
+  if (!options.official_arguments.empty())
+    network.update(settings_of_arguments(options, find_network(network["name"].get<std::string>())));
   for (const std::string& assignment : options.settings) set_by_path(network, assignment);
   ModelInfo info;
   if (options.recipe.empty()) {
@@ -57,7 +81,9 @@ void run(const Options& options) {
   Weights weights;
   for (const StoredTensor& tensor : file.tensors) weights[tensor.name] = to_tensor(tensor);
   const std::string name = info.network["name"].get<std::string>();
-  with_context(options.input, [&] { with_context(name, [&] { load_weights(*network, weights); }); });
+  with_context(options.input, [&] {
+    with_context(name, [&] { load_weights(*network, with_our_names(weights, find_network(name))); });
+  });
   save_model(options.output, *network, info);
   std::printf("%s: %s, %lld parameters\n", options.output.c_str(), name.c_str(),
               static_cast<long long>(parameter_count(*network)));
@@ -72,6 +98,11 @@ void declare_convert(CLI::App& command) {
   command.add_option("output", options->output, "Model to write, .safetensors")->required();
   command.add_option("--network", options->network, "Network that the weights belong to (mambaseg networks)");
   declare_assignments(command, options->settings, "Setting of the network, for example classes=25");
+  command.add_option("--official-args", options->official_arguments,
+                     "Arguments that the official class was constructed with, as JSON: '{\"num_classes\": 9, "
+                     "\"depths\": [2, 2, 2, 2]}'");
+  command.add_option("--official-class", options->official_class,
+                     "Which official class, for networks that have several, for example \"UMambaBot (2d)\"");
   command.add_option("--recipe", options->recipe, "Recipe whose [network] and [plan] the model gets");
   command.callback([options] { run(*options); });
 }

@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
 namespace {

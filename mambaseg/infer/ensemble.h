@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 
 namespace mambaseg {
 

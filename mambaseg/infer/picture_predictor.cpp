@@ -18,10 +18,8 @@ PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, 
     if (classes != 1 || channels != plan_.channels)
       throw UsageError(concat("prediction: expected a network of ", plan_.channels,
                               " channels and one map of scores, ", "got ", channels, " and ", classes));
-    for (const int64_t edge : plan_.size)
-      if (edge % model.network->size_multiple() != 0)
-        throw UsageError(concat("prediction: edge ", edge, " of the plan is not a multiple of ",
-                                model.network->size_multiple(), ", which the network needs"));
+    if (const std::string why = model.network->misfit(plan_.size); !why.empty())
+      throw UsageError(concat("prediction: the size of the plan does not fit the network: ", why));
     model.network->eval();
     model.network->to(device_);
   }

@@ -6,7 +6,7 @@
 #include "mambaseg/data/picture_plan.h"
 #include "mambaseg/infer/precision.h"
 #include "mambaseg/io/picture.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 
 namespace mambaseg {
 

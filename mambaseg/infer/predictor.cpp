@@ -55,11 +55,8 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
   for (const Model& model : models_) {
     require(setting(model, "in_channels", 1) == channels_, "prediction: models of one ensemble read ",
             channels_, " and ", setting(model, "in_channels", 1), " channels");
-    const int64_t multiple = model.network->size_multiple();
-    for (const int64_t edge : plan_.patch)
-      if (edge % multiple != 0)
-        throw UsageError(concat("prediction: patch edge ", edge, " is not a multiple of ", multiple,
-                                ", which the network needs"));
+    if (const std::string why = model.network->misfit(plan_.patch); !why.empty())
+      throw UsageError(concat("prediction: the patch of the plan does not fit the network: ", why));
     model.network->eval();
     model.network->to(settings.device);
   }

@@ -10,7 +10,7 @@
 #include "mambaseg/infer/precision.h"
 #include "mambaseg/infer/score_resampler.h"
 #include "mambaseg/infer/sliding_window.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 
 namespace mambaseg {
 

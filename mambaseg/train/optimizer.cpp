@@ -4,7 +4,7 @@
 #include <torch/optim/optimizer.h>
 #include <torch/optim/sgd.h>
 
-#include "mambaseg/nets/blocks/undecayed.h"
+#include "mambaseg/nets/layers/undecayed.h"
 
 namespace mambaseg {
 namespace {

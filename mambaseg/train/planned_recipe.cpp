@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
 
@@ -24,13 +24,18 @@ Json planned_recipe(const RunSettings& recipe, const PlannedExperiment& planned,
     out["network"]["features"] = planned.stages.features;
     out["network"]["kernels"] = planned.stages.kernels;
     out["network"]["strides"] = planned.stages.strides;
+    if (known.contains("patch")) out["network"]["patch"] = planned.patch;
     plan["patch"] = planned.patch;
     out["training"] = {{"batch", planned.batch}, {"patches_per_step", planned.batch}};
   } else {
-    const int64_t multiple = make_network(network)->size_multiple();
+    const Extent multiples = make_network(network)->size_multiples();
     std::vector<int64_t> patch = recipe.plan.patch;
-    for (size_t a = 0; a < patch.size(); ++a)
-      patch[a] = std::min(patch[a], (planned.median_size[a] + multiple - 1) / multiple * multiple);
+    for (size_t a = 0; a < std::min(patch.size(), multiples.size()); ++a) {
+      const auto upwards = [&](int64_t edge) {
+        return (edge + multiples[a] - 1) / multiples[a] * multiples[a];
+      };
+      patch[a] = upwards(std::min(patch[a], planned.median_size[a]));
+    }
     plan["patch"] = patch;
   }
   out["plan"] = plan;

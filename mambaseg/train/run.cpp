@@ -5,7 +5,7 @@
 
 #include "mambaseg/data/declared_labels.h"
 #include "mambaseg/losses/loss.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 #include "mambaseg/train/task.h"
 
 namespace mambaseg {

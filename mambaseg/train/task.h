@@ -10,7 +10,7 @@
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/sample_source.h"
 #include "mambaseg/losses/loss.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 #include "mambaseg/train/run.h"
 
 namespace mambaseg {

@@ -16,7 +16,7 @@
 #include "mambaseg/io/folder_lock.h"
 #include "mambaseg/kernels/target.h"
 #include "mambaseg/losses/deep_supervision.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/train/batches.h"
@@ -249,11 +249,9 @@ class Trainer {
       network_->to(options_.device);
       optimizer_ = make_optimizer(settings_.training, *network_);
     }
-    for (const int64_t edge : task_.input_edges)
-      if (edge % network_->size_multiple() != 0)
-        throw UsageError(concat("setting plan.", settings_.task == "pictures" ? "size" : "patch",
-                                ": edges must be multiples of ", network_->size_multiple(),
-                                " for this network, got ", edge));
+    if (const std::string why = network_->misfit(task_.input_edges); !why.empty())
+      throw UsageError(concat("setting plan.", settings_.task == "pictures" ? "size" : "patch",
+                              " does not fit the network ", settings_.network.value("name", ""), ": ", why));
   }
 
   /// What the bits of a run depend on besides the program and the recipe.

@@ -5,7 +5,7 @@
 #include <torch/optim/optimizer.h>
 #include <torch/types.h>
 
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/train/loss_scale.h"
 
 namespace mambaseg {

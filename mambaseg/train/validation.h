@@ -6,7 +6,7 @@
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/label_scheme.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
 

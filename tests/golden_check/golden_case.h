@@ -14,6 +14,7 @@ namespace mambaseg {
 /// One golden file: inputs, weights, expected outputs and gradients of an official implementation.
 struct GoldenCase {
   std::string name;
+  std::string repository;  ///< of the official code: "JCruan519/VM-UNet"; empty when the file does not say
   std::string official_class;
   Json args;
   std::map<std::string, std::string> metadata;
@@ -21,7 +22,7 @@ struct GoldenCase {
 
   bool has(const std::string& tensor_name) const { return tensors.count(tensor_name) != 0; }
   const torch::Tensor& at(const std::string& tensor_name) const;  ///< Error when missing
-  /// The official state_dict: weights.*, and weights_i8.* times weights_scale.*.
+  /// The official state_dict: weights.*, and weights_i8.* times weights_scale.*; aliases included.
   std::map<std::string, torch::Tensor> weights() const;
 };
 
@@ -38,12 +39,8 @@ struct GoldenCheck {
   GoldenResult (*run)(const GoldenCase& golden);
 };
 
-/// Reads one file. Throws Error.
+/// Reads one file; tensors that it gives by the rule "splitmix64/1" are made. Throws Error.
 GoldenCase read_golden(const std::string& path);
-
-/// 0 when the tolerance text begins with "exact", else the number that follows `key` ("outputs: max abs diff
-/// <=", "gradients: max abs diff <=") in the tolerance text.
-double tolerance_of(const GoldenCase& golden, const std::string& key);
 
 /// Compares named outputs (and gradients) with the file; keeps the worst.
 class GoldenComparison {
@@ -58,6 +55,8 @@ class GoldenComparison {
   GoldenResult result() const;
 
  private:
+  double output_tolerance(const std::string& name) const;
+  double gradient_tolerance(const torch::Tensor& expected) const;
   void compare(const std::string& name, const torch::Tensor& expected, const torch::Tensor& value,
                double tolerance);
   void stats(const std::string& name, const torch::Tensor& value, double tolerance);
@@ -68,15 +67,11 @@ class GoldenComparison {
 };
 
 std::span<const GoldenCheck> scan_checks();
-std::span<const GoldenCheck> mamba_checks();
-std::span<const GoldenCheck> medsegmamba_checks();
-std::span<const GoldenCheck> nnunet_checks();
+std::span<const GoldenCheck> walk_checks();
 std::span<const GoldenCheck> nnunet_loss_checks();
 std::span<const GoldenCheck> nnunet_pipeline_checks();
 std::span<const GoldenCheck> pipeline_checks();
-std::span<const GoldenCheck> vmunet_checks();
 std::span<const GoldenCheck> metric_checks();
 std::span<const GoldenCheck> stat_checks();
-std::span<const GoldenCheck> umamba_checks();
 
 }  // namespace mambaseg

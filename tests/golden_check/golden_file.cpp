@@ -2,8 +2,9 @@
 #include <filesystem>
 
 #include "mambaseg/io/safetensors.h"
-#include "mambaseg/nets/tensor_file.h"
+#include "mambaseg/nets/model/tensor_file.h"
 #include "tests/golden_check/golden_case.h"
+#include "tests/golden_check/weights_rule.h"
 
 namespace mambaseg {
 namespace {
@@ -27,6 +28,46 @@ std::string sizes_text(const torch::Tensor& tensor) {
 }
 
 bool starts_with(const std::string& text, const char* prefix) { return text.rfind(prefix, 0) == 0; }
+
+/// grad_output of output.y, grad_output<i> of output.y<i>, in the size of the whole output.
+void make_output_gradients(GoldenCase& golden, const std::string& salt) {
+  std::map<std::string, torch::Tensor> made;
+  for (const auto& [key, tensor] : golden.tensors) {
+    const std::string prefix = "output.y";
+    if (!starts_with(key, prefix.c_str())) continue;
+    const std::string name = "grad_output" + key.substr(prefix.size());
+    const Json whole = json_of(golden, key + ".full_shape");
+    const auto sizes = whole.is_array() ? whole.get<std::vector<int64_t>>() : tensor.sizes().vec();
+    made[name] = tensor_by_rule(salt, name, sizes, 0, 1);
+  }
+  golden.tensors.insert(made.begin(), made.end());
+}
+
+/// Adds the tensors that the file gives by the rule.
+void make_by_rule(GoldenCase& golden) {
+  const auto rule = golden.metadata.find("weights_rule");
+  if (rule == golden.metadata.end()) return;
+  require(rule->second == "splitmix64/1", golden.name, ": the rule ", rule->second, " is not known");
+  const std::string salt = golden.metadata.at("seed");
+  const auto make = [&](const Json& table, const std::string& prefix, const std::string& of_name) {
+    if (!table.is_object()) return;
+    for (const auto& [name, entry] : table.items())
+      if (!entry.contains("alias"))
+        golden.tensors[prefix + name] =
+            tensor_by_rule(salt, of_name + name, entry.at("shape").get<std::vector<int64_t>>(),
+                           entry.value("offset", 0.0), entry.value("scale", 1.0));
+  };
+  const Json weights = json_of(golden, "weights_table");
+  make(weights, "weights.", "");
+  if (weights.is_object())
+    for (const auto& [name, entry] : weights.items())
+      if (entry.contains("alias"))
+        golden.tensors["weights." + name] = golden.at("weights." + entry["alias"].get<std::string>());
+  make(json_of(golden, "inputs_rule"), "input.", "input.");
+  if (golden.metadata.count("grad_output_rule") != 0) make_output_gradients(golden, salt);
+  for (auto& [name, tensor] : golden.tensors)
+    if (name.ends_with(".num_batches_tracked")) tensor = tensor.reshape({});
+}
 
 }  // namespace
 
@@ -64,15 +105,47 @@ GoldenCase read_golden(const std::string& path) {
   golden.official_class = file.metadata.at("official_class");
   golden.args = json_of(golden, "args");
   for (const StoredTensor& tensor : file.tensors) golden.tensors[tensor.name] = to_tensor(tensor);
+  if (const auto source = file.metadata.find("source"); source != file.metadata.end())
+    golden.repository = source->second.substr(0, source->second.find_first_of("@:"));
+  make_by_rule(golden);
   return golden;
 }
 
-double tolerance_of(const GoldenCase& golden, const std::string& key) {
+namespace {
+
+/// The number behind `key` in a tolerance written as a sentence; 0 when that begins with "exact".
+double tolerance_in_words(const GoldenCase& golden, const std::string& key) {
   const std::string& text = golden.metadata.at("tolerance");
   if (starts_with(text, "exact")) return 0;
   const size_t found = text.find(key);
   require(found != std::string::npos, golden.name, ": the tolerance does not say \"", key, "\"");
   return std::stod(text.substr(found + key.size()));
+}
+
+bool has_tolerance_table(const GoldenCase& golden) {
+  return golden.metadata.at("tolerance").starts_with("{");
+}
+
+}  // namespace
+
+double GoldenComparison::output_tolerance(const std::string& name) const {
+  if (!has_tolerance_table(golden_)) return tolerance_in_words(golden_, "outputs: max abs diff <=");
+  const Json table = json_of(golden_, "tolerance");
+  require(table.contains(name), golden_.name, ": no tolerance of ", name);
+  return table[name];
+}
+
+double GoldenComparison::gradient_tolerance(const torch::Tensor& expected) const {
+  if (!has_tolerance_table(golden_)) return tolerance_in_words(golden_, "gradients: max abs diff <=");
+  // The files advise 50 times the relative tolerance of the outputs.
+  constexpr double kWider = 50;
+  double relative = 0;
+  const Json table = json_of(golden_, "tolerance");
+  for (const auto& [name, allowed] : table.items())
+    if (golden_.has("output." + name))
+      relative =
+          std::max(relative, allowed.get<double>() / golden_.at("output." + name).abs().max().item<double>());
+  return kWider * relative * std::max(1e-3, expected.abs().max().item<double>());
 }
 
 void GoldenComparison::fail(const std::string& remark) {
@@ -93,7 +166,7 @@ void GoldenComparison::compare(const std::string& name, const torch::Tensor& exp
 }
 
 void GoldenComparison::stats(const std::string& name, const torch::Tensor& value, double tolerance) {
-  const torch::Tensor expected = golden_.at("stats." + name).to(torch::kDouble);
+  const torch::Tensor expected = golden_.at(name).to(torch::kDouble);
   const torch::Tensor x = value.detach().to(torch::kDouble);
   const double found[] = {x.mean().item<double>(), x.std(false).item<double>(), x.min().item<double>(),
                           x.max().item<double>(), x.abs().sum().item<double>()};
@@ -109,24 +182,27 @@ void GoldenComparison::stats(const std::string& name, const torch::Tensor& value
 
 void GoldenComparison::output(const std::string& name, const torch::Tensor& value) {
   const std::string key = "output." + name;
-  const double tolerance = tolerance_of(golden_, "outputs: max abs diff <=");
+  const double tolerance = output_tolerance(name);
   const Json strides = json_of(golden_, key + ".stride"), full_shape = json_of(golden_, key + ".full_shape");
   if (full_shape.is_array() && full_shape.get<std::vector<int64_t>>() != value.sizes().vec())
     return fail(concat(key, " has sizes ", sizes_text(value), ", expected ", full_shape.dump()));
   const torch::Tensor thin = strides.is_array() ? thinned(value, strides.get<std::vector<int64_t>>()) : value;
   compare(key, golden_.at(key), thin, tolerance);
-  if (golden_.has("stats." + name)) stats(name, value, tolerance);
+  for (const std::string& stored : {"stats." + name, "stats." + key})
+    if (golden_.has(stored)) stats(stored, value, tolerance);
 }
 
 void GoldenComparison::gradient(const std::string& name, const torch::Tensor& value) {
   const std::string key = "grad." + name;
-  const double tolerance = tolerance_of(golden_, "gradients: max abs diff <=");
   if (!golden_.has(key)) {
-    if (value.defined()) compare(key, torch::zeros_like(value), value, tolerance);
+    if (value.defined()) compare(key, torch::zeros_like(value), value, gradient_tolerance(torch::zeros({1})));
     return;
   }
   const torch::Tensor& expected = golden_.at(key);
-  compare(key, expected, value.defined() ? value : torch::zeros_like(expected), tolerance);
+  const Json strides = json_of(golden_, key + ".stride");
+  torch::Tensor found = value.defined() ? value : torch::zeros_like(expected);
+  if (strides.is_array() && value.defined()) found = thinned(found, strides.get<std::vector<int64_t>>());
+  compare(key, expected, found, gradient_tolerance(expected));
 }
 
 GoldenResult GoldenComparison::result() const {

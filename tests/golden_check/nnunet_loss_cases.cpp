@@ -4,7 +4,8 @@
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/losses/dice.h"
 #include "mambaseg/losses/dice_binary_cross_entropy.h"
-#include "tests/golden_check/module_check.h"
+#include "mambaseg/nets/model/network.h"
+#include "tests/golden_check/golden_case.h"
 
 namespace mambaseg {
 namespace {
@@ -14,7 +15,7 @@ constexpr double kDiceOffset = 1;
 /// Labels (B, 1, spatial...) as classes (B, spatial...), the ignored label as kIgnoredClass.
 torch::Tensor classes_of(const GoldenCase& g, const std::string& name) {
   torch::Tensor classes = g.at("input." + name).squeeze(1).to(torch::kInt64);
-  const int64_t ignored = argument<int64_t>(g, "ignore_label", kIgnoredClass);
+  const int64_t ignored = argument<int64_t>(g.args, "ignore_label", kIgnoredClass);
   return classes.masked_fill(classes == ignored, kIgnoredClass);
 }
 
@@ -42,17 +43,17 @@ GoldenResult check_dice_cross_entropy(const GoldenCase& g) {
 
 GoldenResult check_soft_dice(const GoldenCase& g) {
   DiceSettings dice;
-  dice.epsilon = argument(g, "smooth", 1.0);
-  dice.background = argument(g, "do_bg", true);
+  dice.epsilon = argument(g.args, "smooth", 1.0);
+  dice.background = argument(g.args, "do_bg", true);
   dice.present_only = false;
-  dice.pool_batch = argument(g, "batch_dice", false);
+  dice.pool_batch = argument(g.args, "batch_dice", false);
   return check_loss(
       g, [&](const torch::Tensor& logits) { return dice_loss(logits, classes_of(g, "target"), dice); });
 }
 
 GoldenResult check_dice_binary_cross_entropy(const GoldenCase& g) {
   DiceBinaryCrossEntropySettings settings;
-  settings.dice.pool_batch = argument(g, "batch_dice", true);
+  settings.dice.pool_batch = argument(g.args, "batch_dice", true);
   const int64_t regions = g.at("input.logits").size(1);
   const torch::Tensor target_BCV = g.at("input.target").flatten(2).to(torch::kFloat32);
   torch::Tensor counted_BV;  // the official target's last channel says what is ignored

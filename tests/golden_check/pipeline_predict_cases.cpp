@@ -21,8 +21,10 @@ torch::Tensor convolve(const GoldenCase& golden, const torch::Tensor& x) {
 class PointwiseNetwork : public Network {
  public:
   explicit PointwiseNetwork(const GoldenCase& golden) : golden_(golden) {}
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override { return {convolve(golden_, x)}; }
-  int64_t size_multiple() const override { return 1; }
+  Extent size_multiples() const override { return {1, 1, 1}; }
+
+ protected:
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override { return {convolve(golden_, x)}; }
 
  private:
   const GoldenCase& golden_;

@@ -17,11 +17,13 @@ namespace {
 /// Class 0 below 0.3, class 1 up to 0.8, class 2 above: what comes out tells exactly what went in.
 class Threshold : public Network {
  public:
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+  Extent size_multiples() const override { return {4, 4, 4}; }
+
+ protected:
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
     const auto first = 50 * (x - 0.3);
     return {torch::cat({torch::zeros_like(x), first, first + 100 * (x - 0.8)}, 1)};
   }
-  int64_t size_multiple() const override { return 4; }
 };
 
 Model threshold_model(const Json& network = {{"in_channels", 1}, {"classes", 3}}) {

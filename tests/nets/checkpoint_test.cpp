@@ -1,9 +1,9 @@
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "mambaseg/nets/tensor_file.h"
+#include "mambaseg/nets/model/tensor_file.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {

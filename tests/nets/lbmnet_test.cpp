@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "mambaseg/nets/blocks/lbmnet_blocks.h"
 #include "mambaseg/nets/blocks/mamba.h"
-#include "mambaseg/nets/lbmnet_blocks.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
 namespace {
@@ -119,8 +119,7 @@ TEST(LbmNet, OpenPointsOfTheText) {
 
 TEST(LbmNet, EverySwitchRunsAndHasFiniteGradients) {
   torch::manual_seed(6);
-  Json small = find_network("lbmnet").small_settings();
-  small.erase("_edge");
+  Json small = find_network("lbmnet").small;
   const Json switches[] = {
       {{"encoder", "conv"}, {"decoder", "conv"}, {"skip", "concat"}},
       {{"encoder", "residual_1"}, {"norm", "batch"}},

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/nets/blocks/ss2d.h"
-#include "mambaseg/nets/network.h"
-#include "mambaseg/nets/weights.h"
+#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/weights.h"
 
 namespace mambaseg {
 namespace {
@@ -13,8 +13,7 @@ std::shared_ptr<Network> made(const std::string& name, Json settings = Json::obj
 }
 
 Json small(const std::string& name, const Json& changes = Json::object()) {
-  Json settings = find_network(name).small_settings();
-  settings.erase("_edge");
+  Json settings = find_network(name).small;
   settings.update(changes);
   return settings;
 }
@@ -49,8 +48,8 @@ TEST(VmUnet, TakesAnyNumberOfScales) {
   EXPECT_EQ(parameter_count(*five), 27'649'909);
   EXPECT_EQ(weights_of(*three).size(), 164u);
   EXPECT_EQ(weights_of(*five).size(), 280u);
-  EXPECT_EQ(one->size_multiple(), 4);
-  EXPECT_EQ(five->size_multiple(), 64);
+  EXPECT_EQ(one->size_multiples(), (Extent{4, 4}));
+  EXPECT_EQ(five->size_multiples(), (Extent{64, 64}));
   EXPECT_THROW(with({96, 192, 384}, {2, 2, 2, 2}, {2, 2, 1}), UsageError);
   EXPECT_THROW(with({}, {}, {}), UsageError);
 }
@@ -155,7 +154,7 @@ TEST(Networks2d, RefusePicturesWhoseSizeDoesNotFit) {
   for (const NetworkEntry& entry : networks()) {
     if (entry.dims != std::vector<int>{2}) continue;
     const auto network = made(entry.name, small(entry.name));
-    const int64_t edge = entry.small_settings().at("_edge");
+    const int64_t edge = entry.small_edge;
     EXPECT_THROW(network->forward(drawn({1, 3, edge, edge + 1})), Error) << entry.name;
     EXPECT_THROW(network->forward(drawn({3, edge, edge})), Error) << entry.name;
   }

@@ -2,8 +2,8 @@
 
 #include "mambaseg/nets/blocks/mamba.h"
 #include "mambaseg/nets/blocks/nnunet.h"
-#include "mambaseg/nets/network.h"
-#include "mambaseg/nets/weights.h"
+#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/weights.h"
 
 namespace mambaseg {
 namespace {
@@ -14,8 +14,7 @@ std::shared_ptr<Network> made(const std::string& name, Json settings = Json::obj
 }
 
 Json small(const std::string& name, const Json& changes = Json::object()) {
-  Json settings = find_network(name).small_settings();
-  settings.erase("_edge");
+  Json settings = find_network(name).small;
   settings.update(changes);
   return settings;
 }
@@ -33,7 +32,7 @@ TEST(Mamba, BackwardsIsTheReversalOfTheReversedSequence) {
     Mamba mamba(settings);
     const torch::Tensor x = torch::randn({2, length, 6});
     const torch::Tensor expected = mamba.forward(x.flip(1)).flip(1);
-    EXPECT_TRUE(torch::allclose(mamba.forward(x, true), expected, 1e-5, 1e-6)) << length;
+    EXPECT_TRUE(torch::allclose(mamba.read(x, true), expected, 1e-5, 1e-6)) << length;
     if (length > 2) {
       EXPECT_FALSE(torch::allclose(mamba.forward(x), expected, 1e-3, 1e-3)) << length;
     }
@@ -116,7 +115,7 @@ TEST(NnUNetFrame, AnisotropicPlansKeepTheirGrid) {
   const Json plan{{"kernels", {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}}},
                   {"strides", {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}}}};
   const auto network = made("plain_unet", small("plain_unet", plan));
-  EXPECT_EQ(network->size_multiple(), 4);
+  EXPECT_EQ(network->size_multiples(), (Extent{1, 4, 4}));
   EXPECT_EQ(network->forward(torch::randn({1, 1, 3, 8, 4}))[0].sizes(),
             (std::vector<int64_t>{1, 3, 3, 8, 4}));
 }
@@ -144,12 +143,13 @@ TEST(Weights, RepeatedNamesOfOfficialFilesAreDroppedWhenEqual) {
   const std::string original = "encoder.stem.convs.0.norm.weight",
                     repeated = "decoder.encoder.stem.convs.0.all_modules.1.weight";
   weights[repeated] = weights[original].clone();
-  EXPECT_NO_THROW(load_weights(*network, weights));
+  const NetworkEntry& entry = find_network("resenc_unet");
+  EXPECT_NO_THROW(load_weights(*network, with_our_names(weights, entry)));
   weights[repeated].add_(1);
-  EXPECT_THROW(load_weights(*network, weights), Error);
+  EXPECT_THROW(load_weights(*network, with_our_names(weights, entry)), Error);
   weights.erase(repeated);
   weights["decoder.encoder.other"] = torch::zeros({1});
-  EXPECT_THROW(load_weights(*network, weights), Error);
+  EXPECT_THROW(load_weights(*network, with_our_names(weights, entry)), Error);
 }
 
 TEST(SqueezeExcitation, KeepsTheLastAxisInThreeDimensions) {

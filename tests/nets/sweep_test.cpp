@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "mambaseg/nets/checkpoint.h"
-#include "mambaseg/nets/weights.h"
+#include "mambaseg/nets/model/checkpoint.h"
+#include "mambaseg/nets/model/weights.h"
 #include "mambaseg/ops/plain_libtorch.h"
 #include "tests/io/temporary_folder.h"
 
@@ -16,12 +16,11 @@ class EveryNetwork : public testing::TestWithParam<size_t> {
   const NetworkEntry& entry() const { return networks()[GetParam()]; }
 
   Json small_config() const {
-    Json config = entry().small_settings();
-    config.erase("_edge");
+    Json config = entry().small;
     config["name"] = entry().name;
     return config;
   }
-  int64_t edge() const { return entry().small_settings().at("_edge").get<int64_t>(); }
+  int64_t edge() const { return entry().small_edge; }
 
   /// A batch of two whose spatial sizes differ: `edge`, then one and two allowed steps more.
   torch::Tensor input(const Network& network, int dims) const {
@@ -29,7 +28,9 @@ class EveryNetwork : public testing::TestWithParam<size_t> {
     Json small = small_config();
     const int64_t channels = small.value("in_channels", settings.at("in_channels").get<int64_t>());
     std::vector<int64_t> sizes{2, channels};
-    for (int axis = 0; axis < dims; ++axis) sizes.push_back(edge() + axis * network.size_multiple());
+    const Extent multiples = network.size_multiples();
+    for (int axis = 0; axis < dims; ++axis)
+      sizes.push_back(edge() + axis * multiples.at(static_cast<size_t>(axis)));
     return torch::rand(sizes);
   }
 

@@ -10,7 +10,7 @@
 #include <torch/utils.h>
 
 #include "mambaseg/io/image.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/train/ablation.h"
 #include "mambaseg/train/curves.h"

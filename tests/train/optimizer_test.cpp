@@ -7,15 +7,14 @@
 #include <set>
 #include <string>
 
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
 namespace {
 
 /// The names of the parameters of a small network that do not decay.
 std::set<std::string> undecayed(const std::string& name, const std::string& decay) {
-  Json settings = find_network(name).small_settings();
-  settings.erase("_edge");
+  Json settings = find_network(name).small;
   const auto network = find_network(name).make(settings);
   network->to(torch::kFloat);  // as the trainer moves it; the marks stay
   TrainingSettings training;
@@ -36,8 +35,7 @@ std::set<std::string> undecayed(const std::string& name, const std::string& deca
 TEST(Optimizer, TheScansAAndDDoNotDecayWhateverTheirNames) {
   int64_t found = 0;
   for (const NetworkEntry& entry : networks()) {
-    Json settings = entry.small_settings();
-    settings.erase("_edge");
+    Json settings = entry.small;
     const auto kept = undecayed(entry.name, "weights");
     for (const auto& parameter : entry.make(settings)->named_parameters()) {
       const std::string last = parameter.key().substr(parameter.key().rfind('.') + 1);

@@ -12,7 +12,7 @@
 #include "mambaseg/data/fingerprint.h"
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/io/image.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/report/evaluation.h"
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/trainer.h"

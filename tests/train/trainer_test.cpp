@@ -13,7 +13,7 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/io/image.h"
-#include "mambaseg/nets/checkpoint.h"
+#include "mambaseg/nets/model/checkpoint.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {

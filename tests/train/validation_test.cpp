@@ -36,10 +36,10 @@ TEST(Validation, MeansLeaveAbsentClassesOut) {
 /// Class 1 where the image is bright: each voxel is judged alone, so patches must fit together without a
 /// seam.
 struct Threshold : Network {
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+  Extent size_multiples() const override { return {1, 1, 1}; }
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
     return {torch::cat({torch::full_like(x, 0.5), x}, 1)};
   }
-  int64_t size_multiple() const override { return 1; }
 };
 
 TEST(Validation, PatchesCoverTheWholeCase) {

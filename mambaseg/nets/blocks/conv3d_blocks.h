@@ -1,6 +1,7 @@
 #pragma once
 
-#include "mambaseg/nets/blocks/layers.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/sequence.h"
 
 namespace mambaseg {
 
@@ -12,55 +13,55 @@ struct ConvStyle {
 };
 
 /// [Conv3 GN ReLU] twice; state_dict prefix "conv".
-class ConvBlock3d : public torch::nn::Module {
+class ConvBlock3d : public Layer {
  public:
   ConvBlock3d(int64_t channels_in, int64_t channels_out);
   /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  Sequential conv_;
+  std::shared_ptr<Sequence> conv_;
 };
 
 /// identity(x) + conv(x), where conv is two 3x3x3 convolutions with norms and ReLUs, without an activation
 /// after the sum; identity is a 1x1x1 convolution unless the style says otherwise. Prefixes "conv",
 /// "identity".
-class ResBlock3d : public torch::nn::Module {
+class ResBlock3d : public Layer {
  public:
   ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style);
   /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  Sequential conv_;
-  Conv3d identity_{nullptr};
+  std::shared_ptr<Sequence> conv_;
+  std::shared_ptr<Convolution> identity_;
 };
 
 /// Halves the grid, then a ResBlock3d. Max pooling, or a strided convolution with norm and ReLU before
 /// (preactivation) or after it; the block behind a strided convolution is always a preactivation block.
 /// Prefix "down".
-class DownBlock3d : public torch::nn::Module {
+class DownBlock3d : public Layer {
  public:
   DownBlock3d(int64_t channels_in, int64_t channels_out, bool max_pool, const ConvStyle& style,
               int64_t kernel = 3);
   /// x (B, channels_in, Z, Y, X), even sizes -> (B, channels_out, Z/2, Y/2, X/2)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  Sequential down_;
+  std::shared_ptr<Sequence> down_;
 };
 
 /// Doubles the grid: nearest neighbour and a 3x3x3 convolution, or a transposed convolution; with norm and
 /// ReLU before (preactivation) or after. Prefix "up".
-class UpBlock3d : public torch::nn::Module {
+class UpBlock3d : public Layer {
  public:
   UpBlock3d(int64_t channels_in, int64_t channels_out, bool nearest, const ConvStyle& style,
             int64_t kernel = 3);
   /// x (B, channels_in, Z, Y, X) -> (B, channels_out, 2Z, 2Y, 2X)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  Sequential up_;
+  std::shared_ptr<Sequence> up_;
 };
 
 }  // namespace mambaseg

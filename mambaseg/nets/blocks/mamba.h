@@ -1,8 +1,7 @@
 #pragma once
 
-#include <torch/nn/modules/conv.h>
-
-#include "mambaseg/nets/blocks/layers.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/linear.h"
 
 namespace mambaseg {
 
@@ -20,19 +19,20 @@ struct MambaSettings {
 /// Mamba-1 (Gu & Dao 2023): projection to inner channels and gate, causal depthwise convolution, SiLU,
 /// selective scan, gate, projection. No norm and no residual inside. Module names are those of
 /// state-spaces/mamba.
-class Mamba : public torch::nn::Module {
+class Mamba : public Layer {
  public:
   explicit Mamba(const MambaSettings& settings);
 
   /// x (B, L, width) -> (B, L, width). `backwards` reads the tokens from last to first: the same as reversing
   /// the sequence, running forwards and reversing the result, but without the copies.
-  torch::Tensor forward(const torch::Tensor& x_BLC, bool backwards = false);
+  torch::Tensor read(const torch::Tensor& x_BLC, bool backwards);
+  torch::Tensor forward(const torch::Tensor& x_BLC) override { return read(x_BLC, false); }
 
  private:
   MambaSettings settings_;
   int64_t channels_, rank_;
-  Linear in_proj_{nullptr}, x_proj_{nullptr}, dt_proj_{nullptr}, out_proj_{nullptr};
-  torch::nn::Conv1d conv1d_{nullptr};
+  std::shared_ptr<Linear> in_proj_, x_proj_, dt_proj_, out_proj_;
+  std::shared_ptr<Convolution> conv1d_;
   torch::Tensor A_log_, D_;
   PackedWeights packed_;  ///< of x_proj_
 };

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <vector>
-
-#include "mambaseg/nets/blocks/layers.h"
-#include "mambaseg/nets/blocks/token_module.h"
+#include "mambaseg/nets/layers/dropping.h"
+#include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/sequence.h"
 
 namespace mambaseg {
 
@@ -17,41 +17,39 @@ struct MixerBlockSettings {
 };
 
 /// Linear, GELU (erf), dropout, linear, dropout. Prefix "net".
-class MixerMlp : public torch::nn::Module {
+class MixerMlp : public Layer {
  public:
   MixerMlp(int64_t width, int64_t hidden, double dropout);
   /// (..., width) -> (..., width)
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  Sequential net_;
+  std::shared_ptr<Sequence> net_;
 };
 
 /// x + path(mixer(norm(x))), then x + path(mlp(norm(x))): VSSBlock3D of MedSegMamba. `path` leaves the branch
 /// out for a sample with the chance drop_path and scales the kept ones up (stochastic depth). Prefixes
 /// "ln_1", "self_attention" (the mixer), "ln_2", "mlp".
-class MixerBlock3d : public TokenModule {
+class MixerBlock3d : public Layer {
  public:
-  MixerBlock3d(const MixerBlockSettings& settings, std::shared_ptr<TokenModule> mixer);
+  MixerBlock3d(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer);
   torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
 
  private:
-  torch::Tensor path(const torch::Tensor& branch) const;
-
-  double drop_path_;
-  LayerNorm ln_1_{nullptr}, ln_2_{nullptr};
-  std::shared_ptr<TokenModule> mixer_;
+  std::shared_ptr<LayerNorm> ln_1_, ln_2_;
+  std::shared_ptr<DropPath> path_;
+  std::shared_ptr<Layer> mixer_;
   std::shared_ptr<MixerMlp> mlp_;
 };
 
 /// Blocks one after the other. Prefix "blocks".
-class MixerStack3d : public TokenModule {
+class MixerStack3d : public Layer {
  public:
-  explicit MixerStack3d(std::vector<std::shared_ptr<TokenModule>> blocks);
+  explicit MixerStack3d(std::vector<std::shared_ptr<Layer>> blocks);
   torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
 
  private:
-  std::vector<std::shared_ptr<TokenModule>> blocks_;
+  std::vector<std::shared_ptr<Layer>> blocks_;
 };
 
 }  // namespace mambaseg

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <torch/nn/modules/container/modulelist.h>
-
 #include "mambaseg/config/config.h"
-#include "mambaseg/nets/blocks/convolution.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/resampling.h"
 
 /// What the networks that live in nnU-Net share (plain and residual-encoder U-Net, U-Mamba): their shape and
 /// the blocks of dynamic-network-architectures (Isensee et al.), module names included.
@@ -37,8 +37,8 @@ struct UNetShape {
   int64_t stages() const { return static_cast<int64_t>(features.size()); }
   Extent kernel(int64_t stage) const;
   Extent stride(int64_t stage) const;
-  /// Least size every axis must be a multiple of: all strides of the axis that is halved most.
-  int64_t size_multiple() const;
+  /// What the size of each axis must be a multiple of: all its strides.
+  Extent size_multiples() const;
   /// UsageError unless there are two stages at least and the lists fit the stages and the dimension.
   void check() const;
 };
@@ -47,11 +47,33 @@ struct UNetShape {
 /// does not fit.
 std::vector<int64_t> per_stage(const std::vector<int64_t>& given, int64_t count, const char* what);
 
+/// What an argument of the official constructors says of each stage: one number stands for all.
+std::vector<int64_t> stage_numbers(const Json& arguments, const char* name);
+
+/// The arguments that all official networks of this frame share: input_channels, num_classes, n_stages,
+/// features_per_stage, kernel_sizes, strides, deep_supervision; dimensions by conv_op or dim ("2d"), else by
+/// the lists of kernels.
+void read_shape(const Json& arguments, UNetShape& shape);
+
+/// The name of an entry of an official state_dict here: the decoder there holds the encoder too
+/// (decoder.encoder.*), and convolution blocks list their parts a second time (all_modules.*).
+std::string nnunet_name(const std::string& official);
+
+/// Settings that start as nnU-Net has it.
+ConvolutionSettings nnunet_convolution(const Extent& stride = {});
+
+/// A 1x1 convolution that starts so.
+std::shared_ptr<Convolution> nnunet_pointwise(int64_t dims, int64_t in, int64_t out);
+
+/// Leaky ReLU of slope 0.01, as nnU-Net uses it everywhere.
+torch::Tensor leaky(const torch::Tensor& x);
+
 /// Convolution, instance norm, leaky ReLU; the last is optional. Prefixes "conv" and "norm".
-class ConvNormAct : public torch::nn::Module {
+class ConvNormAct : public Layer {
  public:
-  ConvNormAct(const ConvolutionSettings& convolution, bool activation = true);
-  torch::Tensor forward(const torch::Tensor& x);
+  ConvNormAct(int64_t in, int64_t out, const Extent& kernel, const ConvolutionSettings& convolution,
+              bool activation = true);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   std::shared_ptr<Convolution> conv_;
@@ -60,10 +82,10 @@ class ConvNormAct : public torch::nn::Module {
 };
 
 /// `count` ConvNormAct, the first with the stride. Prefixes "convs.0", "convs.1", ...
-class ConvStack : public torch::nn::Module {
+class ConvStack : public Layer {
  public:
   ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride);
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   std::vector<std::shared_ptr<ConvNormAct>> convs_;
@@ -72,10 +94,10 @@ class ConvStack : public torch::nn::Module {
 /// Squeeze and excitation with biases, a sixteenth of the channels in the middle, rounded to eights. The mean
 /// runs over the first two spatial axes only, also in 3-D, as the official code has it. Prefixes "fc1",
 /// "fc2".
-class SqueezeExcite : public torch::nn::Module {
+class SqueezeExcite : public Layer {
  public:
   SqueezeExcite(int64_t dimension, int64_t channels);
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   std::shared_ptr<Convolution> fc1_, fc2_;
@@ -84,11 +106,11 @@ class SqueezeExcite : public torch::nn::Module {
 /// BasicBlockD (ResNet-D, He et al. 2019): two convolutions with norm, the sum with the (average-pooled,
 /// projected) input, leaky ReLU. Prefixes "conv1", "conv2", "squeeze_excitation", "skip.0" or "skip.1"
 /// (behind the pooling).
-class BasicBlockD : public torch::nn::Module {
+class BasicBlockD : public Layer {
  public:
   BasicBlockD(int64_t in, int64_t out, const Extent& kernel, const Extent& stride,
               bool squeeze_excitation = false);
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) override;
   /// The sum starts as the skip alone: scale of the norm before it 0.
   void silence();
 
@@ -113,14 +135,5 @@ class NnunetDecoder : public torch::nn::Module {
   std::vector<std::shared_ptr<ConvStack>> stages_;
   std::vector<std::shared_ptr<Convolution>> seg_layers_;
 };
-
-/// Registers `parts` under name.0, name.1, ... of `owner`.
-template <class Module>
-void register_list(torch::nn::Module& owner, const std::string& name,
-                   const std::vector<std::shared_ptr<Module>>& parts) {
-  torch::nn::ModuleList list;
-  for (const auto& part : parts) list->push_back(std::static_pointer_cast<torch::nn::Module>(part));
-  owner.register_module(name, list);
-}
 
 }  // namespace mambaseg

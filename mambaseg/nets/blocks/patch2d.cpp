@@ -1,25 +1,21 @@
 #include "mambaseg/nets/blocks/patch2d.h"
 
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/linear.h>
-#include <torch/nn/modules/normalization.h>
-
 #include "mambaseg/core/error.h"
+#include "mambaseg/nets/blocks/official_blocks.h"
 
 namespace mambaseg {
-namespace nn = torch::nn;
-
 PatchEmbed2d::PatchEmbed2d(int64_t in_channels, int64_t width, int64_t patch)
-    : proj_(register_module("proj", Conv2d(nn::Conv2dOptions(in_channels, width, patch).stride(patch)))),
-      norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width})))) {}
+    : proj_(register_module(
+          "proj", conv(2, in_channels, width, patch, {.stride = cube(2, patch), .padding = cube(2, 0)}))),
+      norm_(register_module("norm", std::make_shared<LayerNorm>(width))) {}
 
 torch::Tensor PatchEmbed2d::forward(const torch::Tensor& x) {
   return norm_->forward(proj_->forward(x).permute({0, 2, 3, 1}));
 }
 
 PatchMerging2d::PatchMerging2d(int64_t width)
-    : norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({4 * width})))),
-      reduction_(register_module("reduction", Linear(nn::LinearOptions(4 * width, 2 * width).bias(false)))) {}
+    : norm_(register_module("norm", std::make_shared<LayerNorm>(4 * width))),
+      reduction_(register_module("reduction", std::make_shared<Linear>(4 * width, 2 * width, false))) {}
 
 torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
   const int64_t Y = x.size(1) / 2, X = x.size(2) / 2;
@@ -35,8 +31,8 @@ torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
 
 PatchExpand2d::PatchExpand2d(int64_t width, int64_t scale)
     : scale_(scale),
-      expand_(register_module("expand", Linear(nn::LinearOptions(width, scale * width).bias(false)))),
-      norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width / scale})))) {
+      expand_(register_module("expand", std::make_shared<Linear>(width, scale * width, false))),
+      norm_(register_module("norm", std::make_shared<LayerNorm>(width / scale))) {
   if (width % scale != 0)
     throw UsageError(
         concat("widths: expected a multiple of ", scale, " where the grid grows by it, got ", width));
@@ -49,6 +45,32 @@ torch::Tensor PatchExpand2d::forward(const torch::Tensor& x) {
                                    .permute({0, 1, 3, 2, 4, 5})
                                    .reshape({B, scale_ * Y, scale_ * X, C});
   return norm_->forward(spread);
+}
+
+std::vector<OfficialBlock> official_patch2d() {
+  using Module = std::shared_ptr<torch::nn::Module>;
+  const char* repository = "JCruan519/VM-UNet";
+  return {
+      {repository,
+       {"patchembed", "PatchEmbed2D"},
+       [](const Json& a) -> Module {
+         return std::make_shared<PatchEmbed2d>(argument<int64_t>(a, "in_chans", 3),
+                                               argument<int64_t>(a, "embed_dim", 96),
+                                               argument<int64_t>(a, "patch_size", 4));
+       }},
+      {repository,
+       {"patchmerge", "patchmerge_odd", "PatchMerging2D"},
+       [](const Json& a) -> Module { return std::make_shared<PatchMerging2d>(a.at("dim").get<int64_t>()); }},
+      {repository,
+       {"patchexpand", "PatchExpand2D"},
+       [](const Json& a) -> Module {
+         return std::make_shared<PatchExpand2d>(2 * a.at("dim").get<int64_t>(),
+                                                argument<int64_t>(a, "dim_scale", 2));
+       }},
+      {repository, {"finalexpand", "Final_PatchExpand2D"}, [](const Json& a) -> Module {
+         return std::make_shared<PatchExpand2d>(a.at("dim").get<int64_t>(),
+                                                argument<int64_t>(a, "dim_scale", 4));
+       }}};
 }
 
 }  // namespace mambaseg

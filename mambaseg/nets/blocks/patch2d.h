@@ -1,46 +1,48 @@
 #pragma once
 
-#include "mambaseg/nets/blocks/layers.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/nets/layers/norm.h"
 
 namespace mambaseg {
 
 /// Cuts a picture into patches and projects each to a token, then a norm. Prefixes "proj", "norm".
-class PatchEmbed2d : public torch::nn::Module {
+class PatchEmbed2d : public Layer {
  public:
   PatchEmbed2d(int64_t in_channels, int64_t width, int64_t patch);
   /// x (B, in_channels, Y, X) -> (B, Y / patch, X / patch, width)
-  torch::Tensor forward(const torch::Tensor& x_BCYX);
+  torch::Tensor forward(const torch::Tensor& x_BCYX) override;
 
  private:
-  Conv2d proj_{nullptr};
-  LayerNorm norm_{nullptr};
+  std::shared_ptr<Convolution> proj_;
+  std::shared_ptr<LayerNorm> norm_;
 };
 
 /// Joins 2 x 2 tokens, norm, projection to 2 * width (Swin Transformer). An odd last row or column is
 /// dropped. Prefixes "norm", "reduction".
-class PatchMerging2d : public torch::nn::Module {
+class PatchMerging2d : public Layer {
  public:
   explicit PatchMerging2d(int64_t width);
   /// x (B, Y, X, width) -> (B, Y / 2, X / 2, 2 * width)
-  torch::Tensor forward(const torch::Tensor& x_BYXC);
+  torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
-  LayerNorm norm_{nullptr};
-  Linear reduction_{nullptr};
+  std::shared_ptr<LayerNorm> norm_;
+  std::shared_ptr<Linear> reduction_;
 };
 
 /// Projects each token to scale * scale tokens of width / scale channels, then a norm (Swin-Unet). Prefixes
 /// "expand", "norm".
-class PatchExpand2d : public torch::nn::Module {
+class PatchExpand2d : public Layer {
  public:
   PatchExpand2d(int64_t width, int64_t scale);
   /// x (B, Y, X, width) -> (B, scale * Y, scale * X, width / scale)
-  torch::Tensor forward(const torch::Tensor& x_BYXC);
+  torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
   int64_t scale_;
-  Linear expand_{nullptr};
-  LayerNorm norm_{nullptr};
+  std::shared_ptr<Linear> expand_;
+  std::shared_ptr<LayerNorm> norm_;
 };
 
 }  // namespace mambaseg

@@ -2,22 +2,16 @@
 
 #include <cmath>
 
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
-#include <torch/nn/modules/normalization.h>
-
 #include "mambaseg/core/error.h"
+#include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/nets/blocks/undecayed.h"
+#include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
 namespace {
-
-namespace nn = torch::nn;
 
 constexpr int64_t kWalks = 4;
 
@@ -36,11 +30,8 @@ SS2D::SS2D(const Ss2dSettings& settings)
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
   const int64_t C = channels_, K = kWalks, N = settings.states;
-  in_proj_ = register_module("in_proj", Linear(nn::LinearOptions(settings.width, 2 * C).bias(settings.bias)));
-  conv2d_ = register_module("conv2d", nn::Conv2d(nn::Conv2dOptions(C, C, settings.conv_kernel)
-                                                     .padding(settings.conv_kernel / 2)
-                                                     .groups(C)
-                                                     .bias(settings.conv_bias)));
+  in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, 2 * C, settings.bias));
+  conv2d_ = register_module("conv2d", depthwise(2, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   const double bound = 1 / std::sqrt(static_cast<double>(C));
   x_proj_weight_ =
       register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
@@ -48,9 +39,9 @@ SS2D::SS2D(const Ss2dSettings& settings)
   dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
   A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
   Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
-  out_norm_ = register_module("out_norm", LayerNorm(nn::LayerNormOptions({C})));
-  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
-  dropout_ = register_module("dropout", nn::Dropout(settings.dropout));
+  out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
+  out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
+  dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
 }
 
 torch::Tensor SS2D::forward(const torch::Tensor& x) {
@@ -71,23 +62,39 @@ torch::Tensor SS2D::forward(const torch::Tensor& x) {
 }
 
 VssBlock2d::VssBlock2d(const Ss2dSettings& mixer, double drop_path, double norm_eps)
-    : drop_path_(drop_path),
-      ln_1_(register_module("ln_1", LayerNorm(nn::LayerNormOptions({mixer.width}).eps(norm_eps)))),
-      mixer_(register_module("self_attention", std::make_shared<SS2D>(mixer))) {}
+    : ln_1_(register_module("ln_1", std::make_shared<LayerNorm>(mixer.width, norm_eps))),
+      mixer_(register_module("self_attention", std::make_shared<SS2D>(mixer))),
+      path_(register_module("drop_path", std::make_shared<DropPath>(drop_path))) {}
 
 torch::Tensor VssBlock2d::forward(const torch::Tensor& x) {
-  const torch::Tensor branch = mixer_->forward(ln_1_->forward(x));
-  if (!is_training() || drop_path_ == 0) return x + branch;
-  const double keep = 1 - drop_path_;
-  const torch::Tensor kept = torch::empty({x.size(0), 1, 1, 1}, x.options()).bernoulli_(keep);
-  return x + branch * (keep > 0 ? kept / keep : kept);
+  return x + path_->forward(mixer_->forward(ln_1_->forward(x)));
 }
 
-std::vector<double> rising_drop_path(int64_t count, double last) {
-  std::vector<double> chances(static_cast<size_t>(count), 0.0);
-  for (int64_t i = 1; i < count; ++i)
-    chances[static_cast<size_t>(i)] = last * static_cast<double>(i) / static_cast<double>(count - 1);
-  return chances;
+namespace {
+
+Ss2dSettings official_mixer(const Json& a, const char* width) {
+  Ss2dSettings s;
+  s.width = a.at(width);
+  s.states = argument<int64_t>(a, "d_state", 16);
+  s.conv_kernel = argument<int64_t>(a, "d_conv", 3);
+  s.expand = argument<double>(a, "expand", 2);
+  if (a.contains("dt_rank") && a["dt_rank"].is_number()) s.dt_rank = a["dt_rank"];
+  s.bias = argument(a, "bias", false);
+  s.conv_bias = argument(a, "conv_bias", true);
+  return s;
+}
+
+}  // namespace
+
+std::vector<OfficialBlock> official_ss2d() {
+  using Module = std::shared_ptr<torch::nn::Module>;
+  return {{"JCruan519/VM-UNet",
+           {"SS2D"},
+           [](const Json& a) -> Module { return std::make_shared<SS2D>(official_mixer(a, "d_model")); }},
+          {"JCruan519/VM-UNet", {"VSSBlock"}, [](const Json& a) -> Module {
+             // 1e-6 is the default of the official block; the layers above pass 1e-5.
+             return std::make_shared<VssBlock2d>(official_mixer(a, "hidden_dim"), 0, 1e-6);
+           }}};
 }
 
 }  // namespace mambaseg

@@ -2,13 +2,11 @@
 
 #include <string>
 
-#include <torch/nn/module.h>
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/dropout.h>
-#include <torch/types.h>
-
-#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/dropping.h"
+#include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/nets/layers/norm.h"
 #include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
@@ -29,19 +27,19 @@ struct Ss2dSettings {
 /// The 2-D selective scan mixer of VMamba's first version (Liu et al. 2024), as VM-UNet uses it: projection
 /// with a gate, depthwise convolution, a selective scan along four walks over the plane, sum of the walks,
 /// norm, gate, projection. Parameter names equal those of the official class.
-class SS2D : public torch::nn::Module {
+class SS2D : public Layer {
  public:
   explicit SS2D(const Ss2dSettings& settings);
   /// x (B, Y, X, width) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& x_BYXC);
+  torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
   Ss2dSettings settings_;
   int64_t channels_, rank_;
-  Linear in_proj_{nullptr}, out_proj_{nullptr};
-  torch::nn::Conv2d conv2d_{nullptr};
-  LayerNorm out_norm_{nullptr};
-  torch::nn::Dropout dropout_{nullptr};
+  std::shared_ptr<Linear> in_proj_, out_proj_;
+  std::shared_ptr<Convolution> conv2d_;
+  std::shared_ptr<LayerNorm> out_norm_;
+  std::shared_ptr<Dropout> dropout_;
   torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
   PackedWeights packed_;                           ///< of x_proj_weight_
@@ -52,19 +50,16 @@ class SS2D : public torch::nn::Module {
 /// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out
 /// for a sample with the chance drop_path while training (stochastic depth). Prefixes "ln_1",
 /// "self_attention".
-class VssBlock2d : public torch::nn::Module {
+class VssBlock2d : public Layer {
  public:
   explicit VssBlock2d(const Ss2dSettings& mixer, double drop_path = 0, double norm_eps = 1e-5);
   /// x (B, Y, X, width) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& x_BYXC);
+  torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
-  double drop_path_;
-  LayerNorm ln_1_{nullptr};
+  std::shared_ptr<LayerNorm> ln_1_;
   std::shared_ptr<SS2D> mixer_;
+  std::shared_ptr<DropPath> path_;
 };
-
-/// `count` drop-path chances that rise in even steps from 0 to `last` (one alone is 0).
-std::vector<double> rising_drop_path(int64_t count, double last);
 
 }  // namespace mambaseg

@@ -2,22 +2,15 @@
 
 #include <cmath>
 
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
-#include <torch/nn/modules/normalization.h>
-
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/nets/blocks/undecayed.h"
+#include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/axis_walk.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
 namespace {
-
-namespace nn = torch::nn;
 
 constexpr int64_t kVanillaWalks =
     4;  // walks whose outputs the vanilla mixer uses, of the 8 it has weights for
@@ -63,12 +56,8 @@ SS3D::SS3D(const Ss3dSettings& settings)
           settings.conv_kernel);
   const int64_t C = channels_, K = directions_, N = settings.states;
   const int64_t gate = settings.variant == "vanilla" ? 2 : 1;
-  in_proj_ =
-      register_module("in_proj", Linear(nn::LinearOptions(settings.width, gate * C).bias(settings.bias)));
-  conv3d_ = register_module("conv3d", nn::Conv3d(nn::Conv3dOptions(C, C, settings.conv_kernel)
-                                                     .padding(settings.conv_kernel / 2)
-                                                     .groups(C)
-                                                     .bias(settings.conv_bias)));
+  in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, gate * C, settings.bias));
+  conv3d_ = register_module("conv3d", depthwise(3, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   const double bound = 1 / std::sqrt(static_cast<double>(C));
   x_proj_weight_ =
       register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
@@ -76,9 +65,9 @@ SS3D::SS3D(const Ss3dSettings& settings)
   dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
   A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
   Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
-  out_norm_ = register_module("out_norm", LayerNorm(nn::LayerNormOptions({C})));
-  out_proj_ = register_module("out_proj", Linear(nn::LinearOptions(C, settings.width).bias(settings.bias)));
-  dropout_ = register_module("dropout", nn::Dropout(settings.dropout));
+  out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
+  out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
+  dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
 }
 
 SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const {
@@ -137,7 +126,9 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
   return dropout_->forward(out_proj_->forward(y));
 }
 
-void SS3D::check_walk_table(const torch::Tensor& table, bool inverted) const {
+bool SS3D::check_computed(const std::string& name, const torch::Tensor& table) const {
+  const bool inverted = name == "scans.index_flat_inv";
+  if (settings_.variant != "v5" || (!inverted && name != "scans.index_flat")) return false;
   const int64_t length = table.numel();
   const int64_t edge = std::llround(std::cbrt(static_cast<double>(length)));
   require(edge > 0 && edge * edge * edge == length, "the walk table has ", length,
@@ -147,6 +138,7 @@ void SS3D::check_walk_table(const torch::Tensor& table, bool inverted) const {
   require(torch::equal(table.to(torch::kCPU, torch::kLong).flatten(), ours),
           "the walk table differs from the ", settings_.walk, " of a cube of edge ", edge,
           " (other order of tokens, so other results)");
+  return true;
 }
 
 }  // namespace mambaseg

@@ -2,14 +2,13 @@
 
 #include <string>
 
-#include <torch/nn/modules/conv.h>
-#include <torch/nn/modules/dropout.h>
-#include <torch/types.h>
-
-#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
-#include "mambaseg/nets/blocks/token_module.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/dropping.h"
+#include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/model/weights.h"
 #include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
@@ -33,17 +32,14 @@ struct Ss3dSettings {
 /// convolution, a selective scan along several walks over the token grid, sum of the walks, norm, projection.
 /// Parameter names equal those of the official class; its index tables (scans.index_flat) are not stored but
 /// computed for the grid at hand, so grids of any size work.
-class SS3D : public TokenModule {
+class SS3D : public Layer, public ComputesEntries {
  public:
   explicit SS3D(const Ss3dSettings& settings);
 
   torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
 
-  /// Compares an official table of the basic walk over a cube (scans.index_flat, or its inverse
-  /// scans.index_flat_inv) with ours. Throws Error.
-  void check_walk_table(const torch::Tensor& table, bool inverse) const;
-  /// Whether the official class stores such tables.
-  bool has_walk_table() const { return settings_.variant == "v5"; }
+  /// The official class of v5 stores tables of the basic walk over a cube: scans.index_flat and its inverse.
+  bool check_computed(const std::string& name, const torch::Tensor& value) const override;
 
  private:
   struct Walks {
@@ -58,10 +54,10 @@ class SS3D : public TokenModule {
 
   Ss3dSettings settings_;
   int64_t channels_, rank_, directions_;
-  Linear in_proj_{nullptr}, out_proj_{nullptr};
-  torch::nn::Conv3d conv3d_{nullptr};
-  LayerNorm out_norm_{nullptr};
-  torch::nn::Dropout dropout_{nullptr};
+  std::shared_ptr<Linear> in_proj_, out_proj_;
+  std::shared_ptr<Convolution> conv3d_;
+  std::shared_ptr<LayerNorm> out_norm_;
+  std::shared_ptr<Dropout> dropout_;
   torch::Tensor x_proj_weight_;                    ///< (K, rank + 2N, C)
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
   PackedWeights packed_;                           ///< of x_proj_weight_

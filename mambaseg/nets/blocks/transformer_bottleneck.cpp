@@ -2,28 +2,22 @@
 
 #include <cmath>
 
-#include <torch/nn/modules/dropout.h>
-#include <torch/nn/modules/linear.h>
-#include <torch/nn/modules/normalization.h>
-
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/mixer_block.h"
 
 namespace mambaseg {
 namespace {
 
-namespace nn = torch::nn;
-
 /// Multi-head self attention, (B, L, C) -> (B, L, C).
-class SelfAttention : public nn::Module {
+class SelfAttention : public Layer {
  public:
   SelfAttention(int64_t width, int64_t heads, double dropout)
       : heads_(heads),
-        qkv_(register_module("qkv", Linear(nn::LinearOptions(width, 3 * width).bias(false)))),
-        proj_(register_module("proj", Linear(width, width))),
-        dropout_(register_module("dropout", nn::Dropout(dropout))) {}
+        qkv_(register_module("qkv", std::make_shared<Linear>(width, 3 * width, false))),
+        proj_(register_module("proj", std::make_shared<Linear>(width, width))),
+        dropout_(register_module("dropout", std::make_shared<Dropout>(dropout))) {}
 
-  torch::Tensor forward(const torch::Tensor& x) {
+  torch::Tensor forward(const torch::Tensor& x) override {
     const int64_t B = x.size(0), L = x.size(1), C = x.size(2);
     const torch::Tensor qkv = qkv_->forward(x).view({B, L, 3, heads_, C / heads_}).permute({2, 0, 3, 1, 4});
     const double scale = 1 / std::sqrt(static_cast<double>(C / heads_));
@@ -35,70 +29,54 @@ class SelfAttention : public nn::Module {
 
  private:
   int64_t heads_;
-  Linear qkv_, proj_;
-  nn::Dropout dropout_;
+  std::shared_ptr<Linear> qkv_, proj_;
+  std::shared_ptr<Dropout> dropout_;
 };
 
 /// dropout(inner(norm(x))). Prefixes "norm", "fn".
-template <class Inner>
-class PreNorm : public nn::Module {
+class PreNorm : public Layer {
  public:
-  PreNorm(int64_t width, std::shared_ptr<Inner> inner, double dropout)
-      : norm_(register_module("norm", LayerNorm(nn::LayerNormOptions({width})))),
+  PreNorm(int64_t width, std::shared_ptr<Layer> inner, double dropout)
+      : norm_(register_module("norm", std::make_shared<LayerNorm>(width))),
         inner_(register_module("fn", std::move(inner))),
-        dropout_(register_module("dropout", nn::Dropout(dropout))) {}
-  torch::Tensor forward(const torch::Tensor& x) {
+        dropout_(register_module("dropout", std::make_shared<Dropout>(dropout))) {}
+  torch::Tensor forward(const torch::Tensor& x) override {
     return dropout_->forward(inner_->forward(norm_->forward(x)));
   }
 
  private:
-  LayerNorm norm_;
-  std::shared_ptr<Inner> inner_;
-  nn::Dropout dropout_;
+  std::shared_ptr<LayerNorm> norm_;
+  std::shared_ptr<Layer> inner_;
+  std::shared_ptr<Dropout> dropout_;
 };
 
 /// x + branch(x). Prefix "fn".
-template <class Branch>
-class Residual : public nn::Module {
+class Residual : public Layer {
  public:
-  explicit Residual(std::shared_ptr<Branch> branch) : branch_(register_module("fn", std::move(branch))) {}
-  torch::Tensor forward(const torch::Tensor& x) { return x + branch_->forward(x); }
+  explicit Residual(std::shared_ptr<Layer> branch) : branch_(register_module("fn", std::move(branch))) {}
+  torch::Tensor forward(const torch::Tensor& x) override { return x + branch_->forward(x); }
 
  private:
-  std::shared_ptr<Branch> branch_;
+  std::shared_ptr<Layer> branch_;
 };
 
-template <class Inner>
-std::shared_ptr<Residual<PreNorm<Inner>>> residual(int64_t width, std::shared_ptr<Inner> inner,
-                                                   double dropout) {
-  return std::make_shared<Residual<PreNorm<Inner>>>(
-      std::make_shared<PreNorm<Inner>>(width, std::move(inner), dropout));
+std::shared_ptr<Layer> residual(int64_t width, std::shared_ptr<Layer> inner, double dropout) {
+  return std::make_shared<Residual>(std::make_shared<PreNorm>(width, std::move(inner), dropout));
 }
-
-/// A name in the state_dict and nothing else.
-class Named : public nn::Module {
- public:
-  template <class Child>
-  void add(const std::string& name, const Child& child) {
-    register_module(name, child);
-  }
-  torch::Tensor& add_parameter(const std::string& name, const torch::Tensor& value) {
-    return register_parameter(name, value);
-  }
-};
 
 }  // namespace
 
 TransformerBottleneck::TransformerBottleneck(const TransformerSettings& s) {
   require(s.width % s.heads == 0, "transformer: ", s.heads, " heads do not divide a width of ", s.width);
-  const auto encoding = register_module("position_encoding", std::make_shared<Named>());
-  positions_ = encoding->add_parameter("position_embeddings", torch::zeros({1, s.tokens, s.width}));
+  const auto encoding = register_module("position_encoding", std::make_shared<torch::nn::Module>());
+  positions_ = encoding->register_parameter("position_embeddings", torch::zeros({1, s.tokens, s.width}));
+  net_ = register_module("transformer", std::make_shared<torch::nn::Module>())
+             ->register_module("net", std::make_shared<Sequence>());
   for (int64_t i = 0; i < s.layers; ++i) {
     net_->push_back(
         residual(s.width, std::make_shared<SelfAttention>(s.width, s.heads, s.attention_dropout), s.dropout));
     net_->push_back(residual(s.width, std::make_shared<MixerMlp>(s.width, s.tokens, s.dropout), 0));
   }
-  register_module("transformer", std::make_shared<Named>())->add("net", net_);
 }
 
 torch::Tensor TransformerBottleneck::forward(const torch::Tensor& x) {

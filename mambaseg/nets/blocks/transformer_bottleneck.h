@@ -1,7 +1,6 @@
 #pragma once
 
-#include "mambaseg/nets/blocks/layers.h"
-#include "mambaseg/nets/blocks/token_module.h"
+#include "mambaseg/nets/layers/sequence.h"
 
 namespace mambaseg {
 
@@ -16,7 +15,7 @@ struct TransformerSettings {
 
 /// The bottleneck of TABSurfer (Cao et al. 2024, models/Transformer.py of MedSegMamba): learnt positions,
 /// then pre-norm attention and MLP blocks. Its grid is fixed by the learnt positions.
-class TransformerBottleneck : public TokenModule {
+class TransformerBottleneck : public Layer {
  public:
   explicit TransformerBottleneck(const TransformerSettings& settings);
   /// Throws Error when the grid does not have `tokens` tokens.
@@ -24,7 +23,7 @@ class TransformerBottleneck : public TokenModule {
 
  private:
   torch::Tensor positions_;  ///< (1, tokens, width)
-  Sequential net_;
+  std::shared_ptr<Sequence> net_;
 };
 
 }  // namespace mambaseg

@@ -2,11 +2,9 @@
 
 #include <array>
 
-#include <torch/nn/modules/conv.h>
-
-#include "mambaseg/nets/blocks/layers.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
-#include "mambaseg/nets/blocks/token_module.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
@@ -24,7 +22,7 @@ struct TriOrientatedMambaSettings {
 /// projection, then three Mamba branches that read the tokens forwards, backwards, and slice by slice (one
 /// token of each slice in turn), each with its own causal convolution and scan; the sum is gated and
 /// projected. The second and third branch have the official suffixes _b and _s.
-class TriOrientatedMamba : public TokenModule {
+class TriOrientatedMamba : public Layer {
  public:
   explicit TriOrientatedMamba(const TriOrientatedMambaSettings& settings);
   torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
@@ -32,8 +30,8 @@ class TriOrientatedMamba : public TokenModule {
  private:
   /// Causal convolution, projections and scan along one walk.
   struct Branch {
-    torch::nn::Conv1d conv{nullptr};
-    Linear x_proj{nullptr}, dt_proj{nullptr};
+    std::shared_ptr<Convolution> conv;
+    std::shared_ptr<Linear> x_proj, dt_proj;
     torch::Tensor A_log, D;
     PackedWeights packed;  ///< of x_proj
   };
@@ -41,7 +39,7 @@ class TriOrientatedMamba : public TokenModule {
 
   TriOrientatedMambaSettings settings_;
   int64_t channels_, rank_;
-  Linear in_proj_{nullptr}, out_proj_{nullptr};
+  std::shared_ptr<Linear> in_proj_, out_proj_;
   std::array<Branch, 3> branches_;
   OfLastGrid<ScanTables> walks_;
 };

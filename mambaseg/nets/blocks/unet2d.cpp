@@ -1,32 +1,16 @@
 #include "mambaseg/nets/blocks/unet2d.h"
 
-#include <torch/nn/modules/activation.h>
-#include <torch/nn/modules/conv.h>
-
+#include "mambaseg/nets/blocks/double_conv.h"
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
-namespace {
-
-namespace nn = torch::nn;
-
-Sequential double_conv(int64_t in, int64_t out) {
-  const auto conv3 = [](int64_t from, int64_t to) {
-    return Conv2d(nn::Conv2dOptions(from, to, 3).padding(1).bias(false));
-  };
-  return Sequential(conv3(in, out), BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)), conv3(out, out),
-                    BatchNorm2d(out), nn::ReLU(nn::ReLUOptions(true)));
-}
-
-}  // namespace
-
 Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
   const auto& w = s.widths;
   if (w.size() < 2) throw UsageError(concat("widths: expected at least 2 numbers, got ", w.size()));
   const auto scales = static_cast<int64_t>(w.size());
   // Modules without parameters of their own that only carry a part of the official names.
   const auto holder = [&](const std::string& name) {
-    return register_module(name, std::make_shared<nn::Module>());
+    return register_module(name, std::make_shared<torch::nn::Module>());
   };
   for (int64_t i = 0; i < scales; ++i) {
     const auto at = static_cast<size_t>(i);
@@ -34,9 +18,10 @@ Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
     if (i == 0) {
       holder("inc")->register_module("double_conv", down_[at]);
     } else {
-      auto stage =
-          holder("down" + std::to_string(i))->register_module("maxpool_conv", std::make_shared<nn::Module>());
-      stage->register_module("1", std::make_shared<nn::Module>())->register_module("double_conv", down_[at]);
+      auto stage = holder("down" + std::to_string(i))
+                       ->register_module("maxpool_conv", std::make_shared<torch::nn::Module>());
+      stage->register_module("1", std::make_shared<torch::nn::Module>())
+          ->register_module("double_conv", down_[at]);
     }
   }
   extras_.resize(w.size());
@@ -49,23 +34,20 @@ Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
   }
   for (int64_t i = scales - 2; i >= 0; --i) {
     const auto at = static_cast<size_t>(i);
-    UpStage stage{ConvTranspose2d(nn::ConvTranspose2dOptions(w[at + 1], w[at], 2).stride(2)),
+    UpStage stage{std::make_shared<TransposedConvolution>(w[at + 1], w[at], cube(2, 2)),
                   double_conv(2 * w[at], w[at])};
     auto named = holder("up" + std::to_string(scales - 1 - i));
     named->register_module("up", stage.grow);
-    named->register_module("conv", std::make_shared<nn::Module>())
+    named->register_module("conv", std::make_shared<torch::nn::Module>())
         ->register_module("double_conv", stage.conv);
     up_.push_back(stage);
   }
-  head_ = holder("outc")->register_module("conv", Conv2d(nn::Conv2dOptions(w[0], s.classes, 1)));
+  head_ = holder("outc")->register_module("conv", conv(2, w[0], s.classes, 1));
 }
 
-int64_t Unet::size_multiple() const { return int64_t{1} << (down_.size() - 1); }
+Extent Unet::size_multiples() const { return cube(2, int64_t{1} << (down_.size() - 1)); }
 
-std::vector<torch::Tensor> Unet::forward(const torch::Tensor& input) {
-  require(input.dim() == 4 && input.size(2) % size_multiple() == 0 && input.size(3) % size_multiple() == 0,
-          "U-Net: expected (batch, channel, Y, X) with edges that are multiples of ", size_multiple(),
-          ", got ", input.sizes());
+std::vector<torch::Tensor> Unet::scores(const torch::Tensor& input) {
   std::vector<torch::Tensor> skips;
   torch::Tensor x = input;
   for (size_t i = 0; i < down_.size(); ++i) {

@@ -2,17 +2,11 @@
 
 #include <functional>
 
-#include "mambaseg/nets/blocks/layers.h"
-#include "mambaseg/nets/network.h"
+#include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/sequence.h"
+#include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
-
-/// A module on feature maps that keeps their sizes: what the variants of U-Net put behind encoder stages.
-class MapModule : public torch::nn::Module {
- public:
-  /// x (B, C, Y, X) -> the same sizes
-  virtual torch::Tensor forward(const torch::Tensor& x_BCYX) = 0;
-};
 
 /// What U-Net and its variants have in common.
 struct UnetSettings {
@@ -32,7 +26,7 @@ struct UnetSettings {
 struct UnetExtra {
   std::string prefix;           ///< of the module names: prefix + stage
   std::vector<int64_t> stages;  ///< 1 is the finest, widths.size() the bottleneck
-  std::function<std::shared_ptr<MapModule>(int64_t channels)> make;
+  std::function<std::shared_ptr<Layer>(int64_t channels)> make;  ///< keeps the sizes
 };
 
 /// U-Net (Ronneberger et al. 2015) with padded convolutions, batch norm and transposed convolutions, built
@@ -41,18 +35,20 @@ struct UnetExtra {
 class Unet : public Network {
  public:
   explicit Unet(const UnetSettings& settings, const UnetExtra& extra = {});
-  std::vector<torch::Tensor> forward(const torch::Tensor& x_BCYX) override;
-  int64_t size_multiple() const override;
+  Extent size_multiples() const override;
+
+ protected:
+  std::vector<torch::Tensor> scores(const torch::Tensor& x_BCYX) override;
 
  private:
   struct UpStage {
-    ConvTranspose2d grow{nullptr};
-    Sequential conv{nullptr};
+    std::shared_ptr<TransposedConvolution> grow;
+    std::shared_ptr<Sequence> conv;
   };
-  std::vector<Sequential> down_;                    ///< finest first, bottleneck last
-  std::vector<std::shared_ptr<MapModule>> extras_;  ///< one a stage, or null
-  std::vector<UpStage> up_;                         ///< coarsest first
-  Conv2d head_{nullptr};
+  std::vector<std::shared_ptr<Sequence>> down_;  ///< finest first, bottleneck last
+  std::vector<std::shared_ptr<Layer>> extras_;   ///< one a stage, or null
+  std::vector<UpStage> up_;                      ///< coarsest first
+  std::shared_ptr<Convolution> head_;
 };
 
 }  // namespace mambaseg

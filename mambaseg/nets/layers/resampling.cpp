@@ -1,0 +1,40 @@
+#include "mambaseg/nets/layers/resampling.h"
+
+#include "mambaseg/ops/pooling.h"
+
+namespace mambaseg {
+
+torch::Tensor HalvingMaxPool::forward(const torch::Tensor& x) { return halved_by_max(x); }
+
+torch::Tensor NearestDoubling::forward(const torch::Tensor& x) {
+  return nearest_upsampled(x, cube(x.dim() - 2, 2));
+}
+
+torch::Tensor average_pooled(const torch::Tensor& x, const Extent& stride) {
+  return stride.size() == 2 ? torch::avg_pool2d(x, stride, stride) : torch::avg_pool3d(x, stride, stride);
+}
+
+torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
+  Extent sizes = spatial_size(x);
+  for (size_t axis = 0; axis < sizes.size(); ++axis) sizes[axis] *= factor[axis];
+  return sizes.size() == 2 ? torch::upsample_nearest2d(x, sizes) : torch::upsample_nearest3d(x, sizes);
+}
+
+torch::Tensor linear_resized(const torch::Tensor& x, const Extent& size, bool align_corners) {
+  // LibTorch 1.13 interpolates no volume of 16-bit numbers on the CPU.
+  const bool widen = size.size() == 3 && x.element_size() < 4;
+  const torch::Tensor wide = widen ? x.to(torch::kFloat) : x;
+  return (size.size() == 2 ? torch::upsample_bilinear2d(wide, size, align_corners)
+                           : torch::upsample_trilinear3d(wide, size, align_corners))
+      .to(x.scalar_type());
+}
+
+torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor, bool align_corners) {
+  Extent sizes = spatial_size(x);
+  for (int64_t& size : sizes) size *= factor;
+  return linear_resized(x, sizes, align_corners);
+}
+
+Extent spatial_size(const torch::Tensor& x) { return x.sizes().slice(2).vec(); }
+
+}  // namespace mambaseg

@@ -1,0 +1,25 @@
+#include "mambaseg/nets/layers/start.h"
+
+#include <cmath>
+
+#include <torch/nn/init.h>
+
+#include "mambaseg/ops/epilogue.h"
+
+namespace mambaseg {
+
+void start_weights(Start start, torch::Tensor& weight, torch::Tensor& bias) {
+  namespace init = torch::nn::init;
+  const torch::NoGradGuard no_grad;
+  if (start == Start::nnunet) {
+    init::kaiming_normal_(weight, kLeakySlope, torch::kFanIn, torch::kLeakyReLU);
+    if (bias.defined()) bias.zero_();
+    return;
+  }
+  init::kaiming_uniform_(weight, std::sqrt(5));
+  if (!bias.defined()) return;
+  const double bound = 1 / std::sqrt(static_cast<double>(weight.numel() / weight.size(0)));
+  bias.uniform_(-bound, bound);
+}
+
+}  // namespace mambaseg

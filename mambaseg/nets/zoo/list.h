@@ -1,0 +1,20 @@
+#pragma once
+
+/// Every network, one line each: NAME is the function NAME_entry() of zoo/<family>/NAME.cpp.
+#define MAMBASEG_NETWORKS(NETWORK) \
+  NETWORK(medsegmamba)             \
+  NETWORK(segmambabot)             \
+  NETWORK(lbmnet)                  \
+  NETWORK(lbmnet_b)                \
+  NETWORK(umamba_bot)              \
+  NETWORK(umamba_enc)              \
+  NETWORK(plain_unet)              \
+  NETWORK(resenc_unet)             \
+  NETWORK(hym_unet)                \
+  NETWORK(vm_unet)                 \
+  NETWORK(unet)                    \
+  NETWORK(unet_se)                 \
+  NETWORK(unet_cbam)               \
+  NETWORK(unet_mamba)              \
+  NETWORK(attention_unet)          \
+  NETWORK(ce_net)

@@ -1,0 +1,37 @@
+// U-Mamba_Bot (Ma, Li, Wang 2024): a Mamba layer on the deepest features of U-Mamba's U-Net.
+
+#include "mambaseg/nets/blocks/umamba.h"
+
+namespace mambaseg {
+namespace {
+
+std::shared_ptr<Network> make(const UMambaSettings& s) {
+  s.check();
+  std::shared_ptr<UMambaLayer> layer;
+  if (s.mamba) layer = std::make_shared<UMambaLayer>(MambaSettings{.width = s.features.back()}, false);
+  return std::make_shared<UMamba>(s, std::vector<std::shared_ptr<UMambaLayer>>(), layer);
+}
+
+Json official_settings(const Json& arguments) {
+  UMambaSettings s;
+  read_umamba_arguments(arguments, s);
+  return to_json(s);
+}
+
+}  // namespace
+
+NetworkEntry umamba_bot_entry() {
+  return network_entry<UMambaSettings>(
+      {.name = "umamba_bot",
+       .dims = {3, 2},
+       .source = "Ma, Li, Wang: U-Mamba, 2024, github.com/bowang-lab/U-Mamba",
+       .summary = "residual U-Net with a Mamba layer on the deepest features",
+       .parameters = 42'120'394,
+       .small = {{"classes", 3}, {"features", {4, 6, 8}}},
+       .small_edge = 8,
+       .official = {{"bowang-lab/U-Mamba", "UMambaBot (2d)", official_settings, nullptr, nnunet_name},
+                    {"bowang-lab/U-Mamba", "UMambaBot (3d)", official_settings, nullptr, nnunet_name}}},
+      make);
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,122 @@
+// Attention U-Net (Oktay et al. 2018) for pictures, after AttU_Net of
+// github.com/LeeJunHyun/Image_Segmentation, whose module names it keeps: nearest-neighbour up-sampling with a
+// convolution, additive gates on the skips.
+
+#include "mambaseg/nets/blocks/double_conv.h"
+#include "mambaseg/nets/blocks/unet2d.h"
+#include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/resampling.h"
+#include "mambaseg/ops/pooling.h"
+
+namespace mambaseg {
+namespace {
+
+std::shared_ptr<BatchNorm> norm(int64_t channels) { return std::make_shared<BatchNorm>(channels); }
+
+/// [convolution 3x3, batch norm, ReLU] twice; prefix "conv".
+class ConvBlock : public Layer {
+ public:
+  ConvBlock(int64_t in, int64_t out) : conv_(register_module("conv", double_conv(in, out, true))) {}
+  torch::Tensor forward(const torch::Tensor& x) override { return conv_->forward(x); }
+
+ private:
+  std::shared_ptr<Sequence> conv_;
+};
+
+/// Doubles the grid; prefix "up".
+class UpConv : public Layer {
+ public:
+  UpConv(int64_t in, int64_t out)
+      : up_(register_module(
+            "up", sequence({std::make_shared<NearestDoubling>(), conv(2, in, out, 3), norm(out), relu()}))) {}
+  torch::Tensor forward(const torch::Tensor& x) override { return up_->forward(x); }
+
+ private:
+  std::shared_ptr<Sequence> up_;
+};
+
+/// x times a map in 0..1 that the coarser features g decide; prefixes "W_g", "W_x", "psi".
+class AttentionGate : public torch::nn::Module {
+ public:
+  AttentionGate(int64_t channels, int64_t inner) {
+    w_g_ = register_module("W_g", sequence({conv(2, channels, inner, 1), norm(inner)}));
+    w_x_ = register_module("W_x", sequence({conv(2, channels, inner, 1), norm(inner)}));
+    psi_ = register_module("psi", sequence({conv(2, inner, 1, 1), norm(1), activation(Activation::sigmoid)}));
+  }
+  torch::Tensor forward(const torch::Tensor& g, const torch::Tensor& x) {
+    return x * psi_->forward(torch::relu(w_g_->forward(g) + w_x_->forward(x)));
+  }
+
+ private:
+  std::shared_ptr<Sequence> w_g_, w_x_, psi_;
+};
+
+class AttentionUnet : public Network {
+ public:
+  explicit AttentionUnet(const UnetSettings& s) {
+    const auto& w = s.widths;
+    if (w.size() < 2) throw UsageError(concat("widths: expected at least 2 numbers, got ", w.size()));
+    for (size_t i = 0; i < w.size(); ++i)
+      down_.push_back(register_module("Conv" + std::to_string(i + 1),
+                                      std::make_shared<ConvBlock>(i == 0 ? s.in_channels : w[i - 1], w[i])));
+    for (size_t i = w.size() - 1; i-- > 0;) {
+      const std::string level = std::to_string(i + 2);
+      up_.push_back({register_module("Up" + level, std::make_shared<UpConv>(w[i + 1], w[i])),
+                     register_module("Att" + level, std::make_shared<AttentionGate>(w[i], w[i] / 2)),
+                     register_module("Up_conv" + level, std::make_shared<ConvBlock>(2 * w[i], w[i]))});
+    }
+    head_ = register_module("Conv_1x1", conv(2, w[0], s.classes, 1));
+  }
+
+  Extent size_multiples() const override { return cube(2, int64_t{1} << (down_.size() - 1)); }
+
+ protected:
+  std::vector<torch::Tensor> scores(const torch::Tensor& input) override {
+    std::vector<torch::Tensor> skips;
+    torch::Tensor x = down_[0]->forward(input);
+    for (size_t i = 1; i < down_.size(); ++i) {
+      skips.push_back(x);
+      x = down_[i]->forward(halved_by_max(x));
+    }
+    for (const UpStage& stage : up_) {
+      const torch::Tensor grown = stage.grow->forward(x);
+      x = stage.conv->forward(torch::cat({stage.gate->forward(grown, skips.back()), grown}, 1));
+      skips.pop_back();
+    }
+    return {head_->forward(x)};
+  }
+
+ private:
+  struct UpStage {
+    std::shared_ptr<UpConv> grow;
+    std::shared_ptr<AttentionGate> gate;
+    std::shared_ptr<ConvBlock> conv;
+  };
+  std::vector<std::shared_ptr<ConvBlock>> down_;  ///< finest first, bottleneck last
+  std::vector<UpStage> up_;                       ///< coarsest first
+  std::shared_ptr<Convolution> head_;
+};
+
+Json official_settings(const Json& a) {
+  UnetSettings s;
+  s.in_channels = argument<int64_t>(a, "img_ch", 3);
+  s.classes = argument<int64_t>(a, "output_ch", 1);
+  return to_json(s);
+}
+
+}  // namespace
+
+NetworkEntry attention_unet_entry() {
+  return network_entry<UnetSettings>(
+      {.name = "attention_unet",
+       .dims = {2},
+       .source = "Oktay et al.: Attention U-Net, 2018; github.com/LeeJunHyun/Image_Segmentation",
+       .summary = "2-D U-Net with additive attention gates on the skips",
+       .parameters = 34'878'573,
+       .small = {{"classes", 3}, {"widths", {4, 8, 12}}},
+       .small_edge = 16,
+       .official = {{"LeeJunHyun/Image_Segmentation", "AttU_Net", official_settings}}},
+      [](const UnetSettings& s) { return std::make_shared<AttentionUnet>(s); });
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,34 @@
+// U-Net (Ronneberger, Fischer, Brox 2015) as the field runs it today: padded convolutions, batch norm; after
+// github.com/milesial/Pytorch-UNet, whose module names it keeps. Grids whose size is no multiple of 16 are
+// refused instead of padded.
+
+#include "mambaseg/nets/blocks/unet2d.h"
+
+namespace mambaseg {
+namespace {
+
+Json official_settings(const Json& a) {
+  if (argument(a, "bilinear", false))
+    throw UsageError("bilinear: expected false; the variant that interpolates has other widths");
+  UnetSettings s;
+  s.in_channels = a.at("n_channels");
+  s.classes = a.at("n_classes");
+  return to_json(s);
+}
+
+}  // namespace
+
+NetworkEntry unet_entry() {
+  return network_entry<UnetSettings>(
+      {.name = "unet",
+       .dims = {2},
+       .source = "Ronneberger, Fischer, Brox: U-Net, 2015; github.com/milesial/Pytorch-UNet",
+       .summary = "2-D U-Net with batch norm and transposed convolutions",
+       .parameters = 31'037'633,
+       .small = {{"classes", 3}, {"widths", {4, 8, 12}}},
+       .small_edge = 16,
+       .official = {{"milesial/Pytorch-UNet", "UNet", official_settings}}},
+      [](const UnetSettings& s) { return std::make_shared<Unet>(s); });
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "tests/golden_check/golden_case.h"
+
+namespace mambaseg {
+
+/// Runs the network or block whose official counterpart has the repository and class of the file; nothing
+/// where there is none.
+torch::optional<GoldenResult> check_counterpart(const GoldenCase& golden);
+
+}  // namespace mambaseg
