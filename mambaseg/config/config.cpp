@@ -21,6 +21,12 @@ std::string Rule::text() const {
 
 namespace config_detail {
 
+#define MAMBASEG_INSTANTIATE(T)                                                  \
+  template void read_value<T>(const std::string&, const Json&, T&, const Rule&); \
+  template Json write_value<T>(T&);
+MAMBASEG_PLAIN_SETTINGS(MAMBASEG_INSTANTIATE)
+#undef MAMBASEG_INSTANTIATE
+
 std::string join(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : path + "." + std::string(key);
 }
