@@ -12,7 +12,7 @@ ISA ?= native
 # What `make tidy` compares with.
 BASE ?= main
 
-.PHONY: all setup build test demo asan ubsan assertions no-itk no-onednn elsewhere format tidy clean
+.PHONY: all setup build test demo asan ubsan assertions no-itk no-onednn docs elsewhere format tidy clean
 
 all: build
 
@@ -41,6 +41,10 @@ asan ubsan assertions no-itk no-onednn: setup
 	cmake --preset $@
 	cmake --build build/$@ -j $(JOBS)
 	ctest --preset $@
+
+# What the documentation says of the program as the program says it; a test tells when it is stale.
+docs: build
+	$(BUILD)/bin/mambaseg networks --markdown > docs/networks.md
 
 # The kernels' tests on emulated processors.
 elsewhere: build

@@ -1,6 +1,9 @@
 // Every command of the list: help, unknown options, and what a typing mistake gives.
 #include "cli/commands.h"
 
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,6 +38,13 @@ TEST(Program, NamesTheWrongWordAndTheNearestCommand) {
   EXPECT_THAT(run_mambaseg("segmentate").err, HasSubstr("segmentate"));
   EXPECT_THAT(run_mambaseg("predict").err, HasSubstr("mambaseg predict --help"));
   EXPECT_THAT(run_mambaseg("predict --modle x").err, HasSubstr("no option --modle, did you mean --model?"));
+}
+
+// When this fails: make docs.
+TEST(Documentation, TheListOfNetworksIsWhatTheProgramSays) {
+  std::ifstream file(MAMBASEG_SOURCE_DIR "/docs/networks.md");
+  const std::string written{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_EQ(written, run_mambaseg("networks --markdown").out);
 }
 
 TEST(Program, WhatCannotBePrintedIsAnError) {
