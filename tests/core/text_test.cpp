@@ -1,12 +1,12 @@
 #include "mambaseg/core/text.h"
 
-#include <filesystem>
 #include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "mambaseg/core/error.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -18,9 +18,8 @@ TEST(Text, LowerCaseLeavesOtherBytes) {
 }
 
 TEST(Text, WholeFileGivesEveryByteOrNamesTheFile) {
-  const auto folder = std::filesystem::temp_directory_path() / "mambaseg_text_test";
-  std::filesystem::create_directories(folder);
-  const std::string path = (folder / "a").string();
+  const TemporaryFolder folder;
+  const std::string path = folder / "a";
   for (const std::string& bytes : {std::string(), std::string("a\r\n\0\x1a b", 7)}) {
     std::ofstream(path, std::ios::binary) << bytes;
     EXPECT_EQ(whole_file(path), bytes);
@@ -33,7 +32,6 @@ TEST(Text, WholeFileGivesEveryByteOrNamesTheFile) {
       EXPECT_THAT(error.what(), testing::StartsWith(wrong + ": "));
     }
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "mambaseg/data/volume_case.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/safetensors.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -21,18 +22,12 @@ using testing::HasSubstr;
 class CaseCache : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ =
-        fs::temp_directory_path() /
-        ("mambaseg_cache_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     plan_.conform = "none";
     plan_.orientation = "RAS";
     plan_.patch = {8, 8, 8};
     plan_.step = 8;
     plan_.classes = {{"one", {10}}, {"two", {20, 21}}};
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   /// A bright box of 6 x 10 x 5 voxels in a 16^3 image, labels 10, 20, 21 in it.
   Case draw(const std::string& id) const {
@@ -54,7 +49,8 @@ class CaseCache : public testing::Test {
   }
   std::string cache() const { return (folder_ / "cache").string(); }
 
-  fs::path folder_;
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.string();
   Plan plan_;
 };
 

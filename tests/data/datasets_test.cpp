@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/io/byte_writer.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -18,15 +19,6 @@ using testing::HasSubstr;
 /// A folder of empty files: reading a dataset looks at names only.
 class Datasets : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ =
-        fs::temp_directory_path() /
-        ("mambaseg_datasets_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   void touch(const std::string& name, const std::string& text = "") const {
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name) << text;
@@ -46,7 +38,8 @@ class Datasets : public testing::Test {
     return "";
   }
 
-  fs::path folder_;
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.string();
 };
 
 TEST_F(Datasets, Decathlon) {

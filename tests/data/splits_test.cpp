@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/data/datasets.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -115,10 +116,9 @@ TEST(Splits, ListsAndFiles) {
   settings.validation = {"b"};
   EXPECT_THAT(ids_of(split_cases(cases, settings).train), testing::ElementsAre("a", "c"));
 
-  const auto folder = std::filesystem::temp_directory_path() / "mambaseg_splits_test";
-  std::filesystem::create_directories(folder);
+  const TemporaryFolder folder;
   settings = {};
-  settings.file = (folder / "splits.json").string();
+  settings.file = folder / "splits.json";
   std::ofstream(settings.file) << R"([{"train": ["c"], "val": ["a", "b"]}, {"train": ["a"], "val": ["c"]}])";
   EXPECT_THAT(ids_of(split_cases(cases, settings).train), testing::ElementsAre("c"));
   EXPECT_THAT(ids_of(split_cases(cases, settings).validation), testing::ElementsAre("a", "b"));
@@ -126,7 +126,6 @@ TEST(Splits, ListsAndFiles) {
   EXPECT_EQ(refusal(cases, settings), settings.file + ": no case is called x");
   std::ofstream(settings.file) << R"({"training": ["c"]})";
   EXPECT_THAT(refusal(cases, settings), HasSubstr("expected {\"train\""));
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Splits, EightOneOneOfIsic2018IsThePapersSplit) {
@@ -140,17 +139,17 @@ TEST(Splits, EightOneOneOfIsic2018IsThePapersSplit) {
   EXPECT_EQ(split.validation.size(), 259u);
   EXPECT_EQ(split.test.size(), 260u);
 
-  const auto path = std::filesystem::temp_directory_path() / "mambaseg_split_written.json";
+  const TemporaryFolder folder;
+  const std::string path = folder / "split.json";
   std::ofstream(path) << split_json(split);
   SplitSettings read;
-  read.file = path.string();
+  read.file = path;
   read.seed = 99;
   const Split back = split_cases(cases, read);
   EXPECT_EQ(ids_of(back.train), ids_of(split.train));
   EXPECT_EQ(ids_of(back.validation), ids_of(split.validation));
   EXPECT_EQ(ids_of(back.test), ids_of(split.test));
-  EXPECT_EQ(read_split_file(path.string()).test.size(), 260u);
-  std::filesystem::remove(path);
+  EXPECT_EQ(read_split_file(path).test.size(), 260u);
 }
 
 TEST(Splits, SharesOfFewCasesNeverOverlap) {

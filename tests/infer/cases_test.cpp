@@ -9,6 +9,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/infer/pictures.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -17,17 +18,13 @@ namespace fs = std::filesystem;
 
 class Cases : public testing::Test {
  protected:
-  Cases() : folder_(fs::temp_directory_path() / ("mambaseg_cases_" + std::to_string(::getpid()))) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~Cases() override { fs::remove_all(folder_); }
   std::string touch(const std::string& name) {
     fs::create_directories((folder_ / name).parent_path());
     std::ofstream(folder_ / name) << "x";
     return (folder_ / name).string();
   }
-  fs::path folder_;
+  TemporaryFolder temporary_;
+  fs::path folder_ = temporary_.string();
 };
 
 TEST_F(Cases, OneFileToOneFile) {

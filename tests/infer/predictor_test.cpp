@@ -293,7 +293,7 @@ TEST(Predictor, HalfPrecisionVotesFitASmallerBudget) {
 /// Scores that depend on where the voxel lies in the patch along the first axis.
 class Slope : public Threshold {
  public:
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
     const auto ramp = torch::linspace(-1, 1, x.size(2)).view({-1, 1, 1}).expand_as(x);
     return {torch::cat({torch::zeros_like(x), x + ramp, torch::full_like(x, -50)}, 1)};
   }
@@ -327,8 +327,8 @@ TEST(Predictor, MirroredViewsAverageOutTheSideOfThePatch) {
 /// The second channel decides.
 class SecondChannel : public Threshold {
  public:
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
-    return Threshold::forward(x.narrow(1, 1, 1));
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
+    return Threshold::scores(x.narrow(1, 1, 1));
   }
 };
 
@@ -406,9 +406,9 @@ TEST(Predictor, TheStatedMemoryHoldsTheLabelsOfTheFile) {
 /// Fails at its first patch, as where memory is short for a moment.
 class FailsOnce : public Threshold {
  public:
-  std::vector<torch::Tensor> forward(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
     require(++calls_ > 1, "the first patch fails");
-    return Threshold::forward(x);
+    return Threshold::scores(x);
   }
 
  private:
