@@ -12,6 +12,7 @@
   NETWORK(resenc_unet)             \
   NETWORK(hym_unet)                \
   NETWORK(vm_unet)                 \
+  NETWORK(ultralight_vm_unet)      \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
   NETWORK(unet_cbam)               \
