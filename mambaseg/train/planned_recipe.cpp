@@ -38,6 +38,10 @@ Json planned_recipe(const RunSettings& recipe, const PlannedExperiment& planned,
     }
     plan["patch"] = patch;
   }
+  // Windows at prediction may not leave voxels between them along the shortest edge.
+  const auto edges = plan["patch"].get<std::vector<int64_t>>();
+  if (!edges.empty())
+    plan["step"] = std::min(recipe.plan.step, *std::min_element(edges.begin(), edges.end()));
   out["plan"] = plan;
   return out;
 }

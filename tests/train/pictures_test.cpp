@@ -125,7 +125,9 @@ TEST_F(PictureTraining, RefusesSizesThatTheNetworkCannotTake) {
     train(odd);
     ADD_FAILURE();
   } catch (const UsageError& error) {
-    EXPECT_THAT(error.what(), testing::HasSubstr("plan.size: edges must be multiples of 32"));
+    EXPECT_THAT(
+        error.what(),
+        testing::HasSubstr("plan.size does not fit the network hym_unet: expected multiples of 32 x 32"));
   }
 }
 
