@@ -1,10 +1,5 @@
 # Every library that is not ours, found once.
 
-if(MAMBASEG_FUZZ)
-  add_library(OpenMP::OpenMP_CXX INTERFACE IMPORTED GLOBAL)  # Clang's is one more package, and no reader uses it
-else()
-  find_package(OpenMP REQUIRED COMPONENTS CXX)
-endif()
 find_package(ZLIB REQUIRED)
 find_package(BZip2 REQUIRED)
 find_package(Threads REQUIRED)
@@ -12,27 +7,54 @@ find_package(hwy REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
 find_package(tomlplusplus REQUIRED CONFIG)
 find_package(CLI11 REQUIRED CONFIG)
-find_package(Torch REQUIRED)
 
 # nvcc alone compiles the CUDA kernels, so that they cannot rot; with a LibTorch that has CUDA they are linked.
-set(MAMBASEG_CUDA OFF)
 if(NOT MAMBASEG_SANITIZE)
   find_program(MAMBASEG_NVCC nvcc PATHS /usr/local/cuda/bin)
-  if(MAMBASEG_NVCC)
-    set(CMAKE_CUDA_COMPILER "${MAMBASEG_NVCC}")
-    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-      set(CMAKE_CUDA_ARCHITECTURES 80)
-    endif()
-    enable_language(CUDA)
-    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has it
-      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
-      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
-    endif()
-    find_package(CUDAToolkit REQUIRED)
-    if(TARGET torch_cuda)
-      set(MAMBASEG_CUDA ON)
-    endif()
+endif()
+if(MAMBASEG_NVCC)
+  set(CMAKE_CUDA_COMPILER "${MAMBASEG_NVCC}")
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80)
   endif()
+  enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know that nvcc has it
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+  find_package(CUDAToolkit REQUIRED)
+endif()
+
+# Debian's LibTorch, or that of CMAKE_PREFIX_PATH, or of a Python that has torch (whose folder is searched whole: LibTorch's
+# configuration would else take Debian's libraries where both are installed). What a LibTorch with CUDA does to
+# nvcc's flags and processors is undone: our kernels see none of its headers.
+set(prefixes "${CMAKE_PREFIX_PATH}")
+set(cuda_flags "${CMAKE_CUDA_FLAGS}")
+set(cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
+set(TORCH_CUDA_ARCH_LIST 8.0)  # else it looks for a GPU
+if(MAMBASEG_PYTHON)
+  execute_process(COMMAND "${MAMBASEG_PYTHON}" -c "import os, torch; print(os.path.dirname(torch.__file__))"
+                  OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  list(PREPEND CMAKE_PREFIX_PATH "${folder}")
+endif()
+find_package(Torch REQUIRED)
+set(CMAKE_PREFIX_PATH "${prefixes}")
+set(CMAKE_CUDA_FLAGS "${cuda_flags}")
+set(CMAKE_CUDA_ARCHITECTURES "${cuda_architectures}")
+set(MAMBASEG_CUDA OFF)
+if(MAMBASEG_NVCC AND TARGET torch_cuda)
+  set(MAMBASEG_CUDA ON)
+endif()
+message(STATUS "LibTorch ${Torch_VERSION}: ${TORCH_INSTALL_PREFIX}, CUDA kernels linked: ${MAMBASEG_CUDA}")
+
+# One OpenMP runtime a process: where LibTorch comes with its own, that one.
+if(MAMBASEG_FUZZ)
+  add_library(OpenMP::OpenMP_CXX INTERFACE IMPORTED GLOBAL)  # Clang's is one more package, and no reader uses it
+else()
+  if(EXISTS "${TORCH_INSTALL_PREFIX}/lib/libgomp.so.1")
+    set(OpenMP_gomp_LIBRARY "${TORCH_INSTALL_PREFIX}/lib/libgomp.so.1" CACHE FILEPATH "OpenMP runtime of LibTorch")
+  endif()
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 
 # Debian's NIFTIConfig.cmake names a library path that does not exist, so the library is found by hand.
@@ -47,6 +69,11 @@ target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB:
 if(MAMBASEG_ONEDNN)
   find_library(DNNL_LIBRARY dnnl REQUIRED)
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
+  if(EXISTS "${TORCH_INSTALL_PREFIX}/include/oneapi" AND NOT TORCH_INSTALL_PREFIX IN_LIST CMAKE_SYSTEM_PREFIX_PATH)
+    # Not the system's. The oneDNN inside such a LibTorch hides its functions, but not its instances of
+    # std::call_once and other templates: those of a second oneDNN in the process would become the first one's.
+    message(FATAL_ERROR "This LibTorch holds a oneDNN of its own, which clashes with another: use -DMAMBASEG_ONEDNN=OFF")
+  endif()
   add_library(onednn INTERFACE)
   target_include_directories(onednn SYSTEM INTERFACE "${DNNL_INCLUDE_DIR}")
   target_link_libraries(onednn INTERFACE "${DNNL_LIBRARY}")
