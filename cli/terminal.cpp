@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
 
 namespace mambaseg {
@@ -135,6 +136,7 @@ torch::Device Machine::start() const {
   torch::set_num_threads(count);
   at::globalContext().setFlushDenormal(true);
   at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
+  allow_tf32(false);
   return torch::Device(device == "cuda" ? torch::kCUDA : torch::kCPU);
 }
 

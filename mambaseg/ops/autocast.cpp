@@ -1,5 +1,6 @@
 #include "mambaseg/ops/autocast.h"
 
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
 
@@ -67,6 +68,11 @@ Autocast::~Autocast() {
   set_autocast(device_, was_enabled_);
   set_autocast_type(device_, type_before_);
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+}
+
+void allow_tf32(bool allowed) {
+  at::globalContext().setAllowTF32CuDNN(allowed);
+  at::globalContext().setAllowTF32CuBLAS(allowed);
 }
 
 torch::Tensor as_autocast(const torch::Tensor& x) {

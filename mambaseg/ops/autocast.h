@@ -24,6 +24,11 @@ class Autocast {
   torch::ScalarType type_before_ = torch::kBFloat16;
 };
 
+/// Whether convolutions and matrix products of float32 on a GPU may be computed in TF32, whose numbers have
+/// 10 bits behind the point instead of 23; LibTorch's convolutions are unless this is called with false. For
+/// the whole process.
+void allow_tf32(bool allowed);
+
 /// x in the type in which the surrounding Autocast computes convolutions; x itself where there is none.
 torch::Tensor as_autocast(const torch::Tensor& x);
 

@@ -8,6 +8,11 @@ namespace mambaseg {
 /// without CUDA kernels.
 void* current_cuda_stream(torch::Device device);
 
+/// The most memory that tensors on this GPU took at once, in bytes, since forget_cuda_peak or the start; 0 in
+/// a build without CUDA kernels.
+int64_t cuda_peak_bytes(torch::Device device);
+void forget_cuda_peak(torch::Device device);
+
 /// Throws c10::Error when a launch since the last call failed.
 void check_cuda_launches();
 

@@ -3,6 +3,7 @@
 #include <c10/core/DispatchKeySet.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/types.h>
 
 #include "mambaseg/ops/dense.h"
@@ -44,6 +45,21 @@ TEST(Autocast, OursEndsWhereThatOfLibTorchIsExcluded) {
   const c10::impl::ExcludeDispatchKeyGuard none(c10::autocast_dispatch_keyset);
   EXPECT_EQ(as_autocast(torch::ones({2})).scalar_type(), torch::kFloat);
   EXPECT_EQ(torch::mm(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type(), torch::kFloat);
+}
+
+TEST(Tf32, OnTheGpuSinglePrecisionIsSinglePrecision) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  torch::manual_seed(1);
+  const torch::Tensor x = torch::randn({1, 64, 32, 32}), w = torch::randn({64, 64, 3, 3}),
+                      a = torch::randn({256, 576}), b = torch::randn({576, 256});
+  const auto error = [](const torch::Tensor& found, const torch::Tensor& exact) {
+    return ((found.cpu() - exact).norm() / exact.norm()).item<double>();
+  };
+  const torch::Tensor convolved = torch::conv2d(x.to(torch::kDouble), w.to(torch::kDouble)),
+                      product = torch::mm(a.to(torch::kDouble), b.to(torch::kDouble));
+  allow_tf32(false);
+  EXPECT_LT(error(torch::conv2d(x.to(torch::kCUDA), w.to(torch::kCUDA)), convolved), 1e-5);
+  EXPECT_LT(error(torch::mm(a.to(torch::kCUDA), b.to(torch::kCUDA)), product), 1e-5);
 }
 
 }  // namespace
