@@ -143,6 +143,9 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
     TORCH_CHECK(!t.defined() || (t.device() == x.device() && torch::isFloatingType(t.scalar_type())),
                 "depthwise_conv: expected real floating-point tensors on one device");
   }
+  TORCH_CHECK(!options.order_L.defined() || options.order_L.device() == x.device(),
+              "depthwise_conv: expected the order on ", x.device(), " as x, got it on ",
+              options.order_L.defined() ? options.order_L.device() : x.device());
   Geometry geometry{options.padding, options.padding, options.channels_last, options.order_L};
   if (options.causal) {
     TORCH_CHECK(axes == 1, "depthwise_conv: expected one spatial axis for a causal convolution, got ", axes);

@@ -125,6 +125,8 @@ void check(const SelectiveScanInputs& in, const ScanTables* tables) {
                 "selective_scan: expected ", K, " walks, got ", tables->directions());
     TORCH_CHECK(tables->index_TL.dim() == 2 && tables->index_TL.size(1) == length,
                 "selective_scan: expected walks over ", length, " tokens, got ", tables->index_TL.sizes());
+    TORCH_CHECK(tables->index_TL.device() == in.u.device(), "selective_scan: expected walks on ",
+                in.u.device(), " as u, got them on ", tables->index_TL.device());
   } else {
     TORCH_CHECK(K == 1, "selective_scan: expected one direction without walks, got ", K);
   }

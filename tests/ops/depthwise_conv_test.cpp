@@ -223,6 +223,9 @@ TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
   EXPECT_THROW(depthwise_conv(x, weight, bias, {{}, true}), c10::Error);
   const Tensor order = torch::arange(5, torch::kInt32);
   EXPECT_THROW(depthwise_conv(x, weight, bias, {{1, 1}, false, false, order}), c10::Error);
+  const Tensor line = torch::randn({1, 5, 4}), taps = torch::randn({4, 1, 3});
+  EXPECT_NO_THROW(depthwise_conv(line, taps, bias, {{}, true, true, order}));
+  EXPECT_THROW(depthwise_conv(line, taps, bias, {{}, true, true, order.to(torch::kMeta)}), c10::Error);
   EXPECT_THROW(depthwise_conv(x.to(torch::kInt64), weight, bias, options), c10::Error);
   EXPECT_THROW(depthwise_conv(torch::randn({0, 4, 5, 5}), weight, bias, options), c10::Error);
 }

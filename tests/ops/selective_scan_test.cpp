@@ -7,7 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 
-#include "mambaseg/scan/order.h"
+#include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
 namespace {
@@ -378,6 +378,10 @@ TEST(SelectiveScan, RefusesWhatDoesNotFit) {
   SelectiveScanInputs in = make_inputs({}, {}, torch::kFloat);
   const ScanTables tables = make_scan_tables(std::vector<ScanOrder>{{0, 1, 2}});
   EXPECT_THROW(selective_scan(in, &tables), c10::Error);
+  ScanTables elsewhere = make_scan_tables(std::vector<ScanOrder>{raster_order(in.delta.size(1))});
+  EXPECT_NO_THROW(selective_scan(in, &elsewhere));
+  elsewhere.index_TL = elsewhere.index_TL.to(torch::kMeta);
+  EXPECT_THROW(selective_scan(in, &elsewhere), c10::Error) << "walks on another device";
 }
 
 }  // namespace
