@@ -114,11 +114,13 @@ std::string find_non_finite(torch::nn::Module& module, const std::function<void(
 }
 
 double gradient_norm(const torch::nn::Module& module) {
-  double sum = 0;
-  for (const auto& parameter : module.parameters())
-    if (parameter.grad().defined())
-      sum += std::pow(parameter.grad().norm(2, torch::kDouble).item<double>(), 2);
-  return std::sqrt(sum);
+  torch::Tensor sum;  // where the gradients are: to bring every norm from a GPU would mean to wait every time
+  for (const auto& parameter : module.parameters()) {
+    if (!parameter.grad().defined()) continue;
+    const torch::Tensor square = parameter.grad().norm(2, torch::kDouble).square();
+    sum = sum.defined() ? sum + square : square;
+  }
+  return sum.defined() ? std::sqrt(sum.item<double>()) : 0;
 }
 
 bool all_finite(const torch::nn::Module& module) {

@@ -72,7 +72,8 @@ void load_moments(const std::string& folder, const Model& last, torch::optim::Op
   for (const auto& group : optimizer.param_groups()) own.push_back(group.options().clone());
   try {
     torch::serialize::InputArchive archive;
-    archive.load_from(path);
+    // Where the parameters are, wherever they were when it was written.
+    archive.load_from(path, optimizer.param_groups().front().params().front().device());
     optimizer.load(archive);
     for (size_t i = 0; i < own.size(); ++i) optimizer.param_groups()[i].set_options(std::move(own[i]));
   } catch (const c10::Error& error) {

@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/utils.h>
 
 #include "mambaseg/infer/picture_predictor.h"
+#include "mambaseg/ops/autocast.h"
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/training_states.h"
@@ -100,6 +102,20 @@ TEST_F(PictureTraining, LearnsDiscsAndTheModelIsAllThatPredictionNeeds) {
   for (std::string line; std::getline(journal, line);)
     waited = waited || Json::parse(line).value("waited_for_data_s", -1.0) >= 0;
   EXPECT_TRUE(waited);
+}
+
+TEST_F(PictureTraining, OnTheGpuLearnsDiscsAndPredictsAsTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  allow_tf32(false);
+  TrainOptions on_gpu = options("run", 60);
+  on_gpu.device = torch::kCUDA;
+  const TrainResult result = train(on_gpu);
+  EXPECT_GT(result.best_dice, 0.8);
+  const std::vector<Picture> pictures{read_picture(folder / "data/images/disc0.png")};
+  const auto of = [&](torch::Device device) {
+    return PicturePredictor::load({result.best_path}, device).probabilities(pictures)[0];
+  };
+  EXPECT_TRUE(torch::allclose(of(torch::kCUDA), of(torch::kCPU), 1e-4, 1e-4));
 }
 
 TEST_F(PictureTraining, KilledInsideAnEpochGoesOnBitForBit) {

@@ -9,11 +9,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/utils.h>
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/model/checkpoint.h"
+#include "mambaseg/ops/autocast.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {
@@ -428,6 +430,51 @@ TEST_F(TrainerTest, HalfPrecisionNeedsCuda) {
   TrainOptions half = options("run", 1);
   half.settings.training.precision = "fp16";
   EXPECT_THAT(refusal(half), HasSubstr("fp16 trains with --device cuda only"));
+}
+
+// An epoch on the GPU, from what the CPU began, moves the weights as an epoch on the CPU does; and back.
+TEST_F(TrainerTest, OnTheGpuARunOfTheCpuGoesOn) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  allow_tf32(false);
+  const auto options_for = [&](const std::string& run, int64_t epochs, torch::Device device) {
+    TrainOptions run_options = options(run, epochs);
+    for (const char* random : {"drop_path", "dropout", "mlp_dropout"})
+      run_options.settings.network[random] = 0.0;
+    run_options.resume = epochs > 1;
+    run_options.device = device;
+    return run_options;
+  };
+  const auto weights = [&](const std::string& run) {
+    std::vector<torch::Tensor> all;
+    for (const torch::Tensor& parameter : load_model(file(run, "last.safetensors")).network->parameters())
+      all.push_back(parameter.detach().flatten());
+    return torch::cat(all);
+  };
+  train(options_for("cpu", 1, torch::kCPU));
+  fs::copy(folder_ / "cpu", folder_ / "gpu", fs::copy_options::recursive);
+  const torch::Tensor before = weights("cpu");
+  train(options_for("cpu", 2, torch::kCPU));
+  train(options_for("gpu", 2, torch::kCUDA));
+  const torch::Tensor moved = weights("cpu") - before, difference = weights("gpu") - weights("cpu");
+  EXPECT_LT(difference.norm().item<double>(), 0.1 * moved.norm().item<double>());
+  train(options_for("gpu", 3, torch::kCPU));
+  EXPECT_TRUE(torch::isfinite(weights("gpu")).all().item<bool>());
+}
+
+TEST_F(TrainerTest, OnTheGpuItLearnsInEveryPrecision) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+    SCOPED_TRACE(precision);
+    TrainOptions on_gpu = options(precision, 8);
+    on_gpu.settings.training.precision = precision;
+    on_gpu.device = torch::kCUDA;
+    train(on_gpu);
+    std::vector<double> losses;
+    for (const Json& line : journal(precision))
+      if (line["event"] == "epoch") losses.push_back(line["loss"]);
+    ASSERT_EQ(losses.size(), 8u);
+    EXPECT_LT(losses.back(), losses.front());
+  }
 }
 
 TEST_F(TrainerTest, OneStepOfAScanEqualsOneBatchOfItsPatches) {
