@@ -25,6 +25,12 @@ struct Case {
     for (const int64_t extent : spatial) count *= extent * taps;
     return count;
   }
+  /// What every call must read and write at least: x and y; going back their gradients and x.
+  double bytes(bool backward) const {
+    double count = 1.0 * batch * channels * (bf16 ? 2 : 4);
+    for (const int64_t extent : spatial) count *= extent;
+    return count * (backward ? 3 : 2);
+  }
   std::vector<int64_t> padding() const { return std::vector<int64_t>(spatial.size(), taps / 2); }
 };
 
@@ -42,6 +48,8 @@ const std::vector<Case> kCases = {
     {"4 on 32768 x 128, channels last", 1, 128, {32768}, 4, true},
 };
 
+torch::Device device = torch::kCPU;  // of what is timed
+
 struct Tensors {
   Tensor x, weight, bias;  ///< x channels first
 };
@@ -55,6 +63,11 @@ Tensors make_tensors(const Case& c, int64_t channels) {
   }
   return {torch::randn(sizes).requires_grad_(), torch::randn(taps).requires_grad_(),
           torch::randn({channels}).requires_grad_()};
+}
+
+Tensors on_device(const Tensors& t) {
+  const auto moved = [](const Tensor& tensor) { return tensor.detach().to(device).requires_grad_(); };
+  return {moved(t.x), moved(t.weight), moved(t.bias)};
 }
 
 /// The same with x in the layout of the case; that permutation is not timed, for a network keeps its tensors
@@ -77,18 +90,18 @@ Tensor libtorch(const Case& c, const Tensors& t) {
 
 /// The largest error relative to the largest number, over the output or the gradients, on 8 channels.
 double max_error(const Case& c, bool backward) {
-  const Tensors first = make_tensors(c, 8), single = in_layout(c, first);
+  const Tensors first = make_tensors(c, 8), single = on_device(in_layout(c, first));
   Tensors exact{first.x.detach().to(torch::kDouble).requires_grad_(),
                 first.weight.detach().to(torch::kDouble).requires_grad_(),
                 first.bias.detach().to(torch::kDouble).requires_grad_()};
   const auto error = [](const Tensor& found, const Tensor& expected) {
-    return ((found - expected).abs().max() / expected.abs().max()).item<double>();
+    return ((found.cpu() - expected).abs().max() / expected.abs().max()).item<double>();
   };
   const auto first_layout = [&](const Tensor& t) { return c.channels_last ? t.movedim(-1, 1) : t; };
   const Tensor y = ours(c, single), expected = libtorch(c, exact);
   if (!backward) return error(first_layout(y), expected);
   const Tensor weight = torch::randn(expected.sizes()).to(y.scalar_type());
-  first_layout(y).backward(weight);
+  first_layout(y).backward(weight.to(device));
   expected.backward(weight.to(torch::kDouble));
   return std::max({error(first_layout(single.x.grad()), exact.x.grad()),
                    error(single.weight.grad(), exact.weight.grad()),
@@ -101,13 +114,13 @@ double time_of(const Case& c, const Tensors& t, Convolve convolve, bool backward
   return best_of(runs, [&] {
     if (!backward) {
       const torch::NoGradGuard no_grad;
-      return seconds([&] { convolve(c, t); });
+      return seconds(device, [&] { convolve(c, t); });
     }
     for (const Tensor* leaf : {&t.x, &t.weight, &t.bias})
       leaf->mutable_grad().reset();  // else it is added to
     const Tensor y = convolve(c, t);
     const Tensor weight = torch::ones_like(y);
-    return seconds([&] { y.backward(weight); });
+    return seconds(device, [&] { y.backward(weight); });
   });
 }
 
@@ -116,19 +129,26 @@ double time_of(const Case& c, const Tensors& t, Convolve convolve, bool backward
 int main(int argc, char** argv) {
   const MeasurementOptions options =
       read_options(argc, argv, "Measures the depthwise convolution against LibTorch's grouped convolution");
+  device = options.device;
   MeasurementTable table(options.json);
   for (const Case& c : kCases) {
     for (const bool backward : {false, true}) {
       const std::string name = c.name + (backward ? ", backward" : ", forward");
       if (!options.wants(name)) continue;
-      const Tensors first = make_tensors(c, c.channels), layout = in_layout(c, first);
+      const Tensors first = on_device(make_tensors(c, c.channels)), layout = in_layout(c, first);
       const double error = max_error(c, backward), gmacs = c.macs() * (backward ? 2 : 1) / 1e9;
       for (const int threads : options.threads) {
         at::set_num_threads(threads);
         const double ours_s = time_of(c, layout, ours, backward, 10);
         const double libtorch_s = time_of(c, first, libtorch, backward, 2);
-        table.add({name, "GMAC/s", gmacs / ours_s, gmacs / libtorch_s, error, threads, best_target().name},
-                  c.bf16 ? 4e-3 : 1e-5);  // y and the gradient of x are rounded to the type of x
+        // y and the gradient of x are rounded to the type of x
+        const double bound = c.bf16 ? 4e-3 : 1e-5;
+        const std::string target = device.is_cuda() ? "CUDA" : best_target().name;
+        const auto add = [&](const char* unit, double amount) {
+          table.add({name, unit, amount / ours_s, amount / libtorch_s, error, threads, target}, bound);
+        };
+        add("GMAC/s", gmacs);
+        if (device.is_cuda()) add("GB/s", c.bytes(backward) / 1e9);
       }
     }
   }

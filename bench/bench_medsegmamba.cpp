@@ -1,19 +1,21 @@
 // A network on one patch (MedSegMamba at the paper's size unless --network names another): seconds and
 // largest memory of a prediction, or of a training step's forward and backward pass, checked against and
 // timed beside the same network run by plain LibTorch in fp32 in the same process. Random weights. Prints a
-// table, or with --json an array of objects.
+// table, or with --json an array of objects. On a GPU the memory is that of its tensors, and the precisions
+// include tf32.
 
 #include <ATen/Parallel.h>
 #include <torch/nn/modules/dropout.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 
+#include "bench/measurement.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
+#include "mambaseg/ops/cuda_stream.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
@@ -26,6 +28,7 @@ struct Options {
   std::string network = "medsegmamba", settings = "{}";
   std::vector<std::string> precisions{"fp32", "bf16"};
   std::vector<int64_t> patch;
+  torch::Device device = torch::kCPU;
   int64_t batch = 1;
   int threads = 2, runs = 2;
   bool json = false, reference = true, training_step = false;
@@ -35,22 +38,13 @@ struct Options {
 /// 10^4 terms in another order, bf16 numbers of 8 bits through some tens of layers. Single voxels may differ
 /// by more: with random weights, norms over few or nearly equal voxels amplify. Gradients come through every
 /// layer twice: LBMNet's in fp32 were up to 1e-3 off those in double, parameter by parameter.
-double error_bound(torch::ScalarType type, bool of_gradients) {
-  if (type == torch::kBFloat16) return of_gradients ? 0.5 : 0.2;
+double error_bound(const std::string& precision, bool of_gradients) {
+  if (precision == "bf16") return of_gradients ? 0.5 : 0.2;
+  if (precision == "tf32") return of_gradients ? 0.1 : 0.02;  // 10 bits of a number
   return of_gradients ? 1e-2 : 1e-3;
 }
 
 double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<double>(); }
-
-double best_s(int runs, const std::function<void()>& work) {
-  double best = 1e30;
-  for (int i = 0; i < runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    work();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
 
 void switch_dropout_off(mambaseg::Network& network) {
   for (const auto& module : network.modules())
@@ -62,10 +56,10 @@ Tensor gradients(mambaseg::Network& network, const Tensor& patch, const std::str
   network.zero_grad();
   std::vector<Tensor> outputs;
   {
-    const mambaseg::Autocast autocast(precision, torch::kCPU);
+    const mambaseg::Autocast autocast(precision, patch.device());
     outputs = network.forward(patch);
   }
-  Tensor loss = torch::zeros({});
+  Tensor loss = torch::zeros({}, patch.options());
   for (const Tensor& scores : outputs) loss = loss + scores.to(torch::kFloat32).square().mean();
   loss.backward();
   std::vector<Tensor> all;
@@ -81,9 +75,13 @@ Tensor prediction(mambaseg::Network& network, const Tensor& patch, const std::st
 }
 
 /// Makes the largest memory start again from what is in use (Linux).
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+void forget_peak(torch::Device device) {
+  if (device.is_cuda()) return mambaseg::forget_cuda_peak(device);
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
 
-double peak_gib() {
+double peak_gib(torch::Device device) {
+  if (device.is_cuda()) return static_cast<double>(mambaseg::cuda_peak_bytes(device)) / (1 << 30);
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
     if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) / (1 << 20);
@@ -91,7 +89,7 @@ double peak_gib() {
 }
 
 Json measurement(const std::string& name, const char* unit, double ours, double reference, double max_error,
-                 int threads) {
+                 int threads, const std::string& target) {
   const auto known = [](double value) { return value > 0 ? Json(value) : Json(); };
   return {{"case", name},
           {"unit", unit},
@@ -100,7 +98,7 @@ Json measurement(const std::string& name, const char* unit, double ours, double 
           {"ratio", known(reference / ours)},
           {"max_error", max_error >= 0 ? Json(max_error) : Json()},
           {"threads", threads},
-          {"target", mambaseg::dense_target()}};
+          {"target", target}};
 }
 
 int run(const Options& options) {
@@ -110,6 +108,7 @@ int run(const Options& options) {
   Json config = Json::parse(options.settings);
   config["name"] = options.network;
   const auto network = mambaseg::make_network(config);
+  network->to(options.device);
   network->train(options.training_step);
   switch_dropout_off(*network);
   const auto work = options.training_step ? gradients : prediction;
@@ -120,40 +119,44 @@ int run(const Options& options) {
   for (int axis = 0; axis < entry.dims.front(); ++axis)
     sizes.push_back(options.patch.empty() ? edge
                                           : options.patch[std::min<size_t>(axis, options.patch.size() - 1)]);
-  const Tensor patch = torch::rand(sizes);
+  const Tensor patch = torch::rand(sizes).to(options.device);
   std::string name = options.network;
   for (size_t i = 0; i < sizes.size(); ++i) name += (i ? "x" : " ") + std::to_string(sizes[i]);
   if (options.training_step) name += " training step";
 
+  const auto best_s = [&](int runs, const std::function<void()>& once) {
+    return mambaseg::best_of(runs, [&] { return mambaseg::seconds(options.device, once); });
+  };
   struct Ours {
-    torch::ScalarType type;
     Tensor result;
     double seconds, gib;
   };
   std::vector<Ours> ours;
   for (const std::string& precision : options.precisions) {
-    const auto type = precision == "bf16" ? torch::kBFloat16 : torch::kFloat32;
+    mambaseg::allow_tf32(precision == "tf32");
     Tensor result;
-    forget_peak();
+    forget_peak(options.device);
     const double seconds = best_s(options.runs + 1, [&] { result = work(*network, patch, precision); });
-    ours.push_back({type, result, seconds, peak_gib()});
+    ours.push_back({result, seconds, peak_gib(options.device)});
   }
   Tensor exact;
   double reference_s = 0, reference_gib = 0;
   if (options.reference) {
     const mambaseg::PlainLibTorchGuard plain;
-    forget_peak();
+    mambaseg::allow_tf32(false);
+    forget_peak(options.device);
     reference_s = best_s(options.runs, [&] { exact = work(*network, patch, "fp32"); });
-    reference_gib = peak_gib();
+    reference_gib = peak_gib(options.device);
   }
 
+  const std::string target = options.device.is_cuda() ? "CUDA" : mambaseg::dense_target();
   bool correct = true;
   Json lines = Json::array();
   for (size_t i = 0; i < ours.size(); ++i) {
     const double error =
         exact.defined() ? ((ours[i].result - exact).abs().max() / exact.abs().max()).item<double>() : -1;
     const std::string which = name + " " + options.precisions[i];
-    const double bound = error_bound(ours[i].type, options.training_step);
+    const double bound = error_bound(options.precisions[i], options.training_step);
     if (const double rms =
             exact.defined() ? root_mean_square(ours[i].result - exact) / root_mean_square(exact) : 0;
         rms > bound) {
@@ -162,9 +165,9 @@ int run(const Options& options) {
                    "bench_medsegmamba: %s differs by %.2g in root mean square, expected at most %.2g\n",
                    which.c_str(), rms, bound);
     }
-    lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads));
-    lines.push_back(
-        measurement(which + ", largest memory", "GiB", ours[i].gib, reference_gib, -1, options.threads));
+    lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads, target));
+    lines.push_back(measurement(which + ", largest memory", "GiB", ours[i].gib, reference_gib, -1,
+                                options.threads, target));
   }
   if (options.json) {
     std::printf("%s\n", lines.dump(2).c_str());
@@ -174,8 +177,7 @@ int run(const Options& options) {
                   line["case"].get<std::string>().c_str(), line["ours"].get<double>(),
                   line["unit"].get<std::string>().c_str(), line["reference"].dump().c_str(),
                   line["ratio"].dump().c_str(), line["max_error"].dump().c_str());
-    std::printf("reference: plain LibTorch fp32; %d threads, %s\n", options.threads,
-                mambaseg::dense_target());
+    std::printf("reference: plain LibTorch fp32; %d threads, %s\n", options.threads, target.c_str());
   }
   return correct ? 0 : 1;
 }
@@ -187,8 +189,10 @@ int main(int argc, char** argv) {
   CLI::App app("Times a network on one patch beside plain LibTorch.");
   app.add_option("--network", options.network, "Name, as mambaseg networks lists it")->capture_default_str();
   app.add_option("--settings", options.settings, "Settings of the network as JSON, instead of the paper's");
-  app.add_option("--precision", options.precisions, "fp32, bf16 or both")
-      ->check(CLI::IsMember({"fp32", "bf16"}))
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--precision", options.precisions, "fp32, bf16 or both; on a GPU tf32, too")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16"}))
       ->delimiter(',');
   app.add_option("--patch", options.patch, "Edges; one number stands for all")->delimiter(',');
   app.add_option("--batch", options.batch, "Patches at once")->capture_default_str();
@@ -203,5 +207,6 @@ int main(int argc, char** argv) {
   app.add_flag("!--no-reference", options.reference, "Neither check nor time plain LibTorch");
   app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);
+  options.device = mambaseg::device_named(device);
   return run(options);
 }

@@ -21,6 +21,14 @@ struct Case {
   bool bf16 = false;  ///< what comes per token
   int64_t length() const { return token_count(grid); }
   double updates() const { return 1.0 * length() * channels * states * directions; }
+  /// What every call must read and write at least: all that comes per token, and the result in fp32; going
+  /// back the gradient of the result besides, and gradients in fp32.
+  double bytes(bool backward) const {
+    const double once = 1.0 * length() * channels, per_direction = once + 2.0 * length() * states;
+    const double inputs = once + per_direction * static_cast<double>(directions);
+    const double read = inputs * (bf16 ? 2 : 4);
+    return backward ? read + 4 * (once + inputs) : read + 4 * once;
+  }
 };
 
 constexpr Case kCases[] = {
@@ -31,6 +39,8 @@ constexpr Case kCases[] = {
     {"L 4096, D 384, N 1", {1, 64, 64}, 384, 1, 1},
     {"MedSegMamba block: 8 directions, L 1728, D 1024, N 64", {12, 12, 12}, 1024, 64, 8},
 };
+
+torch::Device device = torch::kCPU;  // of what is timed
 
 /// `ours`: in the types that our operator gets; the loop gets all in `type`.
 SelectiveScanInputs make_inputs(const Case& c, int64_t channels, torch::Dtype type, bool ours = true) {
@@ -56,10 +66,15 @@ std::vector<Tensor*> tensors_of(SelectiveScanInputs& in) {
   return {&in.u, &in.delta, &in.A, &in.B, &in.C, &in.D, &in.delta_bias};
 }
 
-ScanTables tables_of(const Case& c) {
+SelectiveScanInputs on_device(SelectiveScanInputs in) {
+  for (Tensor* t : tensors_of(in)) *t = t->to(device);
+  return in;
+}
+
+ScanTables tables_of(const Case& c, torch::Device of = torch::kCPU) {
   std::vector<ScanOrder> orders =
       c.directions == 8 ? snake_orders(c.grid, 0) : std::vector<ScanOrder>{raster_order(c.length())};
-  return make_scan_tables(orders);
+  return make_scan_tables(orders, of);
 }
 
 /// The first `steps` steps of the first direction, one after the other, with tensor operations.
@@ -69,7 +84,7 @@ Tensor loop(const SelectiveScanInputs& in, int64_t steps) {
   const Tensor A = in.A[0], D = in.D[0];
   const auto u = tokens(in.u), B = tokens(in.B.select(2, 0)), C = tokens(in.C.select(2, 0));
   const auto dt = torch::softplus(in.delta.select(2, 0).narrow(1, 0, steps) + in.delta_bias[0]).unbind(1);
-  Tensor x = torch::zeros({1, A.size(0), A.size(1)});
+  Tensor x = torch::zeros({1, A.size(0), A.size(1)}, A.options());
   std::vector<Tensor> y;
   for (int64_t t = 0; t < steps; ++t) {
     const Tensor d = dt[t].unsqueeze(2);
@@ -91,18 +106,18 @@ void require_gradients(SelectiveScanInputs& in) {
 /// The largest error over the output (or the gradients), relative to the largest number of the tensor, on 32
 /// channels.
 double max_error(const Case& c, bool backward) {
-  const ScanTables tables = tables_of(c);
-  SelectiveScanInputs single = make_inputs(c, 32, torch::kFloat), exact = single;
+  const ScanTables tables = tables_of(c), device_tables = tables_of(c, device);
+  SelectiveScanInputs exact = make_inputs(c, 32, torch::kFloat), single = on_device(exact);
   for (Tensor* t : tensors_of(exact)) *t = t->to(torch::kDouble);
   require_gradients(single);
   require_gradients(exact);
   const auto error = [](const Tensor& found, const Tensor& expected) {
-    return ((found - expected).abs().max() / expected.abs().max()).item<double>();
+    return ((found.cpu() - expected).abs().max() / expected.abs().max()).item<double>();
   };
-  const Tensor y = selective_scan(single, &tables), expected = selective_scan(exact, &tables);
+  const Tensor y = selective_scan(single, &device_tables), expected = selective_scan(exact, &tables);
   if (!backward) return error(y, expected);
   const Tensor weight = torch::randn(y.sizes()).to(y.scalar_type());
-  y.backward(weight);
+  y.backward(weight.to(device));
   expected.backward(weight.to(torch::kDouble));
   double worst = 0;
   for (size_t i = 0; i < tensors_of(single).size(); ++i) {
@@ -112,21 +127,21 @@ double max_error(const Case& c, bool backward) {
 }
 
 double time_forward(const Case& c, int runs) {
-  const ScanTables tables = tables_of(c);
-  const SelectiveScanInputs in = make_inputs(c, c.channels, torch::kFloat);
+  const ScanTables tables = tables_of(c, device);
+  const SelectiveScanInputs in = on_device(make_inputs(c, c.channels, torch::kFloat));
   const torch::NoGradGuard no_grad;
-  return best_of(runs, [&] { return seconds([&] { selective_scan(in, &tables); }); });
+  return best_of(runs, [&] { return seconds(device, [&] { selective_scan(in, &tables); }); });
 }
 
 double time_backward(const Case& c, int runs) {
-  const ScanTables tables = tables_of(c);
-  SelectiveScanInputs in = make_inputs(c, c.channels, torch::kFloat);
+  const ScanTables tables = tables_of(c, device);
+  SelectiveScanInputs in = on_device(make_inputs(c, c.channels, torch::kFloat));
   require_gradients(in);
   return best_of(runs, [&] {
     forget_gradients(in);
     const Tensor y = selective_scan(in, &tables);
     const Tensor weight = torch::ones_like(y);
-    return seconds([&] { y.backward(weight); });
+    return seconds(device, [&] { y.backward(weight); });
   });
 }
 
@@ -134,7 +149,7 @@ double time_backward(const Case& c, int runs) {
 double time_loop(const Case& c, bool backward, int runs) {
   const int64_t steps =
       backward ? 128 : 256;  // every step costs the same; the backward pass keeps all of them
-  SelectiveScanInputs in = make_inputs(c, c.channels, torch::kFloat, false);
+  SelectiveScanInputs in = on_device(make_inputs(c, c.channels, torch::kFloat, false));
   if (backward) {
     require_gradients(in);
     return best_of(runs,
@@ -142,12 +157,19 @@ double time_loop(const Case& c, bool backward, int runs) {
                      forget_gradients(in);
                      const Tensor y = loop(in, steps);
                      const Tensor weight = torch::ones_like(y);
-                     return seconds([&] { y.backward(weight); });
+                     return seconds(device, [&] { y.backward(weight); });
                    }) /
            steps;
   }
   const torch::NoGradGuard no_grad;
-  return best_of(runs, [&] { return seconds([&] { loop(in, steps); }); }) / steps;
+  return best_of(runs, [&] { return seconds(device, [&] { loop(in, steps); }); }) / steps;
+}
+
+/// GB read and written a second by a copy on the GPU: what GB/s below can be held against.
+double copy_gb_per_s() {
+  const Tensor from = torch::rand({int64_t{1} << 28}, device), to = torch::empty_like(from);
+  const double best_s = best_of(10, [&] { return seconds(device, [&] { to.copy_(from); }); });
+  return 2e-9 * static_cast<double>(from.nbytes()) / best_s;
 }
 
 }  // namespace
@@ -155,6 +177,8 @@ double time_loop(const Case& c, bool backward, int runs) {
 int main(int argc, char** argv) {
   const MeasurementOptions options =
       read_options(argc, argv, "Measures the selective scan against a LibTorch loop");
+  device = options.device;
+  if (device.is_cuda() && !options.json) std::printf("a copy of 1 GiB: %.0f GB/s\n", copy_gb_per_s());
   MeasurementTable table(options.json);
   for (const Case& c : kCases) {
     for (const bool backward : {false, true}) {
@@ -165,11 +189,15 @@ int main(int argc, char** argv) {
         at::set_num_threads(threads);
         const double ours_s = backward ? time_backward(c, 10) : time_forward(c, 10);
         const double loop_s = time_loop(c, backward, 3) * static_cast<double>(c.length() * c.directions);
-        table.add({name, "G updates/s", c.updates() / ours_s / 1e9, c.updates() / loop_s / 1e9, error,
-                   threads, best_target().name},
-                  c.bf16     ? 4e-3
-                  : backward ? 1e-5
-                             : 2e-6);  // y and its kin are rounded to the type of u
+        // y and its kin are rounded to the type of u
+        const double bound = c.bf16 ? 4e-3 : backward ? 1e-5 : 2e-6;
+        const std::string target = device.is_cuda() ? "CUDA" : best_target().name;
+        const auto add = [&](const char* unit, double amount) {
+          table.add({name, unit, amount / ours_s / 1e9, amount / loop_s / 1e9, error, threads, target},
+                    bound);
+        };
+        add("G updates/s", c.updates());
+        if (device.is_cuda()) add("GB/s", c.bytes(backward));
       }
     }
   }

@@ -1,10 +1,15 @@
 #include "bench/measurement.h"
 
+#include <torch/cuda.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+
+#include "mambaseg/ops/autocast.h"
 
 namespace mambaseg {
 
@@ -12,6 +17,27 @@ double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double seconds(torch::Device device, const std::function<void()>& work) {
+  const auto wait = [&] {
+    if (device.is_cuda()) torch::cuda::synchronize();
+  };
+  wait();
+  return seconds([&] {
+    work();
+    wait();
+  });
+}
+
+torch::Device device_named(const std::string& name) {
+  if (name != "cuda") return torch::kCPU;
+  if (!torch::cuda::is_available()) {
+    std::fprintf(stderr, "--device cuda: no GPU, or a LibTorch without CUDA\n");
+    std::exit(2);
+  }
+  allow_tf32(false);
+  return torch::kCUDA;
 }
 
 double best_of(int runs, const std::function<double()>& once) {
@@ -27,11 +53,15 @@ MeasurementOptions read_options(int argc, char** argv, const char* description) 
   app.add_option("--filter", options.filter, "Only cases whose name contains this");
   app.add_option("--threads", options.threads, "Numbers of threads to measure with")
       ->check(CLI::PositiveNumber);
+  std::string device = "cpu";
+  app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error) == 0 ? 0 : 2);
   }
+  options.device = device_named(device);
+  if (options.device.is_cuda()) options.threads = {1};
   return options;
 }
 

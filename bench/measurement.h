@@ -1,13 +1,19 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <functional>
 #include <string>
 #include <vector>
 
 namespace mambaseg {
 
-/// Seconds that `work` takes.
+/// Seconds that `work` takes; on a GPU until it has done all that it was given.
 double seconds(const std::function<void()>& work);
+double seconds(torch::Device device, const std::function<void()>& work);
+
+/// "cpu" or "cuda"; ends the program with a message where there is no GPU. fp32 is then fp32 and not TF32.
+torch::Device device_named(const std::string& name);
 
 /// The smallest of `runs` calls of once(), which returns seconds.
 double best_of(int runs, const std::function<double()>& once);
@@ -21,11 +27,13 @@ struct Measurement {
   std::string target;  ///< of ours, as SimdTarget names it
 };
 
-/// What a benchmark is asked for: --json, --filter TEXT (cases whose name contains it), --threads N...
+/// What a benchmark is asked for: --json, --filter TEXT (cases whose name contains it), --threads N...,
+/// --device cpu or cuda (where there is one number of threads).
 struct MeasurementOptions {
   bool json = false;
   std::string filter;
   std::vector<int> threads{1, 2};
+  torch::Device device = torch::kCPU;
 
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
 };
