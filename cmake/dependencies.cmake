@@ -41,6 +41,11 @@ find_package(Torch REQUIRED)
 set(CMAKE_PREFIX_PATH "${prefixes}")
 set(CMAKE_CUDA_FLAGS "${cuda_flags}")
 set(CMAKE_CUDA_ARCHITECTURES "${cuda_architectures}")
+# LibTorch comes as it was built elsewhere, with libraries inside that it shares with no one.
+set(MAMBASEG_FOREIGN_TORCH OFF)
+if(NOT TORCH_INSTALL_PREFIX IN_LIST CMAKE_SYSTEM_PREFIX_PATH)
+  set(MAMBASEG_FOREIGN_TORCH ON)
+endif()
 set(MAMBASEG_CUDA OFF)
 if(MAMBASEG_NVCC AND TARGET torch_cuda)
   set(MAMBASEG_CUDA ON)
@@ -69,9 +74,9 @@ target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB:
 if(MAMBASEG_ONEDNN)
   find_library(DNNL_LIBRARY dnnl REQUIRED)
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
-  if(EXISTS "${TORCH_INSTALL_PREFIX}/include/oneapi" AND NOT TORCH_INSTALL_PREFIX IN_LIST CMAKE_SYSTEM_PREFIX_PATH)
-    # Not the system's. The oneDNN inside such a LibTorch hides its functions, but not its instances of
-    # std::call_once and other templates: those of a second oneDNN in the process would become the first one's.
+  if(MAMBASEG_FOREIGN_TORCH)
+    # The oneDNN inside such a LibTorch hides its functions, but not its instances of std::call_once and other
+    # templates: those of a second oneDNN in the process would become the first one's.
     message(FATAL_ERROR "This LibTorch holds a oneDNN of its own, which clashes with another: use -DMAMBASEG_ONEDNN=OFF")
   endif()
   add_library(onednn INTERFACE)

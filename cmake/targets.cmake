@@ -10,6 +10,11 @@ endif()
 # where they are used.
 if(TORCH_LIBRARIES)
   add_library(mambaseg_torch STATIC "${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp")
+  if(MAMBASEG_FOREIGN_TORCH)
+    # pip's libtorch.so exports a part of its own libstdc++ (std::filesystem), which ends in a null pointer when called
+    # from outside: the true one comes before it.
+    target_link_libraries(mambaseg_torch PUBLIC stdc++)
+  endif()
   target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
   target_include_directories(mambaseg_torch PUBLIC "${PROJECT_SOURCE_DIR}")
   target_precompile_headers(mambaseg_torch PRIVATE <torch/types.h> <torch/autograd.h> <torch/nn/module.h> <nlohmann/json.hpp>)
