@@ -62,7 +62,9 @@ step() {
     *) word=FAIL failed=$((failed + 1)) ;;
   esac
   say "$(printf '%s %4d s  %s' $word $((SECONDS - started)) "$name")"
-  if [ $word = FAIL ]; then grep -E 'Failure|FAILED|rror' "$out/$name.log" | head -5 | sed 's/^/          /' | tee -a "$summary"; fi
+  if [ $word = FAIL ]; then
+    grep -E 'Failure|FAILED|differs|what\(\)|rror:' "$out/$name.log" | head -5 | sed 's/^/          /' | tee -a "$summary"
+  fi
 }
 
 tests() { echo --gtest_filter="$1" --gtest_brief=1; }

@@ -52,7 +52,7 @@ __global__ void chunk_starts(SelectiveScanCuda<Input> s, SelectiveScanCudaGradie
     const int64_t p = token(s, t);
     const float dt = StepSize(s, w, p, bias).dt, grad_y = grad_of_y(g, w, p);
     load_states(s, w, s.C, p, C);
-    for (int i = 0; i < P; ++i) grad_x[i] = exp2f(dt * A[i]) * (grad_x[i] + grad_y * C[i]);
+    for (int i = 0; i < P; ++i) grad_x[i] = power_of_two(dt * A[i]) * (grad_x[i] + grad_y * C[i]);
   }
   store_border(s, w, grad_x, starts);
 }
@@ -66,12 +66,24 @@ __global__ void join_chunks(SelectiveScanCuda<Input> s, float* incoming, const f
                 item = index / s.channels / s.states;
   const int64_t chunks = (s.length + kCudaScanChunk - 1) / kCudaScanChunk;
   const float A = s.A[c * s.states + n] * kLog2e;
+  float* border = incoming + (item * chunks * s.states + n) * s.channels + c;
+  const float* sum = step_sums + item * chunks * s.channels + c;
+  const int64_t to_next = s.states * s.channels;
   float grad_x = 0;
-  for (int64_t chunk = (item + 1) * chunks - 1; chunk >= item * chunks; --chunk) {
-    float& border = incoming[(chunk * s.states + n) * s.channels + c];
-    const float start = border;
-    border = grad_x;
-    grad_x = exp2f(A * step_sums[chunk * s.channels + c]) * grad_x + start;
+  for (int64_t last = chunks - 1; last >= 0; last -= kAhead) {
+    float starts[kAhead], decays[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (i > last) break;
+      starts[i] = border[(last - i) * to_next];
+      decays[i] = power_of_two(A * sum[(last - i) * s.channels]);
+    }
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (i > last) break;
+      border[(last - i) * to_next] = grad_x;
+      grad_x = decays[i] * grad_x + starts[i];
+    }
   }
 }
 
@@ -83,7 +95,7 @@ __device__ void advance(const SelectiveScanCuda<Input>& s, const Work& w, int64_
   float B[P];
   load_states(s, w, s.B, p, B);
   const float dt = StepSize(s, w, p, bias).dt, dt_u = dt * load(row(s.u, w.item, p) + w.channel);
-  for (int i = 0; i < P; ++i) x[i] = exp2f(dt * A[i]) * x[i] + dt_u * B[i];
+  for (int i = 0; i < P; ++i) x[i] = power_of_two(dt * A[i]) * x[i] + dt_u * B[i];
 }
 
 template <class Input, int P>
@@ -120,7 +132,7 @@ __global__ void chunk_gradients(SelectiveScanCuda<Input> s, SelectiveScanCudaGra
       load_states(s, w, s.C, p, C);
       float sum_A = 0, sum_B = 0;
       for (int i = 0; i < P; ++i) {
-        const float decay = exp2f(dt * A[i]);
+        const float decay = power_of_two(dt * A[i]);
         grad_x[i] += grad_y * C[i];
         const float grad_exponent = grad_x[i] * decay * before[t - first][i];  // of dt * A
         sum_A += grad_exponent * A[i];

@@ -14,6 +14,7 @@ constexpr int kTileChannels = 64;
 constexpr int kBlock = kTileChannels * kStateLanes;
 constexpr int kWarp = 32, kWarps = kBlock / kWarp;
 constexpr unsigned kAllLanes = 0xFFFFFFFF;
+constexpr int kAhead = 8;  // chunks whose borders are read before the first is needed
 constexpr float kLog2e = 1.44269504f;
 
 /// Tiles of one group: a tile lies within a group, whose B and C its channels share.
@@ -72,6 +73,13 @@ __device__ T* row(const TokenRows<T>& rows, int64_t item, int64_t p) {
 }
 
 __device__ inline float sigmoid(float v) { return 1 / (1 + expf(-v)); }
+
+/// 2^v; 0 below 2^-126. (exp2f is the same instruction with four more around it for what lies below.)
+__device__ inline float power_of_two(float v) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(v));
+  return result;
+}
 
 /// The step size of a token and channel, and its slope by delta.
 struct StepSize {

@@ -16,7 +16,7 @@ __global__ void chunk_ends(SelectiveScanCuda<Input> s, float* ends, float* step_
     const int64_t p = token(s, t);
     const float dt = StepSize(s, w, p, bias).dt, dt_u = dt * load(row(s.u, w.item, p) + w.channel);
     load_states(s, w, s.B, p, B);
-    for (int i = 0; i < P; ++i) x[i] = exp2f(dt * A[i]) * x[i] + dt_u * B[i];
+    for (int i = 0; i < P; ++i) x[i] = power_of_two(dt * A[i]) * x[i] + dt_u * B[i];
     total += dt;
   }
   store_border(s, w, x, ends);
@@ -33,12 +33,24 @@ __global__ void join_chunks(SelectiveScanCuda<Input> s, float* borders, const fl
                 item = index / s.channels / s.states;
   const int64_t chunks = (s.length + kCudaScanChunk - 1) / kCudaScanChunk;
   const float A = s.A[c * s.states + n] * kLog2e;
+  float* border = borders + (item * chunks * s.states + n) * s.channels + c;
+  const float* sum = step_sums + item * chunks * s.channels + c;
+  const int64_t to_next = s.states * s.channels;
   float x = 0;
-  for (int64_t chunk = item * chunks; chunk < (item + 1) * chunks; ++chunk) {
-    float& border = borders[(chunk * s.states + n) * s.channels + c];
-    const float end = border;
-    border = x;
-    x = exp2f(A * step_sums[chunk * s.channels + c]) * x + end;
+  for (int64_t first = 0; first < chunks; first += kAhead) {
+    float ends[kAhead], decays[kAhead];
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (first + i >= chunks) break;
+      ends[i] = border[(first + i) * to_next];
+      decays[i] = power_of_two(A * sum[(first + i) * s.channels]);
+    }
+#pragma unroll
+    for (int i = 0; i < kAhead; ++i) {
+      if (first + i >= chunks) break;
+      border[(first + i) * to_next] = x;
+      x = decays[i] * x + ends[i];
+    }
   }
   if (last_state) last_state[item * last_state_batch_stride + c * s.states + n] = x;
 }
@@ -57,7 +69,7 @@ __global__ void chunk_outputs(SelectiveScanCuda<Input> s, SelectiveScanCudaOutpu
     load_states(s, w, s.C, p, C);
     float y = 0;
     for (int i = 0; i < P; ++i) {
-      x[i] = exp2f(dt * A[i]) * x[i] + dt * u * B[i];
+      x[i] = power_of_two(dt * A[i]) * x[i] + dt * u * B[i];
       y += C[i] * x[i];
     }
     y = sum_of_states(y) + skip * u;

@@ -233,6 +233,39 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
   }
 };
 
+/// Group norm on a GPU. LibTorch gives every group to one block of threads, so that few groups over a large
+/// volume leave most of the GPU idle; here its general reduction makes the statistics. Sums are fp32.
+class GroupNormOnGpuFunction : public torch::autograd::Function<GroupNormOnGpuFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
+                        const Tensor& bias, int64_t groups, double eps) {
+    const int64_t batch = x.size(0), channels = x.size(1);
+    const Tensor single = x.to(torch::kFloat).contiguous();
+    const auto [var, mean] = torch::var_mean(single.view({batch * groups, -1}), {1}, /*unbiased=*/false);
+    const Tensor factor = (var + eps).rsqrt();
+    const auto of_channels = [&](const Tensor& t) { return t.view({1, groups, channels / groups}); };
+    const Tensor scale = factor.view({batch, groups, 1}) * of_channels(weight),
+                 shift = of_channels(bias) - mean.view({batch, groups, 1}) * scale;
+    std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
+    sizes[0] = batch;
+    sizes[1] = channels;
+    ctx->save_for_backward({x, weight, mean.view({batch, groups}), factor.view({batch, groups})});
+    ctx->saved_data["groups"] = groups;
+    return torch::addcmul(shift.reshape(sizes), single, scale.reshape(sizes)).to(x.scalar_type());
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1];
+    const auto [dx, dweight, dbias] = at::native_group_norm_backward(
+        gradients[0].to(torch::kFloat).contiguous(), x.to(torch::kFloat).contiguous(), saved[2], saved[3],
+        weight, x.size(0), x.size(1), x.numel() / (x.size(0) * x.size(1)), ctx->saved_data["groups"].toInt(),
+        {true, true, true});
+    return {dx.to(x.scalar_type()), dweight, dbias, Tensor(), Tensor()};
+  }
+};
+
 /// The items of a channels-last batch as one item whose first spatial axis is longer; and back.
 Tensor as_one_item(const Tensor& x) { return x.movedim(1, -1).flatten(0, 1).unsqueeze(0).movedim(-1, 1); }
 Tensor as_batch(const Tensor& y, int64_t items) {
@@ -264,6 +297,9 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
               "group_norm: expected (B, ", weight.numel(), ", spatial...) and groups that divide it, got ",
               x.sizes(), " and ", groups, " groups");
   const bool recorded = needs_gradient({x, weight, bias, epilogue.residual});
+  if (x.is_cuda() && !PlainLibTorchGuard::active() && x.scalar_type() != torch::kDouble &&
+      weight.scalar_type() == torch::kFloat)
+    return finish(GroupNormOnGpuFunction::apply(x, weight, bias, groups, eps), epilogue);
   if (!fits_kernels(x) || x.dim() < 4 || weight.scalar_type() != torch::kFloat)
     return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps),
                   epilogue);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <torch/autograd.h>
+#include <torch/cuda.h>
 
 #include "mambaseg/ops/pooling.h"
 
@@ -43,6 +44,34 @@ TEST(Norm, GroupNormEqualsLibTorchsInDouble) {
         const double bound =
             bound_of(type) * (type == torch::kBFloat16 ? 4 : 10) * (1 + expected.abs().max().item<double>());
         EXPECT_LE((wide(y) - expected).abs().max().item<double>(), bound) << x.sizes() << type;
+      }
+}
+
+TEST(Norm, OnTheGpuGroupNormEqualsLibTorchsInDouble) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
+  torch::manual_seed(3);
+  for (const auto& sizes : {std::vector<int64_t>{2, 6, 7, 5}, std::vector<int64_t>{1, 12, 40, 33, 37}})
+    for (const int64_t groups : {1, 3, 6})
+      for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+        const Tensor x = (torch::randn(sizes) * 2 + 1).to(type), w = torch::randn({sizes[1]}),
+                     b = torch::randn({sizes[1]}), g = torch::randn(sizes).to(type);
+        const auto leaf = [](const Tensor& t) { return t.detach().requires_grad_(); };
+        const Tensor x1 = leaf(x.to(torch::kCUDA)), w1 = leaf(w.to(torch::kCUDA)),
+                     b1 = leaf(b.to(torch::kCUDA)), x2 = leaf(x.to(torch::kDouble)),
+                     w2 = leaf(w.to(torch::kDouble)), b2 = leaf(b.to(torch::kDouble));
+        const Tensor y = group_norm(x1, groups, w1, b1, 1e-5, {Activation::leaky_relu, {}});
+        EXPECT_EQ(y.scalar_type(), type);
+        const Tensor expected = torch::leaky_relu(torch::group_norm(x2, groups, w2, b2, 1e-5), kLeakySlope);
+        y.backward(g.to(torch::kCUDA));
+        expected.backward(g.to(torch::kDouble));
+        const auto error = [](const Tensor& found, const Tensor& exact) {
+          return ((found.cpu().to(torch::kDouble) - exact).norm() / exact.norm()).item<double>();
+        };
+        const double bound = type == torch::kFloat ? 1e-5 : 1e-2;
+        EXPECT_LT(error(y, expected), bound);
+        EXPECT_LT(error(x1.grad(), x2.grad()), bound);
+        EXPECT_LT(error(w1.grad(), w2.grad()), bound);
+        EXPECT_LT(error(b1.grad(), b2.grad()), bound);
       }
 }
 
