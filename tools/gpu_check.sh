@@ -21,7 +21,7 @@ while getopts b:o:t:s: option; do
   esac
 done
 mkdir -p "$out"
-bin=$(cd "$bin" && pwd) && out=$(cd "$out" && pwd) || exit 2
+bin=$(cd "$bin" && pwd) && out=$(cd "$out" && pwd) && templates=$(realpath -m "$templates") || exit 2
 summary=$out/summary.txt
 : > "$summary"
 begun=$SECONDS passed=0 failed=0 skipped=0
