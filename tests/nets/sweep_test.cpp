@@ -139,6 +139,16 @@ double relative_error(const std::vector<torch::Tensor>& found, const std::vector
   return whole > 0 ? std::sqrt(difference / whole) : difference;
 }
 
+TEST_P(EveryNetwork, InBf16GivesNearlyTheScoresOfFp32) {
+  for (const int dims : entry().dims) {
+    const auto network = make(dims);
+    network->eval();
+    const torch::NoGradGuard no_grad;
+    const torch::Tensor x = input(*network, dims);
+    EXPECT_LE(relative_error(network->forward(x.to(torch::kBFloat16)), network->forward(x)), kBf16Error);
+  }
+}
+
 TEST_P(EveryNetwork, OnTheGpuGivesTheScoresOfTheCpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
   allow_tf32(false);

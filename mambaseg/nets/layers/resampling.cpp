@@ -11,7 +11,10 @@ torch::Tensor NearestDoubling::forward(const torch::Tensor& x) {
 }
 
 torch::Tensor average_pooled(const torch::Tensor& x, const Extent& stride) {
-  return stride.size() == 2 ? torch::avg_pool2d(x, stride, stride) : torch::avg_pool3d(x, stride, stride);
+  if (stride.size() == 2) return torch::avg_pool2d(x, stride, stride);
+  // LibTorch averages no volume of 16-bit numbers on the CPU.
+  const bool widen = x.is_cpu() && x.element_size() < 4;
+  return torch::avg_pool3d(widen ? x.to(torch::kFloat32) : x, stride, stride).to(x.scalar_type());
 }
 
 torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
