@@ -19,12 +19,11 @@ constexpr char kLast[] = "last.safetensors", kMoments[] = "moments-";
 
 }  // namespace
 
-void save_training_state(const std::string& folder, const Network& network, ModelInfo info,
-                         const RunPosition& position, const torch::optim::Optimizer& optimizer) {
-  const std::string name = concat(kMoments, position.total_steps, "-", position.epoch, ".pt");
+void save_training_state(const std::string& folder, const TrainingState& state, ModelInfo info) {
+  const std::string name = concat(kMoments, state.at.total_steps, "-", state.at.epoch, ".pt");
   write_atomically((fs::path(folder) / name).string(), [&](const std::string& temporary) {
     torch::serialize::OutputArchive archive;
-    optimizer.save(archive);
+    state.optimizer->save(archive);
     // LibTorch's own writer of files ends the program when the disk is full; this one tells it nothing.
     OpenFile file(temporary, O_WRONLY | O_TRUNC);
     std::exception_ptr failure;
@@ -39,9 +38,9 @@ void save_training_state(const std::string& folder, const Network& network, Mode
     if (failure) std::rethrow_exception(failure);
     file.close();
   });
-  info.history["position"] = to_json(position);
+  info.history["position"] = to_json(state.at);
   info.history["moments"] = name;
-  save_model((fs::path(folder) / kLast).string(), network, info);
+  save_model((fs::path(folder) / kLast).string(), *state.network, info);
   remove_moments(folder, name);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <torch/optim/optimizer.h>
@@ -39,12 +40,19 @@ struct RunPosition {
   }
 };
 
+/// A network that is being trained.
+struct TrainingState {
+  std::shared_ptr<Network> network;
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+  RunPosition at;
+  Json machine;  ///< what computed it (TrainingStep::machine); null: nothing yet, or not known
+};
+
 /// Writes FOLDER/last.safetensors (weights, and the position in its history) and the optimiser's moments in a
 /// file of their own that last.safetensors names. The moments are written first, under a new name, so that
 /// whenever the process dies last.safetensors names moments that belong to it; older moments are removed at
 /// the end.
-void save_training_state(const std::string& folder, const Network& network, ModelInfo info,
-                         const RunPosition& position, const torch::optim::Optimizer& optimizer);
+void save_training_state(const std::string& folder, const TrainingState& state, ModelInfo info);
 
 /// Removes the files of moments in `folder`, but for that of the name `but`.
 void remove_moments(const std::string& folder, const std::string& but);

@@ -24,6 +24,7 @@
 #include "mambaseg/io/safetensors.h"
 #include "tests/crash/shim.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/drawn_boxes.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {
@@ -31,6 +32,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
+using Command = std::function<Words(const std::string& output)>;
 using Files = std::map<std::string, std::string>;  // relative name, content
 
 constexpr long kStride = 83, kLast = 4;
@@ -129,16 +131,9 @@ class Crash : public testing::Test {
     folder = new TemporaryFolder;
     for (const char* sub : {"data", "data/images", "data/labels"}) fs::create_directory(*folder / sub);
     for (int number = 0; number < 3; ++number) {
-      Geometry geometry;
-      geometry.size = {10, 9, 8};
-      Volume<float> image(geometry, 40);
-      Volume<int32_t> labels(geometry);
-      for (int64_t k = 2; k < 6; ++k)
-        for (int64_t j = 2; j < 6; ++j)
-          for (int64_t i = 1 + number; i < 5 + number; ++i) image.at(i, j, k) = 90, labels.at(i, j, k) = 1;
       const std::string name = "c" + std::to_string(number) + ".nii.gz";
-      write_volume(*folder / ("data/images/" + name), image);
-      write_labels(*folder / ("data/labels/" + name), labels);
+      draw_boxes(*folder / ("data/images/" + name), *folder / ("data/labels/" + name), {10, 9, 8}, 40,
+                 {{{1 + number, 2, 2}, {4, 4, 4}, 90, 1}});
     }
     Geometry larger;
     larger.size = {11, 9, 8};
@@ -149,11 +144,17 @@ class Crash : public testing::Test {
   }
   static void TearDownTestSuite() { delete folder; }
 
-  static Words train(const std::string& run_folder) {
-    return {"train",     *folder / "recipe.toml",
+  /// A command that is given the recipe and the data.
+  static Words with_recipe(const char* command, const std::string& output) {
+    return {command,     *folder / "recipe.toml",
             "--set",     "data.dataset.folder=" + (*folder / "data"),
-            "-o",        run_folder,
+            "-o",        output,
             "--threads", "1"};
+  }
+  static Words train(const std::string& output) { return with_recipe("train", output); }
+  static Words evaluate(const std::string& output) {
+    const std::string labels = *folder / "data/labels";
+    return {"evaluate", "-r", labels, "-p", labels, "-o", output, "--threads", "1"};
   }
   /// A model to predict with.
   static std::string model() {
@@ -195,8 +196,7 @@ class Crash : public testing::Test {
   }
 
   /// `start` is the command that writes into `output`, `again` what the user types after it broke off.
-  static void sweep(const char* name, CrashMode mode, const std::function<Words(const std::string&)>& start,
-                    const std::function<Words(const std::string&)>& again) {
+  static void sweep(const char* name, CrashMode mode, const Command& start, const Command& again) {
     const std::string output = *folder / "output", log = *folder / "log";
     fs::remove_all(output);
     const Outcome whole = run(start(output), output, 0, mode, log);
@@ -234,6 +234,15 @@ class Crash : public testing::Test {
     std::printf("%s: %ld of %ld points\n", name, points, whole.calls);
   }
 
+  /// The same is typed again.
+  static void sweep(const char* name, CrashMode mode, const Command& command) {
+    sweep(name, mode, command, command);
+  }
+  /// `command` writes one file, in a folder that it has to make.
+  static void sweep_file(const char* name, CrashMode mode, const char* file, const Command& command) {
+    sweep(name, mode, [&](const std::string& output) { return command(output + "/new/" + file); });
+  }
+
   static TemporaryFolder* folder;
 };
 TemporaryFolder* Crash::folder;
@@ -265,70 +274,36 @@ TEST_P(CrashModes, Train) {
 }
 
 TEST_P(CrashModes, Prepare) {
-  const auto prepare = [](const std::string& output) -> Words {
-    return {"prepare",   *folder / "recipe.toml",
-            "--set",     "data.dataset.folder=" + (*folder / "data"),
-            "-o",        output,
-            "--threads", "1"};
-  };
-  sweep("prepare", GetParam(), prepare, prepare);
+  sweep("prepare", GetParam(), [](const std::string& output) { return with_recipe("prepare", output); });
 }
 
 TEST_P(CrashModes, Predict) {
-  const auto predict = [](const std::string& output) -> Words {
+  sweep("predict", GetParam(), [](const std::string& output) -> Words {
     return {"predict",       "-m",        model(), "-i", *folder / "data/images", "-o", output, "--resume",
             "--probability", "--threads", "1"};
-  };
-  sweep("predict", GetParam(), predict, predict);
+  });
 }
 
-TEST_P(CrashModes, Evaluate) {
-  const auto evaluate = [](const std::string& output) -> Words {
-    return {"evaluate",  "-r", *folder / "data/labels", "-p", *folder / "data/labels", "-o", output,
-            "--threads", "1"};
-  };
-  sweep("evaluate", GetParam(), evaluate, evaluate);
-}
+TEST_P(CrashModes, Evaluate) { sweep("evaluate", GetParam(), evaluate); }
+
+TEST_P(CrashModes, EvaluateToAFile) { sweep_file("evaluate to a file", GetParam(), "scores.json", evaluate); }
 
 TEST_P(CrashModes, Plan) {
-  const auto plan = [](const std::string& output) -> Words {
-    return {"plan",      *folder / "recipe.toml",
-            "--set",     "data.dataset.folder=" + (*folder / "data"),
-            "-o",        output,
-            "--threads", "1"};
-  };
-  sweep("plan", GetParam(), plan, plan);
+  sweep("plan", GetParam(), [](const std::string& output) { return with_recipe("plan", output); });
 }
 
 TEST_P(CrashModes, Convert) {
-  const auto convert = [](const std::string& output) -> Words {
-    return {"convert", model(), output + "/new/model.safetensors", "--recipe", *folder / "recipe.toml"};
-  };
-  sweep("convert", GetParam(), convert, convert);
+  sweep_file("convert", GetParam(), "model.safetensors", [](const std::string& output) -> Words {
+    return {"convert", model(), output, "--recipe", *folder / "recipe.toml"};
+  });
 }
 
 TEST_P(CrashModes, Compare) {
-  const auto compare = [](const std::string& output) -> Words {
+  sweep("compare", GetParam(), [](const std::string& output) -> Words {
     const std::string labels = *folder / "data/labels";
     return {"compare", labels, labels, "--name", "a",         "--name", "b",
             "-r",      labels, "-o",   output,   "--threads", "1"};
-  };
-  sweep("compare", GetParam(), compare, compare);
-}
-
-TEST_P(CrashModes, Summary) {
-  const auto evaluate = [](const std::string& output) -> Words {
-    return {"evaluate",
-            "-r",
-            *folder / "data/labels",
-            "-p",
-            *folder / "data/labels",
-            "-o",
-            output + "/new/scores.json",
-            "--threads",
-            "1"};
-  };
-  sweep("evaluate to a file", GetParam(), evaluate, evaluate);
+  });
 }
 
 /// Images in two files that replace others: never the header of one with the voxels of the other.

@@ -11,6 +11,7 @@
 #include "mambaseg/io/image.h"
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/drawn_boxes.h"
 
 namespace mambaseg {
 namespace {
@@ -38,18 +39,8 @@ class DataChecks : public testing::Test {
   std::string labels(int number) const { return folder_ / concat("data/labelsTr/c", number, ".nii.gz"); }
 
   void draw_case(int number) const {
-    Geometry geometry;
-    geometry.size = {18, 17, 16};
-    Volume<float> values(geometry, 20);
-    Volume<int32_t> numbers(geometry);
-    for (int64_t k = 3; k < 9; ++k)
-      for (int64_t j = 3; j < 9; ++j)
-        for (int64_t i = 3; i < 9; ++i) {
-          values.at(i + number, j, k) = 90;
-          numbers.at(i + number, j, k) = i < 6 ? 1 : 2;
-        }
-    write_volume(image(number), values);
-    write_labels(labels(number), numbers);
+    draw_boxes(image(number), labels(number), {18, 17, 16}, 20,
+               {{{3 + number, 3, 3}, {3, 6, 6}, 90, 1}, {{6 + number, 3, 3}, {3, 6, 6}, 90, 2}});
   }
   /// Applies `change` to the label numbers of every case.
   void change_labels(const std::function<int32_t(int32_t)>& change) const {

@@ -16,6 +16,8 @@
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/ops/autocast.h"
+#include "tests/io/temporary_folder.h"
+#include "tests/train/drawn_boxes.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {
@@ -29,35 +31,18 @@ struct Killed {};
 
 class TrainerTest : public testing::Test {
  protected:
-  void SetUp() override {
+  TrainerTest() {
     torch::set_num_threads(1);
-    folder_ =
-        fs::temp_directory_path() /
-        ("mambaseg_trainer_" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
-    fs::remove_all(folder_);
     fs::create_directories(folder_ / "data/images");
     fs::create_directories(folder_ / "data/labels");
     for (int i = 0; i < 3; ++i) draw_case(i);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   /// A bright and a dark box in a grey block, at places that depend on `number`.
   void draw_case(int number) const {
-    Geometry geometry;
-    geometry.size = {20, 18, 17};
-    Volume<float> image(geometry, 40);
-    Volume<int32_t> labels(geometry);
-    for (int64_t k = 4; k < 10; ++k)
-      for (int64_t j = 3; j < 9; ++j)
-        for (int64_t i = 2; i < 8; ++i) {
-          image.at(i + number, j, k) = 90;
-          labels.at(i + number, j, k) = 10;
-          image.at(i + 9, j + 5 + number, k + 5) = 10;
-          labels.at(i + 9, j + 5 + number, k + 5) = 20;
-        }
     const std::string name = "case" + std::to_string(number) + ".nii.gz";
-    write_volume((folder_ / "data/images" / name).string(), image);
-    write_labels((folder_ / "data/labels" / name).string(), labels);
+    draw_boxes(file("data/images", name), file("data/labels", name), {20, 18, 17}, 40,
+               {{{2 + number, 3, 4}, {6, 6, 6}, 90, 10}, {{11, 8 + number, 9}, {6, 6, 6}, 10, 20}});
   }
 
   /// A network with dropout and drop path, so that their random numbers matter too.
@@ -117,7 +102,8 @@ class TrainerTest : public testing::Test {
     return "";
   }
 
-  fs::path folder_;
+  const TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.string();
 };
 
 TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {

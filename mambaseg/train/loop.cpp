@@ -1,0 +1,184 @@
+#include "mambaseg/train/loop.h"
+
+#include <chrono>
+#include <utility>
+
+#include "mambaseg/core/memory.h"
+#include "mambaseg/io/atomic_file.h"
+#include "mambaseg/train/curves.h"
+#include "mambaseg/train/nan_guard.h"
+#include "mambaseg/train/validation.h"
+
+namespace mambaseg {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kBytesAhead = int64_t{1} << 30;  // of batches that wait for the network
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+TrainingLoop::TrainingLoop(const TrainOptions& options, const Task& task, const TrainingData& data,
+                           const RunFolder& folder, TrainingState& state, TrainingStep& step)
+    : options_(options),
+      settings_(options.settings.training),
+      task_(task),
+      data_(data),
+      folder_(folder),
+      state_(state),
+      at_(state.at),
+      step_(step),
+      journal_(folder.journal(), state.at.journal_bytes) {}
+
+TrainResult TrainingLoop::run() {
+  begin();
+  while (at_.epoch < settings_.epochs) train_epoch();
+  return {folder_.best(), at_.best_dice, at_.best_epoch};
+}
+
+void TrainingLoop::write_line(const Json& line) {
+  journal_.write(line);
+  at_.journal_bytes = journal_.bytes();
+  if (options_.on_line) options_.on_line(line);
+}
+
+/// The lines of a run that begins, or that goes on elsewhere.
+void TrainingLoop::begin() {
+  const Json machine = step_.machine(), before = std::exchange(state_.machine, machine);
+  if (at_.journal_bytes == 0)
+    write_line({{"event", "start"},
+                {"machine", machine},
+                {"parameters", parameter_count(*state_.network)},
+                {"training_cases", data_.samplers.size()},
+                {"validation_cases", data_.validation.size()}});
+  if (before.is_null() || before == machine) return;
+  const std::string note =
+      concat("from here on on another processor, precision or number of threads (", machine.dump(),
+             ", before ", before.dump(), "): the bits are no longer those of an uninterrupted run");
+  write_line({{"event", "machine"}, {"machine", machine}, {"before", before}, {"note", note}});
+  if (options_.warn) options_.warn(note);
+}
+
+void TrainingLoop::train_epoch() {
+  const auto start = Clock::now();
+  const auto steps = plan_epoch(data_.samplers, settings_.patches_per_step, settings_.seed, at_.epoch);
+  const auto count = static_cast<int64_t>(steps.size());
+  const auto time_of = [&](int64_t step) {
+    return static_cast<double>(at_.epoch) + static_cast<double>(step) / static_cast<double>(count);
+  };
+  int64_t total = 0;
+  for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
+  const int64_t patches_before = at_.patches;
+  double waited_s = 0;
+  {
+    BatchStream batches(data_.samplers, steps, settings_.batch, at_.step, settings_.seed, at_.epoch,
+                        {options_.threads, kBytesAhead});
+    state_.network->train();
+    const std::string what = concat("epoch ", at_.epoch + 1, "/", settings_.epochs);
+    while (at_.step < count) {
+      const auto& planned = steps[static_cast<size_t>(at_.step)];
+      const StepReport report = take_step(batches, planned, time_of(at_.step));
+      waited_s += report.waited_s;
+      at_.loss_sum += report.loss_sum;
+      at_.patches += static_cast<int64_t>(planned.size());
+      ++at_.step;
+      ++at_.total_steps;
+      if (settings_.save_every_steps > 0 && at_.total_steps % settings_.save_every_steps == 0) save();
+      if (options_.progress) options_.progress(what, at_.patches, total);
+    }
+  }
+  const double elapsed_s = seconds_since(start);
+  finish_epoch({{"event", "epoch"},
+                {"epoch", at_.epoch},
+                {"loss", at_.loss_sum / static_cast<double>(total)},
+                {"learning_rate", step_.rate_at(time_of(count - 1))},
+                {"seconds", elapsed_s},
+                {"waited_for_data_s", waited_s},
+                {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}});
+}
+
+StepReport TrainingLoop::take_step(BatchStream& batches, const PlannedStep& planned, double epoch) {
+  StepReport report;
+  try {
+    report = step_.take(batches, planned.size(), epoch);
+  } catch (const NotFinite& reason) {
+    stop(reason);
+  }
+  Json line = {{"event", "step"},
+               {"epoch", at_.epoch},
+               {"step", at_.step},
+               {"loss", report.loss_sum / static_cast<double>(planned.size())},
+               {"learning_rate", report.learning_rate}};
+  if (report.loss_scale != 1) line["loss_scale"] = report.loss_scale;
+  if (report.left_out) line["left_out"] = true;
+  write_line(line);
+  return report;
+}
+
+/// The weights are still those before the step, so they are kept with the position.
+void TrainingLoop::stop(const NotFinite& reason) {
+  const bool kept = all_finite(*state_.network);
+  if (kept) save();
+  throw Error(concat("training stopped in epoch ", at_.epoch + 1, ", step ", at_.step + 1, ": ",
+                     reason.what(), "; ",
+                     kept ? "the weights before this step are in " : "the last finite weights are in ",
+                     folder_.last(), " (a lower training.learning_rate or training.clip_norm may help)"));
+}
+
+void TrainingLoop::finish_epoch(Json line) {
+  const int64_t epoch = at_.epoch;
+  const bool validates = !data_.validation.empty();
+  const bool last = epoch + 1 == settings_.epochs;
+  bool best = !validates;
+  if (validates && (last || (epoch + 1) % settings_.validate_every == 0)) {
+    const double dice = validate(line);
+    const double kept = at_.average_dice < 0 ? 0 : settings_.validation_average;
+    at_.average_dice = kept * at_.average_dice + (1 - kept) * dice;
+    line["validation"]["average_dice"] = at_.average_dice;
+    best = at_.average_dice > at_.best_dice;
+    if (best) at_.best_dice = at_.average_dice;
+  }
+  if (best) at_.best_epoch = epoch;
+  line["best_epoch"] = at_.best_epoch;
+  line["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
+  write_line(line);
+  write_file_atomically(folder_.curves(), training_curves(read_epoch_lines(folder_.journal())));
+  at_.epoch = epoch + 1;
+  at_.step = at_.patches = 0;
+  at_.loss_sum = 0;
+  // First the best, then the state: killed between the two, the resumed run repeats the epoch and writes
+  // the same best.
+  if (best) folder_.save_best(state_);
+  save();
+}
+
+double TrainingLoop::validate(Json& line) {
+  const auto start = Clock::now();
+  state_.network->eval();
+  std::vector<CaseDice> cases;
+  for (const PreparedCase& one : data_.validation) {
+    const auto predicted = task_.predict(*state_.network, one, options_.device);
+    cases.push_back(dice_of(predicted, one.classes_IJK, task_.classes_of));
+    if (options_.progress)
+      options_.progress("validation", static_cast<int64_t>(cases.size()),
+                        static_cast<int64_t>(data_.validation.size()));
+  }
+  const double mean = mean_dice(cases);
+  Json by_class = Json::object();
+  const CaseDice means = class_means(cases);
+  for (size_t k = 0; k < means.size(); ++k)
+    by_class[task_.structures[k]] = means[k] ? Json(*means[k]) : Json();
+  line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
+  return mean;
+}
+
+void TrainingLoop::save() {
+  journal_.sync();
+  folder_.save_last(state_);
+}
+
+}  // namespace mambaseg

@@ -1,0 +1,126 @@
+#include "mambaseg/train/step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/utils.h>
+
+#include "mambaseg/kernels/target.h"
+#include "mambaseg/losses/deep_supervision.h"
+#include "mambaseg/ops/autocast.h"
+#include "mambaseg/ops/dense.h"
+#include "mambaseg/train/nan_guard.h"
+#include "mambaseg/train/optimizer.h"
+
+namespace mambaseg {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kStepStream = 3;
+
+}  // namespace
+
+std::string training_precision(const TrainingSettings& settings, torch::Device device) {
+  const std::string& asked = settings.precision;
+  if (asked == "fp16" && !device.is_cuda())
+    throw UsageError("setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
+  const bool half = asked == "bf16" || asked == "auto";
+  return half && !device.is_cuda() && !has_bf16_arithmetic() ? "fp32" : asked;
+}
+
+TrainingStep::TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings,
+                           std::string precision, torch::Device device)
+    : state_(state),
+      loss_(loss),
+      settings_(settings.training),
+      schedule_(settings.schedule),
+      precision_(std::move(precision)),
+      device_(device) {}
+
+StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch) {
+  RunPosition& at = state_.at;
+  torch::manual_seed(stream_of(stream_of(kStepStream, settings_.seed), static_cast<uint64_t>(at.epoch),
+                               static_cast<uint64_t>(at.step)));  // dropout and drop path
+  StepReport report;
+  report.learning_rate = rate_at(epoch);
+  report.loss_scale = at.loss_scale.factor;
+  set_learning_rate(*state_.optimizer, report.learning_rate);
+  state_.optimizer->zero_grad();
+  for (size_t done = 0; done < samples;) {
+    const auto asked = Clock::now();
+    const Batch batch = batches.next();
+    report.waited_s += std::chrono::duration<double>(Clock::now() - asked).count();
+    const auto images = batch.images.to(device_);
+    const auto classes = batch.classes.to(device_);
+    const auto loss = loss_of(forward(images), classes);
+    const auto count = static_cast<double>(batch.patches.size());
+    const double value = loss.item<double>();
+    if (!std::isfinite(value)) stop("loss", value, batch, images);
+    (loss * (report.loss_scale * count / static_cast<double>(samples))).backward();
+    report.loss_sum += value * count;
+    done += batch.patches.size();
+    const double norm = done < samples ? 0 : gradient_norm(*state_.network);
+    report.left_out = !std::isfinite(norm);
+    if (report.left_out && !at.loss_scale.halve()) stop("gradient norm", norm, batch, images);
+  }
+  if (!report.left_out) change_weights(report.loss_scale);
+  return report;
+}
+
+double TrainingStep::rate_at(double epoch) const {
+  return learning_rate(schedule_, settings_.learning_rate, epoch, settings_.epochs);
+}
+
+Json TrainingStep::machine() const {
+  return {{"device", device_.str()},
+          {"convolutions", dense_target()},
+          {"kernels", best_target().name},
+          {"precision", precision_},
+          {"threads", torch::get_num_threads()}};
+}
+
+std::vector<torch::Tensor> TrainingStep::forward(const torch::Tensor& images) const {
+  const Autocast autocast(precision_, device_);
+  return state_.network->forward(images);
+}
+
+torch::Tensor TrainingStep::loss_of(const std::vector<torch::Tensor>& outputs,
+                                    const torch::Tensor& classes) const {
+  std::vector<double> weights = settings_.deep_supervision;
+  if (weights.empty() || outputs.size() == 1)
+    weights = deep_supervision_weights(static_cast<int64_t>(outputs.size()));
+  const size_t used = std::min(outputs.size(), weights.size());
+  weights.resize(used);
+  double sum = 0;
+  for (const double weight : weights) sum += weight;
+  for (double& weight : weights) weight /= sum;
+  std::vector<torch::Tensor> scores;  // the loss is computed in full precision
+  for (size_t i = 0; i < used; ++i) scores.push_back(outputs[i].to(torch::kFloat32));
+  return deeply_supervised(loss_, scores, {classes}, weights, state_.at.epoch);
+}
+
+/// By the gradients of the loss times `scale`.
+void TrainingStep::change_weights(double scale) {
+  const std::vector<torch::Tensor> parameters = state_.network->parameters();
+  if (scale != 1)
+    for (const torch::Tensor& parameter : parameters)
+      if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
+  if (settings_.clip_norm > 0) torch::nn::utils::clip_grad_norm_(parameters, settings_.clip_norm);
+  state_.optimizer->step();
+  state_.at.loss_scale.keep();
+}
+
+void TrainingStep::stop(const char* what, double value, const Batch& batch,
+                        const torch::Tensor& images) const {
+  std::string place = find_non_finite(*state_.network, [&] { forward(images); });
+  if (place.empty()) place = "not found again when the step was repeated";
+  std::string patches;
+  for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;
+  throw NotFinite(concat("the ", what, " is ", value, "; ", place, "; patches: ", patches));
+}
+
+}  // namespace mambaseg

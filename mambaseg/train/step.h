@@ -1,0 +1,68 @@
+#pragma once
+
+#include <string>
+
+#include <torch/types.h>
+
+#include "mambaseg/losses/loss.h"
+#include "mambaseg/train/batches.h"
+#include "mambaseg/train/run.h"
+#include "mambaseg/train/training_state.h"
+
+namespace mambaseg {
+
+/// The precision that training computes in here, as Autocast takes it: that of the settings, but fp32 for
+/// bf16 on a processor that has none, so that a run that began elsewhere goes on. UsageError for fp16 without
+/// CUDA.
+std::string training_precision(const TrainingSettings& settings, torch::Device device);
+
+/// What an optimisation step has to say.
+struct StepReport {
+  double loss_sum = 0;       ///< of its samples
+  double learning_rate = 0;  ///< by the schedule
+  double loss_scale = 1;     ///< the factor that the loss had
+  bool left_out = false;     ///< a gradient did not fit the half precision: the weights are as they were
+  double waited_s = 0;       ///< for batches
+};
+
+/// The loss or a gradient of a step is NaN or infinite. The message names the module and the patches.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The optimisation steps of a run: what happens to the weights between two positions.
+class TrainingStep {
+ public:
+  /// All but `precision` (see training_precision) is used, not copied.
+  TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings, std::string precision,
+               torch::Device device);
+
+  /// Averages the gradients of the next `samples` samples of `batches`, scales, checks and clips them, and
+  /// changes the weights and the scale of the loss; moves the position no further. `epoch`: the time by which
+  /// the learning rate is set, 1.5 in the middle of the second epoch. Throws NotFinite before the weights
+  /// change.
+  StepReport take(BatchStream& batches, size_t samples, double epoch);
+
+  /// The learning rate at that time.
+  double rate_at(double epoch) const;
+
+  /// What the bits of a step depend on besides the program and the recipe.
+  Json machine() const;
+
+ private:
+  std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
+  torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
+  void change_weights(double scale);
+  [[noreturn]] void stop(const char* what, double value, const Batch& batch,
+                         const torch::Tensor& images) const;
+
+  TrainingState& state_;
+  const Loss& loss_;
+  const TrainingSettings& settings_;
+  const ScheduleSettings& schedule_;
+  const std::string precision_;
+  const torch::Device device_;
+};
+
+}  // namespace mambaseg

@@ -1,0 +1,65 @@
+#include "mambaseg/train/training_data.h"
+
+#include <torch/types.h>
+
+#include "mambaseg/core/ignored_class.h"
+#include "mambaseg/train/data_checks.h"
+
+namespace mambaseg {
+namespace {
+
+void check_channels(const PreparedCase& one, int64_t expected) {
+  require(one.image_CIJK.size(0) == expected, "case ", one.id, " has ", one.image_CIJK.size(0),
+          " channels, but network.in_channels is ", expected);
+}
+
+/// Adds the voxels of background and of each structure.
+void count_classes(const PreparedCase& one, const Task& task, std::vector<double>& class_voxels) {
+  const auto counts = torch::bincount(one.classes_IJK.flatten(), {}, kIgnoredClass + 1);
+  class_voxels[0] += counts[0].item<double>();
+  for (size_t s = 0; s < task.classes_of.size(); ++s)
+    for (const int64_t k : task.classes_of[s]) class_voxels[s + 1] += counts[k].item<double>();
+}
+
+bool holds_any_structure(const PreparedCase& one) {
+  return (one.classes_IJK.ne(0) & one.classes_IJK.ne(kIgnoredClass)).any().item<bool>();
+}
+
+}  // namespace
+
+TrainingData training_data(const TrainOptions& options, const Task& task, RunFolder& folder) {
+  const RunSettings& settings = options.settings;
+  const Split split = folder.split_of(read_dataset(settings.data.dataset));
+  const std::string cache = settings.data.cache.empty() ? folder.cache() : settings.data.cache;
+  std::vector<Case> all = split.train;
+  all.insert(all.end(), split.validation.begin(), split.validation.end());
+  prepare_cases(all, task.preparation, cache, options.threads, options.progress, options.warn);
+
+  RunCases seen;
+  const auto load = [&](const Case& one, std::vector<CaseNotes>& notes) {
+    PreparedCase prepared = load_prepared(cache, one.id);
+    check_channels(prepared, settings.network.at("in_channels").get<int64_t>());
+    folder.note_content(prepared);
+    notes.push_back({one.id, prepared.content, prepared.unnamed_labels});
+    return prepared;
+  };
+  TrainingData data;
+  data.class_voxels.assign(task.structures.size() + 1, 0);
+  for (const Case& one : split.train) {
+    const PreparedCase prepared = load(one, seen.training);
+    count_classes(prepared, task, data.class_voxels);
+    data.samplers.push_back(task.sampler(prepared));
+  }
+  seen.validation_holds_any = split.validation.empty();
+  for (const Case& one : split.validation) {
+    data.validation.push_back(load(one, seen.validation));
+    seen.validation_holds_any = seen.validation_holds_any || holds_any_structure(data.validation.back());
+  }
+  seen.structures = task.structures;
+  seen.training_voxels = data.class_voxels;
+  check_run_cases(seen, options.warn);
+  folder.begin(split);
+  return data;
+}
+
+}  // namespace mambaseg
