@@ -54,13 +54,13 @@ TEST(RecipeCommand, APlanForAnotherNetworkIsRefused) {
   const TemporaryFolder folder;
   const std::string plan = folder / "plan.json";
   write_bytes(plan,
-              R"({"network": {"name": "resenc_unet", "in_channels": 3}, "plan": {"patch": [32, 32, 32]}})");
-  const ProgramResult other = run_mambaseg("recipe plain_unet_msd_hippocampus --plan " + plan);
+              R"({"network": {"name": "plain_unet", "in_channels": 3}, "plan": {"patch": [32, 32, 32]}})");
+  const ProgramResult other = run_mambaseg("recipe umamba_bot_msd_hippocampus --plan " + plan);
   EXPECT_EQ(other.exit_code, 2);
   EXPECT_THAT(other.err,
-              HasSubstr("a plan for the network resenc_unet, but plain_unet_msd_hippocampus trains plain"));
+              HasSubstr("a plan for the network plain_unet, but umamba_bot_msd_hippocampus trains umamba"));
   const ProgramResult same = run_mambaseg(
-      "recipe plain_unet_msd_hippocampus --set network.name=resenc_unet --set 'network.features=[4, 8]' "
+      "recipe umamba_bot_msd_hippocampus --set network.name=plain_unet --set 'network.features=[4, 8]' "
       "--plan " +
       plan);
   ASSERT_EQ(same.exit_code, 0) << same.err;
