@@ -90,7 +90,7 @@ void run(const Options& options) {
 
 void declare_plan(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  options->recipe.declare(command, "Recipe whose data, classes and network are planned for")->required();
+  options->recipe.declare(command, "its data, classes and network are planned for")->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
   command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)

@@ -43,7 +43,7 @@ void run(const Options& options) {
 
 void declare_prepare(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  options->recipe.declare(command, "Recipe whose plan and data are used")->required();
+  options->recipe.declare(command, "its plan and data are used")->required();
   command
       .add_option("-o,--output", options->cache, "Folder of prepared cases; the recipe's data.cache names it")
       ->required();

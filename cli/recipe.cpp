@@ -34,7 +34,7 @@ void run(const RecipeArguments& arguments) {
 
 void declare_recipe(CLI::App& command) {
   auto arguments = std::make_shared<RecipeArguments>();
-  arguments->declare(command, "Recipe whose settings are printed, as a recipe; without it all are listed");
+  arguments->declare(command, "without one all are listed");
   arguments->declare_plan(command);
   command.callback([arguments] { run(*arguments); });
   command.footer(

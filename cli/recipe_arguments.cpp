@@ -13,12 +13,10 @@ std::string network_of(const Json& settings) {
 
 }  // namespace
 
-CLI::Option* RecipeArguments::declare(CLI::App& command, const std::string& what) {
-  auto* option = command.add_option(
-      "recipe", recipe,
-      what + ": a TOML file, or the name of one that comes with the program (mambaseg recipe)");
+CLI::Option* RecipeArguments::declare(CLI::App& command, const std::string& use) {
   declare_assignments(command, assignments, "Change a setting of the recipe");
-  return option;
+  return command.add_option("recipe", recipe,
+                            "Recipe, a TOML file or a name that `mambaseg recipe` lists; " + use);
 }
 
 void RecipeArguments::declare_plan(CLI::App& command) {

@@ -14,8 +14,8 @@ struct RecipeArguments {
   std::string recipe, plan;
   std::vector<std::string> assignments;
 
-  /// `what` begins the help text of RECIPE. Returns the option, which a command may require.
-  CLI::Option* declare(CLI::App& command, const std::string& what);
+  /// `use` says in the help what a command does with RECIPE. Returns the option, which a command may require.
+  CLI::Option* declare(CLI::App& command, const std::string& use);
   /// --plan, for commands that take what `mambaseg plan` wrote.
   void declare_plan(CLI::App& command);
 

@@ -80,7 +80,7 @@ void run(const Options& options) {
 
 void declare_train(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  options->recipe.declare(command, "Recipe; with --resume that of the run unless given");
+  options->recipe.declare(command, "with --resume that of the run unless given");
   command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
   options->recipe.declare_plan(command);
   command.add_option("--fold", options->fold, "Validate this fold, from 0 (of data.split.folds, else of 5)")
