@@ -24,9 +24,10 @@ void run(const Options& options) {
   AblationOptions ablation;
   ablation.settings =
       with_context(options.table, [&] { return from_json<AblationSettings>(read_toml(options.table)); });
-  const fs::path recipe = fs::path(options.table).parent_path() / ablation.settings.recipe;
-  ablation.recipe = read_toml(recipe.string());
-  for (const std::string& assignment : options.assignments) set_in_recipe(ablation.recipe, assignment);
+  ablation.recipe = with_context(options.table, [&] {
+    return read_recipe(ablation.settings.recipe, fs::path(options.table).parent_path().string());
+  });
+  set_in_recipe(ablation.recipe, options.assignments);
   ablation.folder = options.folder;
   ablation.train.device = options.machine.start();
   ablation.train.threads = torch::get_num_threads();

@@ -10,6 +10,7 @@ void declare_evaluate(CLI::App& command);
 void declare_predict(CLI::App& command);
 void declare_compare(CLI::App& command);
 void declare_plan(CLI::App& command);
+void declare_recipe(CLI::App& command);
 void declare_ablate(CLI::App& command);
 void declare_prepare(CLI::App& command);
 void declare_train(CLI::App& command);
@@ -20,6 +21,7 @@ const std::vector<Command>& commands() {
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"convert", "Turn weights of PyTorch into a model", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
+      {"recipe", "List the recipes, or print one with every setting, its meaning and origin", declare_recipe},
       {"plan", "Check a dataset and plan spacing, patch and stages for it", declare_plan},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
       {"train", "Train a network by a recipe", declare_train},

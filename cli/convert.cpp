@@ -47,7 +47,7 @@ Json settings_of_arguments(const Options& options, const NetworkEntry& network) 
 /// What the model file says of itself: the network at the paper's settings, or as the recipe has it with the
 /// recipe's plan; --set changes settings of the network.
 ModelInfo model_info(const Options& options) {
-  Json recipe = options.recipe.empty() ? Json::object() : read_toml(options.recipe);
+  Json recipe = options.recipe.empty() ? Json::object() : read_recipe(options.recipe).settings();
   Json network = recipe.value("network", Json::object());
   if (!options.network.empty()) network["name"] = options.network;
   if (!network.contains("name"))
@@ -103,7 +103,8 @@ void declare_convert(CLI::App& command) {
                      "\"depths\": [2, 2, 2, 2]}'");
   command.add_option("--official-class", options->official_class,
                      "Which official class, for networks that have several, for example \"UMambaBot (2d)\"");
-  command.add_option("--recipe", options->recipe, "Recipe whose [network] and [plan] the model gets");
+  command.add_option("--recipe", options->recipe,
+                     "Recipe, a file or a name, whose [network] and [plan] the model gets");
   command.callback([options] { run(*options); });
 }
 

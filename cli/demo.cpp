@@ -16,8 +16,6 @@
 
 namespace mambaseg {
 
-extern const char* const demo_recipe;  // recipes/demo.toml
-
 namespace {
 
 namespace fs = std::filesystem;
@@ -93,12 +91,12 @@ void write_training_half(const DemoBrain& brain, const std::string& dataset) {
 
 TrainResult train_on(const std::string& dataset, const std::string& run_folder, const Options& options,
                      torch::Device device) {
-  Json recipe = parse_toml(demo_recipe, "recipes/demo.toml");
-  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
-  recipe["data"]["dataset"]["folder"] = dataset;
+  Recipe recipe = read_recipe("demo");
+  set_in_recipe(recipe, options.assignments);
   remove_run(run_folder);  // the demo always starts anew
   TrainOptions train_options;
-  train_options.settings = from_json<RunSettings>(recipe);
+  train_options.settings = run_settings(recipe);
+  train_options.settings.data.dataset.folder = dataset;
   train_options.folder = run_folder;
   train_options.device = device;
   train_options.threads = torch::get_num_threads();
@@ -183,7 +181,7 @@ void declare_demo(CLI::App& command) {
       .add_option("--templates", options->templates,
                   "Folder with ch2bet.nii.gz and aal.nii.gz (package mricron-data)")
       ->capture_default_str();
-  declare_assignments(command, options->assignments, "Change a setting of recipes/demo.toml");
+  declare_assignments(command, options->assignments, "Change a setting of the recipe demo");
   options->machine.declare(command);
   command.footer(
       "Trains a small MedSegMamba on one hemisphere of one brain in minutes, segments the other hemisphere, "

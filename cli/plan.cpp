@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/declared_labels.h"
 #include "mambaseg/data/label_scheme.h"
@@ -19,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string recipe, folder;
-  std::vector<std::string> assignments;
+  RecipeArguments recipe;
+  std::string folder;
   PlannerSettings planner;
   Machine machine;
 };
@@ -44,9 +45,7 @@ void tell(const std::vector<std::string>& problems, const std::string& folder, s
 }
 
 void run(const Options& options) {
-  Json recipe = read_toml(options.recipe);
-  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
-  auto settings = with_context(options.recipe, [&] { return from_json<RunSettings>(recipe); });
+  auto settings = run_settings(options.recipe.read());
   take_declared_labels(settings.plan, settings.data.dataset);
   check_plan(settings.plan);
   options.machine.start();
@@ -91,10 +90,8 @@ void run(const Options& options) {
 
 void declare_plan(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("recipe", options->recipe, "Recipe whose data, classes and network are planned for")
-      ->required();
+  options->recipe.declare(command, "its data, classes and network are planned for")->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
-  declare_assignments(command, options->assignments, "Change a setting of the recipe");
   command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

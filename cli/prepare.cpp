@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/outputs.h"
@@ -14,17 +15,14 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string recipe, plan, cache;
-  std::vector<std::string> assignments;
+  RecipeArguments recipe;
+  std::string cache;
   Machine machine;
 };
 
 void run(const Options& options) {
-  Json recipe = read_toml(options.recipe);
-  if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
-  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
-  const auto settings =
-      with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
+  const Recipe recipe = options.recipe.read();
+  const auto settings = with_context(recipe.name, [&] { return resolved(run_settings(recipe)); });
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
   std::vector<std::string> inputs;
@@ -45,13 +43,11 @@ void run(const Options& options) {
 
 void declare_prepare(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("recipe", options->recipe, "Recipe whose plan and data are used")->required();
+  options->recipe.declare(command, "its plan and data are used")->required();
   command
       .add_option("-o,--output", options->cache, "Folder of prepared cases; the recipe's data.cache names it")
       ->required();
-  command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
-      ->check(CLI::ExistingFile);
-  declare_assignments(command, options->assignments, "Change a setting of the recipe");
+  options->recipe.declare_plan(command);
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/train/trainer.h"
 
@@ -10,8 +11,8 @@ namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string recipe, plan, run;
-  std::vector<std::string> assignments;
+  RecipeArguments recipe;
+  std::string run;
   bool resume = false;
   int64_t seed = -1, fold = -1, repeat = -1;
   Machine machine;
@@ -33,23 +34,21 @@ std::string words_of(const Json& line, int64_t epochs, const char* samples) {
 }
 
 /// The recipe that was named, or that of the run to be resumed.
-std::string recipe_path(const Options& options) {
-  if (!options.recipe.empty()) return options.recipe;
-  if (!options.resume)
-    throw UsageError(
-        "expected a recipe, as `mambaseg train RECIPE.toml -o RUN` (`--resume -o RUN` needs none)");
-  const auto path = std::filesystem::path(options.run) / "recipe.toml";
-  if (!std::filesystem::exists(path)) throw UsageError(options.run + ": no run to resume (no recipe.toml)");
-  return path.string();
+Recipe recipe_of(const Options& options) {
+  RecipeArguments arguments = options.recipe;
+  if (arguments.recipe.empty()) {
+    if (!options.resume)
+      throw UsageError("expected a recipe, as `mambaseg train RECIPE -o RUN` (`--resume -o RUN` needs none)");
+    arguments.recipe = (std::filesystem::path(options.run) / "recipe.toml").string();
+    if (!std::filesystem::exists(arguments.recipe))
+      throw UsageError(options.run + ": no run to resume (no recipe.toml)");
+  }
+  return arguments.read();
 }
 
 void run(const Options& options) {
-  const std::string path = recipe_path(options);
-  Json recipe = read_toml(path);
-  if (!options.plan.empty()) recipe.merge_patch(read_json(options.plan));
-  for (const std::string& assignment : options.assignments) set_in_recipe(recipe, assignment);
   TrainOptions train_options;
-  train_options.settings = with_context(path, [&] { return from_json<RunSettings>(recipe); });
+  train_options.settings = run_settings(recipe_of(options));
   SplitSettings& split = train_options.settings.data.split;
   split = with_split_of_dataset(split, train_options.settings.data.dataset);
   if (options.fold >= 0) split.fold = options.fold;
@@ -81,12 +80,9 @@ void run(const Options& options) {
 
 void declare_train(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("recipe", options->recipe,
-                     "Recipe, a TOML file (see recipes/); with --resume that of the run unless given");
+  options->recipe.declare(command, "with --resume that of the run unless given");
   command.add_option("-o,--output", options->run, "Folder of the run: weights, journal, recipe")->required();
-  declare_assignments(command, options->assignments, "Change a setting of the recipe");
-  command.add_option("--plan", options->plan, "plan.json of `mambaseg plan`, over the recipe")
-      ->check(CLI::ExistingFile);
+  options->recipe.declare_plan(command);
   command.add_option("--fold", options->fold, "Validate this fold, from 0 (of data.split.folds, else of 5)")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--repeat", options->repeat, "Random split of this number, in place of split 0")

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <sstream>
 
@@ -5,6 +8,7 @@
 #include <toml++/toml.h>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/config/toml_text.h"
 #include "mambaseg/core/text.h"
 
 namespace mambaseg {
@@ -68,6 +72,13 @@ void insert(toml::table& table, const std::string& key, const Json& value) {
     table.insert(key, value.get<std::string>());
 }
 
+std::string toml_key(const std::string& key) {
+  const auto bare = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+  };
+  return !key.empty() && std::all_of(key.begin(), key.end(), bare) ? key : Json(key).dump();
+}
+
 toml::table to_toml_table(const Json& json) {
   toml::table table;
   for (const auto& [key, value] : json.items()) insert(table, key, value);
@@ -94,6 +105,28 @@ std::string to_toml(const Json& json) {
   std::ostringstream out;
   out << to_toml_table(json) << '\n';
   return out.str();
+}
+
+std::string toml_value(const Json& value) {
+  constexpr size_t kWidth = 100;
+  if (value.is_number_float() && !std::isfinite(value.get<double>()))
+    return std::isnan(value.get<double>()) ? "nan" : value.get<double>() > 0 ? "inf" : "-inf";
+  if (!value.is_structured()) return value.dump();  // texts, numbers and truth are written as in JSON
+  std::vector<std::string> parts;
+  for (const auto& [key, one] : value.items()) {
+    const bool first = key == "name";  // what a table is about
+    if (value.is_array())
+      parts.push_back(toml_value(one));
+    else
+      parts.insert(first ? parts.begin() : parts.end(), toml_key(key) + " = " + toml_value(one));
+  }
+  std::string line, lines;
+  for (const std::string& part : parts) {
+    line += (line.empty() ? "" : ", ") + part;
+    lines += "  " + part + ",\n";
+  }
+  if (value.is_object()) return parts.empty() ? "{}" : "{ " + line + " }";
+  return line.size() <= kWidth ? "[" + line + "]" : "[\n" + lines + "]";
 }
 
 void set_by_path(Json& json, const std::string& assignment) {

@@ -50,6 +50,9 @@ struct LossEntry {
 /// Every loss, in the order of the documentation (losses.cpp).
 const std::vector<LossEntry>& losses();
 
+/// The entry that `config` names: {"name": "dice", settings ...}; UsageError with the nearest name otherwise.
+const LossEntry& find_loss(const Json& config);
+
 /// Makes the loss that `config` describes: {"name": "dice", settings ...}. UsageError when it cannot learn
 /// regions or ignore voxels and `data` asks for it.
 std::unique_ptr<Loss> make_loss(const Json& config, const LossData& data = {});

@@ -9,6 +9,19 @@
 namespace mambaseg {
 namespace {
 
+Json without_name(Json config) {
+  config.erase("name");
+  return config;
+}
+
+}  // namespace
+
+const std::vector<LossEntry>& losses() {
+  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry,
+                                           dice_binary_cross_entropy_entry, dice_bce_boundary_entry};
+  return list;
+}
+
 const LossEntry& find_loss(const Json& config) {
   if (!config.is_object() || !config.contains("name") || !config["name"].is_string())
     throw UsageError("setting loss.name: expected the name of a loss");
@@ -21,19 +34,6 @@ const LossEntry& find_loss(const Json& config) {
   const std::string near = nearest_word(name, names.data(), names.data() + names.size());
   throw UsageError(concat("no loss is called `", name, "`, ",
                           near.empty() ? "known: dice, cross_entropy, ..." : "did you mean `" + near + "`?"));
-}
-
-Json without_name(Json config) {
-  config.erase("name");
-  return config;
-}
-
-}  // namespace
-
-const std::vector<LossEntry>& losses() {
-  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry,
-                                           dice_binary_cross_entropy_entry, dice_bce_boundary_entry};
-  return list;
 }
 
 void require_softmax(const torch::Tensor& scores) {

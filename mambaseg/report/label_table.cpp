@@ -7,6 +7,7 @@
 #include <set>
 
 #include "mambaseg/config/json_text.h"
+#include "mambaseg/config/recipe.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/data/declared_labels.h"
@@ -151,7 +152,8 @@ LabelTable read_label_table(const std::string& path) {
       return table_of(read_declared_labels(path), path);  // in the file's order
     return label_table_from_json(json, path);
   }
-  if (ending == ".toml") return label_table_from_json(read_toml(path), path);
+  if (ending == ".toml" || is_built_in_recipe(path))
+    return label_table_from_json(read_recipe(path).settings(), path);
   for (const char* text : {".csv", ".tsv", ".txt", ".ctbl", ".lut", ".label"})
     if (ending == text) return from_lines(path);
   if (ending == ".safetensors") {

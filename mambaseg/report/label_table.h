@@ -37,8 +37,8 @@ struct LabelTable {
 ///   FreeSurferColorLUT.txt and ITK-SNAP's label files work; a line that says the same again is passed over;
 /// - .json, .toml: nnU-Net's dataset.json ("labels": name to number, or to numbers that may overlap with
 ///   others: regions; "ignore" is LabelTable::ignore), the Decathlon's (number to name), a
-/// plan or
-///   recipe ("classes": list of name and ids), or a plain map of either kind;
+///   plan or recipe ("classes": list of name and ids), the latter also by its name where it comes with the
+///   program, or a plain map of either kind;
 /// - .safetensors: the plan of a model file.
 /// The number 0 (background) is left out. Throws Error naming the path: unreadable, no labels, a number or
 /// name used twice, a negative number.

@@ -18,10 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 
 RunSettings settings_of(const AblationOptions& options, const Variant& variant, int64_t repeat) {
-  Json recipe = options.recipe;
-  for (const std::string& assignment : variant.set) set_in_recipe(recipe, assignment);
   return with_context("variant " + variant.name, [&] {
-    RunSettings settings = from_json<RunSettings>(recipe);
+    Recipe recipe = options.recipe;
+    set_in_recipe(recipe, variant.set);
+    RunSettings settings = run_settings(recipe);
     settings.data.split.repeat = repeat;
     return settings;
   });

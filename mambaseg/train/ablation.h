@@ -27,7 +27,7 @@ struct AblationSettings {
   std::vector<Variant> variants;
   template <class Visitor>
   void describe(Visitor& visit) {
-    visit("recipe", recipe, "the recipe that all variants start from, beside this file");
+    visit("recipe", recipe, "the recipe that all variants start from: a file beside this one, or a name");
     visit("repeats", repeats, "random splits; each variant sees the same ones", at_least(1));
     visit("metrics", metrics, "columns of the table");
     visit("variants", variants, "rows of the table");
@@ -36,7 +36,7 @@ struct AblationSettings {
 
 struct AblationOptions {
   AblationSettings settings;
-  Json recipe;  ///< the recipe with what the command line changes
+  Recipe recipe;  ///< with what the command line changes
   std::string
       folder;  ///< FOLDER/VARIANT/repeat_R holds a run and its predictions, FOLDER/ablation.json the table
   TrainOptions train;  ///< device, threads, version and callbacks

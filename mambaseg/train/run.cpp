@@ -51,54 +51,87 @@ std::vector<std::string> recipe_keys() {
   return keys;
 }
 
+/// `settings` with what they leave out taken from `defaults`.
+Json laid_over(Json defaults, const Json& settings) {
+  defaults.merge_patch(settings);
+  return defaults;
+}
+
 bool is_within(const std::string& key, const std::string& table) {
   return key == table || key.starts_with(table + ".");
 }
 
 }  // namespace
 
-void set_in_recipe(Json& recipe, const std::string& assignment) {
+void set_in_recipe(Recipe& recipe, const std::vector<std::string>& assignments) {
   static const std::vector<std::string> keys = recipe_keys();
-  const std::string key = assignment.substr(0, assignment.find('='));
-  const bool known = std::any_of(keys.begin(), keys.end(), [&](const std::string& one) {
-    return is_within(one, key) || is_within(key, one);
-  });
-  if (!known && key.size() < assignment.size()) {
-    std::string near = nearest_word(key, keys.data(), keys.data() + keys.size());
-    const std::string last = "." + key.substr(key.rfind('.') + 1);
-    for (const std::string& one : keys)  // data.folder is meant as data.dataset.folder
-      if (one.ends_with(last) && (near.empty() || one.starts_with(key.substr(0, key.find('.'))))) near = one;
-    throw UsageError(
-        concat("--set: unknown key `", key, "`",
-               near.empty() ? "; recipes/*.toml show the keys" : ", did you mean `" + near + "`?"));
+  Json settings = Json::object();
+  for (const std::string& assignment : assignments) {
+    const std::string key = assignment.substr(0, assignment.find('='));
+    const bool known = std::any_of(keys.begin(), keys.end(), [&](const std::string& one) {
+      return is_within(one, key) || is_within(key, one);
+    });
+    if (!known && key.size() < assignment.size()) {
+      std::string near = nearest_word(key, keys.data(), keys.data() + keys.size());
+      const std::string last = "." + key.substr(key.rfind('.') + 1);
+      for (const std::string& one : keys)  // data.folder is meant as data.dataset.folder
+        if (one.ends_with(last) && (near.empty() || one.starts_with(key.substr(0, key.find('.')))))
+          near = one;
+      throw UsageError(concat("--set: unknown key `", key, "`",
+                              near.empty() ? "; mambaseg recipe " + recipe.name + " shows the keys"
+                                           : ", did you mean `" + near + "`?"));
+    }
+    set_by_path(settings, assignment);
   }
-  set_by_path(recipe, assignment);
+  if (!settings.empty()) recipe.layers.push_back({"--set", std::move(settings)});
 }
 
-RunSettings resolved(RunSettings settings) {
+RunSettings run_settings(const Recipe& recipe) {
+  const Json all = recipe.settings();
+  Recipe so_far;
+  for (const Recipe::Layer& layer : recipe.layers) {  // one by one, so that errors name the layer
+    so_far.layers.push_back(layer);
+    Json settings = so_far.settings();
+    if (all.contains("task")) settings["task"] = all["task"];
+    with_context(layer.source, [&] { from_json<RunSettings>(settings); });
+  }
+  return from_json<RunSettings>(all);
+}
+
+RunSettings resolved(RunSettings settings, const ResolutionStep& tell) {
+  const auto filled = [&](const std::string& source) {
+    if (tell) tell(settings, source);
+  };
   if (!settings.network.is_object() || !settings.network.contains("name") ||
       !settings.network["name"].is_string())
     throw UsageError("setting network.name: expected the name of a network");
+  filled("default");
   settings.data.split = with_split_of_dataset(settings.data.split, settings.data.dataset);
+  const auto of_dataset = [&](const char* file) {
+    return (std::filesystem::path(settings.data.dataset.folder) / file).string();
+  };
+  filled(of_dataset("splits_final.json"));
   if (settings.task == "volumes") take_declared_labels(settings.plan, settings.data.dataset);
+  filled(of_dataset("dataset.json"));
   take_channels(settings);
+  filled("images");
   const Task task = task_of(settings);
   require_loss_for(settings.loss, loss_data(task));
-  const Json& decided = task.network;
   const NetworkEntry& entry = find_network(settings.network["name"].get<std::string>());
-  Json network = entry.settings();
-  network["name"] = entry.name;
-  network.update(decided);
-  network.merge_patch(settings.network);
-  for (const auto& [key, value] : decided.items())
-    if (network[key] != value)
-      throw UsageError(concat("setting network.", key, ": got ", network[key].dump(),
+  settings.network = laid_over(task.network, settings.network);
+  filled("[plan]");
+  for (const auto& [key, value] : task.network.items())
+    if (settings.network[key] != value)
+      throw UsageError(concat("setting network.", key, ": got ", settings.network[key].dump(),
                               ", but [plan] makes it ", value.dump()));
-  settings.network = network;
+  settings.network = laid_over(entry.settings(), settings.network);
+  filled("paper");
   // A picture alone would be a small step; the batch is what its recipe names.
   if (settings.task == "pictures" && settings.training.patches_per_step == 0)
     settings.training.patches_per_step = settings.training.batch;
+  filled("batch");
   settings.loss = complete_loss_settings(settings.loss);
+  filled("default");
   return settings;
 }
 

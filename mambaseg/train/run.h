@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/config/recipe.h"
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/data/picture_augment.h"
@@ -124,13 +126,22 @@ struct RunSettings {
   }
 };
 
-/// set_by_path for a recipe. UsageError for a key that recipes do not have, with the nearest that they have.
-void set_in_recipe(Json& recipe, const std::string& assignment);
+/// Lays what `--set` names over a recipe: "training.epochs=3" (see set_by_path). UsageError for a key that
+/// recipes do not have, with the nearest that they have.
+void set_in_recipe(Recipe& recipe, const std::vector<std::string>& assignments);
+
+/// The settings of a recipe, the defaults where it names none. UsageError on unknown keys and wrong values,
+/// naming the file that has them.
+RunSettings run_settings(const Recipe& recipe);
+
+/// Told the settings before resolved() begins and after each of its steps, and where those come from that the
+/// step filled in.
+using ResolutionStep = std::function<void(const RunSettings& settings, const std::string& source)>;
 
 /// The recipe with every setting of the network and the loss written out. The channels of volumes come from
 /// the data where the recipe does not name them. What the plan decides of the network, as its number of
 /// classes, is filled in; UsageError when the recipe names another number, or a loss that cannot learn the
 /// plan's classes. A plan without classes takes those of the data set's dataset.json.
-RunSettings resolved(RunSettings settings);
+RunSettings resolved(RunSettings settings, const ResolutionStep& tell = nullptr);
 
 }  // namespace mambaseg

@@ -101,6 +101,15 @@ TEST_F(Predict, WritesLabelsOnTheGridOfTheInputAndSaysWhatItTakes) {
   for (const int32_t label : read_labels(output).voxels) EXPECT_TRUE(label == 0 || label == 10) << label;
 }
 
+TEST_F(Predict, ARunByARecipeThatExtendsAnotherKeepsItWhole) {
+  write_bytes(*folder / "extending.toml", "extends = \"recipe.toml\"\ntraining.seed = 5\n");
+  const ProgramResult result = run_mambaseg("train " + (*folder / "extending.toml") +
+                                            " --set data.dataset.folder=" + (*folder / "data") +
+                                            " --set training.seed=0 -o " + (*folder / "run_extending"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read_bytes(*folder / "run_extending/recipe.toml"), read_bytes(*folder / "run/recipe.toml"));
+}
+
 TEST_F(Predict, TrainingGoesOnByTheRecipeOfItsRun) {
   const std::string run = *folder / "resumed";
   fs::copy(*folder / "run", run, fs::copy_options::recursive);

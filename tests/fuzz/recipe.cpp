@@ -1,3 +1,4 @@
+#include "mambaseg/config/recipe.h"
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/data/picture_plan.h"
 #include "mambaseg/data/plan.h"
@@ -6,7 +7,7 @@
 
 namespace mambaseg {
 
-/// A recipe, the parts of it that this build knows, and its first line as an argument of --set.
+/// A recipe, the parts of it that this build knows, and its first line as an argument of --set over it.
 void fuzz_recipe(const std::string& bytes, const std::string& folder) {
   const std::string path = folder + "/recipe.toml";
   write_bytes(path, bytes);
@@ -23,7 +24,7 @@ void fuzz_recipe(const std::string& bytes, const std::string& folder) {
   if (line.find('=') == std::string::npos) return;
   Json changed = recipe;
   set_by_path(changed, line);
-  to_toml(changed);
+  to_toml(Recipe{path, {{path, recipe}, {"--set", changed}}}.settings());
 }
 
 }  // namespace mambaseg

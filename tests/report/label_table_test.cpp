@@ -120,6 +120,13 @@ TEST(LabelTable, ListsThatShareNumbersAreRegions) {
   EXPECT_EQ(plan.name(3), "core");
 }
 
+TEST(LabelTable, OfARecipeThatExtendsAnother) {
+  const TemporaryFolder folder;
+  write_bytes(folder / "mine.toml", "extends = \"lbmnet_isles\"\ntraining.epochs = 3\n");
+  EXPECT_EQ(read_label_table(folder / "mine.toml").name(1), "lesion");
+  EXPECT_EQ(read_label_table("lbmnet_isles").name(1), "lesion");
+}
+
 TEST(LabelTable, OfAModelFile) {
   const TemporaryFolder folder;
   TensorFile model;

@@ -178,10 +178,11 @@ TEST_F(LesionTraining, EachFoldValidatesOtherCases) {
 
 TEST_F(LesionTraining, ATableOfVariantsIsMadeAndContinued) {
   AblationOptions ablation;
-  ablation.recipe = recipe();
-  ablation.recipe["data"]["dataset"]["folder"] = folder_ / "tree";
-  ablation.recipe["data"]["split"] = {{"validation_fraction", 0.25}, {"test_fraction", 0.25}};
-  ablation.recipe["training"]["epochs"] = 3;
+  Json settings = recipe();
+  settings["data"]["dataset"]["folder"] = folder_ / "tree";
+  settings["data"]["split"] = {{"validation_fraction", 0.25}, {"test_fraction", 0.25}};
+  settings["training"]["epochs"] = 3;
+  ablation.recipe = {"lesions", {{"lesions", settings}}};
   ablation.settings.repeats = 2;
   ablation.settings.metrics = {"Dice", "HD95"};
   ablation.settings.variants = {{"small", {}}, {"wide", {"network.features=[6, 12]"}}};
