@@ -160,11 +160,13 @@ Json write_value(T& value) {
 }
 
 // The types that most settings have are compiled once, in config.cpp.
-#define MAMBASEG_PLAIN_SETTINGS(TYPE)                                                 \
-  TYPE(bool)                                                                          \
-  TYPE(int64_t)                                                                       \
-  TYPE(double) TYPE(std::string) TYPE(std::vector<int64_t>) TYPE(std::vector<double>) \
-      TYPE(std::vector<std::string>) TYPE(std::vector<std::vector<int64_t>>)
+#define MAMBASEG_PLAIN_SETTINGS(TYPE) \
+  TYPE(bool)                          \
+  TYPE(int64_t)                       \
+  TYPE(double)                        \
+  TYPE(std::string)                   \
+  TYPE(std::vector<int64_t>)          \
+  TYPE(std::vector<double>) TYPE(std::vector<std::string>) TYPE(std::vector<std::vector<int64_t>>)
 #define MAMBASEG_DECLARE(T)                                                             \
   extern template void read_value<T>(const std::string&, const Json&, T&, const Rule&); \
   extern template Json write_value<T>(T&);
