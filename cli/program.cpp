@@ -27,6 +27,10 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 int after_printing(int code) {
   errno = 0;
   const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!printed && errno == 0) {  // it failed while the command worked: more fails for the same reason
+    std::fputc('\n', stdout);
+    std::fflush(stdout);
+  }
   if (printed || errno == EPIPE) return code;
   const std::string cause = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
   return fail(kRunFailed, "what was to be printed could not be written" + cause);
