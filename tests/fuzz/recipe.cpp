@@ -18,7 +18,7 @@ void fuzz_recipe(const std::string& bytes, const std::string& folder) {
   if (data.contains("split")) from_json<SplitSettings>(data["split"], "data.split");
   if (recipe.contains("plan") && recipe.value("task", Json()) == "pictures")
     from_json<PicturePlan>(recipe["plan"], "plan");
-  else if (recipe.contains("plan"))
+  else if (recipe.contains("plan") && !recipe.contains("extends"))  // whose task may stand in the other
     from_json<Plan>(recipe["plan"], "plan");
   const std::string line = bytes.substr(0, bytes.find('\n'));
   if (line.find('=') == std::string::npos) return;
