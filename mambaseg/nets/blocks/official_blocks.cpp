@@ -23,7 +23,8 @@ std::vector<OfficialBlock> official_blocks() {
   for (OfficialBlock & block : official_##NAME()) all.push_back(std::move(block));
   MAMBASEG_OFFICIAL_BLOCKS(MAMBASEG_ADD)
 #undef MAMBASEG_ADD
-  for (const NetworkEntry& entry : networks()) all.insert(all.end(), entry.blocks.begin(), entry.blocks.end());
+  for (const NetworkEntry& entry : networks())
+    all.insert(all.end(), entry.blocks.begin(), entry.blocks.end());
   return all;
 }
 
