@@ -294,10 +294,11 @@ Vector3 step_between(const std::vector<Slice>& slices, const Warn& warn) {
       require(length(minus(column(affine, axis), column(origin, axis))) < 1e-3 * length(column(origin, axis)),
               slices[k].name, " lies at another angle or has another spacing than ", slices.front().name,
               "; if it is a localiser, take it out of the folder");
-    require(
-        k == 0 || slices[k].along_normal - slices[k - 1].along_normal > 1e-3, slices[k - 1].name, " and ",
-        slices[k].name,
-        " lie at the same place: the series is more than one volume (times, echoes) or holds a slice twice");
+    if (k > 0)
+      require(slices[k].along_normal - slices[k - 1].along_normal > 1e-3, slices[k - 1].name, " and ",
+              slices[k].name,
+              " lie at the same place: the series is more than one volume (times, echoes) or holds a slice "
+              "twice");
     Vector3 expected = origin.offset;
     for (int axis = 0; axis < 3; ++axis) expected[axis] += static_cast<double>(k) * step[axis];
     worst = std::max(worst, length(minus(affine.offset, expected)));
