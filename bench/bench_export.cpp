@@ -6,10 +6,12 @@
 #include <chrono>
 #include <cstdio>
 
-#include <torch/nn/modules/conv.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "mambaseg/core/memory.h"
 #include "mambaseg/infer/predictor.h"
+#include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/ops/block_cache.h"
 
 namespace mambaseg {
@@ -17,15 +19,14 @@ namespace {
 
 class Pointwise : public Network {
  public:
-  explicit Pointwise(int64_t classes)
-      : conv_(register_module("conv", torch::nn::Conv3d(torch::nn::Conv3dOptions(1, classes, 1)))) {}
+  explicit Pointwise(int64_t classes) : conv_(register_module("conv", conv(3, 1, classes, 1))) {}
   Extent size_multiples() const override { return {1, 1, 1}; }
 
  protected:
   std::vector<torch::Tensor> scores(const torch::Tensor& x) override { return {conv_->forward(x)}; }
 
  private:
-  torch::nn::Conv3d conv_;
+  std::shared_ptr<Convolution> conv_;
 };
 
 double peak_gib() { return static_cast<double>(mambaseg::peak_memory_bytes()) / (1 << 30); }

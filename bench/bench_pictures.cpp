@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <functional>
 
-#include "mambaseg/data/picture_augment.h"
+#include "mambaseg/tasks/pictures/picture_augment.h"
 
 namespace {
 

@@ -1,14 +1,14 @@
 #include <cstdio>
 #include <memory>
 
-#include "cli/case_failures.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "mambaseg/io/outputs.h"
 #include "mambaseg/io/torch_file.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/nets/model/tensor_file.h"
 #include "mambaseg/nets/model/weights.h"
-#include "mambaseg/train/task.h"
+#include "mambaseg/train/run.h"
 
 namespace mambaseg {
 namespace {
@@ -27,7 +27,7 @@ Json settings_of_arguments(const Options& options, const NetworkEntry& network) 
   std::vector<const OfficialNetwork*> found;
   std::string known;
   for (const OfficialNetwork& one : network.official) {
-    known += (known.empty() ? "" : ", ") + one.class_name;
+    known += concat(known.empty() ? "" : ", ", one.class_name);
     if (options.official_class.empty() || options.official_class == one.class_name) found.push_back(&one);
   }
   if (known.empty()) throw UsageError(concat("convert: no public class is known for ", network.name));
@@ -64,7 +64,7 @@ ModelInfo model_info(const Options& options) {
     const RunSettings run =
         with_context(options.recipe, [&] { return resolved(from_json<RunSettings>(recipe)); });
     info.network = run.network;
-    info.plan = task_of(run).plan;
+    info.plan = run.task->plan_json();
   }
   info.history = {{"converted_from", options.input}, {"mambaseg", MAMBASEG_VERSION}};
   return info;

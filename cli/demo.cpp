@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/demo_brain.h"
 #include "cli/terminal.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/metrics/compare_labels.h"

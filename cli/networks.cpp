@@ -15,7 +15,8 @@ struct Options {
 /// "JCruan519/VM-UNet VMUNet", for each official class.
 std::vector<std::string> official_classes(const NetworkEntry& entry) {
   std::vector<std::string> out;
-  for (const OfficialNetwork& one : entry.official) out.push_back(one.repository + " " + one.class_name);
+  for (const OfficialNetwork& one : entry.official)
+    out.push_back(concat(one.repository, " ", one.class_name));
   return out;
 }
 

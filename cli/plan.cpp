@@ -6,13 +6,8 @@
 #include "cli/commands.h"
 #include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
-#include "mambaseg/data/declared_labels.h"
-#include "mambaseg/data/label_scheme.h"
-#include "mambaseg/data/picture_case.h"
-#include "mambaseg/data/planner.h"
-#include "mambaseg/data/preprocess.h"
 #include "mambaseg/io/atomic_file.h"
-#include "mambaseg/train/planned_recipe.h"
+#include "mambaseg/train/run.h"
 
 namespace mambaseg {
 namespace {
@@ -22,16 +17,9 @@ namespace fs = std::filesystem;
 struct Options {
   RecipeArguments recipe;
   std::string folder;
-  PlannerSettings planner;
+  double memory_gib = 8;
   Machine machine;
 };
-
-template <class Values>
-std::string times(const Values& values) {
-  std::string out;
-  for (const auto& value : values) out += concat(out.empty() ? "" : " x ", value);
-  return out;
-}
 
 /// Prints problems, the first ten, and ends the command when there are any.
 void tell(const std::vector<std::string>& problems, const std::string& folder, size_t cases) {
@@ -46,44 +34,29 @@ void tell(const std::vector<std::string>& problems, const std::string& folder, s
 
 void run(const Options& options) {
   auto settings = run_settings(options.recipe.read());
-  take_declared_labels(settings.plan, settings.data.dataset);
-  check_plan(settings.plan);
+  settings.task->take_labels(settings.data.dataset);
   options.machine.start();
   const auto cases = read_dataset(settings.data.dataset);
-  if (settings.task == "pictures") {
-    const auto problems = problems_of_pictures(cases, settings.pictures, progress_bar());
-    tell(problems, settings.data.dataset.folder, cases.size());
-    std::printf("%zu pictures and masks can be read; pictures need no plan, train takes the recipe\n",
-                cases.size());
-    return;
-  }
-  Inspection found = inspect_cases(cases, settings.plan, torch::get_num_threads(), progress_bar());
+  PlanAnswer answer = settings.task->plan_experiment(
+      {cases, settings.network, options.memory_gib, torch::get_num_threads(), progress_bar()});
   try {
     const SplitSettings split = with_split_of_dataset(settings.data.split, settings.data.dataset);
     if (std::string unused = unlisted_cases(split_cases(cases, split), split); !unused.empty())
-      found.warnings.push_back(std::move(unused));
+      answer.warnings.push_back(std::move(unused));
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
-    found.problems.push_back(error.what());
+    answer.problems.push_back(error.what());
   }
-  for (const std::string& warning : found.warnings) warnings_to_stderr()(warning);
-  tell(found.problems, settings.data.dataset.folder, cases.size());
-  const int64_t classes = std::max<int64_t>(1, LabelScheme(settings.plan).score_maps());
-  const PlannedExperiment planned = plan_experiment(found.fingerprint, classes, options.planner);
-  make_folder(options.folder);
-  const auto write = [&](const char* name, const Json& json) {
-    write_file_atomically((fs::path(options.folder) / name).string(), json.dump(2) + "\n");
-  };
-  write("fingerprint.json", to_json(found.fingerprint));
-  write("plan.json", planned_recipe(settings, planned, found.fingerprint));
-  std::printf("%zu cases, %zu channels, median %s voxels at %s mm\n", cases.size(),
-              found.fingerprint.channels.size(), times(planned.median_size).c_str(),
-              times(planned.spacing_mm).c_str());
-  std::printf("plain U-Net: patch %s, batch %lld, %zu stages, about %.1f GiB a training step\n",
-              times(planned.patch).c_str(), (long long)planned.batch, planned.stages.features.size(),
-              planned.step_gib);
-  std::printf("%s\n", (fs::path(options.folder) / "plan.json").c_str());
+  for (const std::string& warning : answer.warnings) warnings_to_stderr()(warning);
+  tell(answer.problems, settings.data.dataset.folder, cases.size());
+  if (!answer.files.empty()) make_folder(options.folder);
+  for (const auto& [name, json] : answer.files) {
+    const std::string path = (fs::path(options.folder) / name).string();
+    write_file_atomically(path, json.dump(2) + "\n");
+    answer.lines.push_back(path);
+  }
+  for (const std::string& line : answer.lines) std::printf("%s\n", line.c_str());
 }
 
 }  // namespace
@@ -92,7 +65,7 @@ void declare_plan(CLI::App& command) {
   auto options = std::make_shared<Options>();
   options->recipe.declare(command, "its data, classes and network are planned for")->required();
   command.add_option("-o,--output", options->folder, "Folder for fingerprint.json and plan.json")->required();
-  command.add_option("--memory", options->planner.memory_gib, "GiB that one training step may take")
+  command.add_option("--memory", options->memory_gib, "GiB that one training step may take")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   options->machine.declare(command);

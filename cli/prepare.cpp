@@ -7,7 +7,7 @@
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/io/outputs.h"
-#include "mambaseg/train/task.h"
+#include "mambaseg/train/run.h"
 
 namespace mambaseg {
 namespace {
@@ -33,7 +33,7 @@ void run(const Options& options) {
     outputs.push_back({(fs::path(options.cache) / (one.id + ".safetensors")).string(), "case " + one.id});
   }
   check_outputs(inputs, outputs);
-  const int64_t now = prepare_cases(cases, task_of(settings).preparation, options.cache,
+  const int64_t now = prepare_cases(cases, settings.task->preparation(), options.cache,
                                     torch::get_num_threads(), progress_bar(), warnings_to_stderr());
   std::printf("%lld cases in %s, %lld prepared now\n", (long long)cases.size(), options.cache.c_str(),
               (long long)now);

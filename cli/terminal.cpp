@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
 
@@ -31,18 +32,6 @@ double seconds_since(Clock::time_point start) {
 }
 
 }  // namespace
-
-std::string readable_duration(double elapsed_s) {
-  char text[64];
-  if (elapsed_s < 60) {
-    std::snprintf(text, sizeof text, "%.1f s", elapsed_s);
-  } else if (elapsed_s < 3600) {
-    std::snprintf(text, sizeof text, "%d min %02d s", int(elapsed_s) / 60, int(elapsed_s) % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%d h %02d min", int(elapsed_s) / 3600, int(elapsed_s) / 60 % 60);
-  }
-  return text;
-}
 
 namespace {
 

@@ -35,7 +35,4 @@ struct Machine {
 /// swallowed. `what` begins the help text.
 void declare_assignments(CLI::App& command, std::vector<std::string>& assignments, const std::string& what);
 
-/// "3 min 05 s", "12.3 s"
-std::string readable_duration(double elapsed_s);
-
 }  // namespace mambaseg

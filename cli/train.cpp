@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/train/trainer.h"
 
 namespace mambaseg {
@@ -63,7 +64,7 @@ void run(const Options& options) {
   train_options.progress = progress_bar();
   train_options.warn = warnings_to_stderr();
   const int64_t epochs = train_options.settings.training.epochs;
-  const char* samples = train_options.settings.task == "pictures" ? "pictures" : "patches";
+  const char* samples = train_options.settings.task->samples();
   train_options.on_line = [epochs, samples](const Json& line) {
     if (line["event"] == "start")
       std::fprintf(stderr, "%lld parameters, %lld training and %lld validation cases\n",

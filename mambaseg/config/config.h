@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -13,9 +14,8 @@
 /// A configuration is a plain struct whose members carry their defaults and which names its members once:
 ///
 ///     struct Training {
-///       int epochs = 15;
-///       template <class Visitor>
-///       void describe(Visitor& visit) {
+///       int64_t epochs = 15;
+///       void describe(SettingsVisitor& visit) {
 ///         visit("epochs", epochs, "passes over the training cases", at_least(1));
 ///       }
 ///     };
@@ -35,9 +35,10 @@ struct Rule {
   std::vector<std::string> choices;  ///< allowed words, when not empty
   std::string text() const;          ///< "at least 1", "one of a, b"; "" without limits
 };
-inline Rule at_least(double low) { return {low, 1e308, {}}; }
-inline Rule between(double low, double high) { return {low, high, {}}; }
-inline Rule one_of(std::vector<std::string> choices) { return {-1e308, 1e308, std::move(choices)}; }
+Rule at_least(double low);
+Rule between(double low, double high);
+Rule one_of(std::initializer_list<const char*> choices);
+Rule one_of(std::vector<std::string> choices);
 
 /// One line of the reference documentation.
 struct SettingDocumentation {
@@ -47,159 +48,159 @@ struct SettingDocumentation {
   std::string rule;
 };
 
+class SettingsVisitor;
+
+/// Structs are written as objects, or as arrays of their values alone, for hashes that outlive new names.
+enum class Names { kept, left_out };
+
+/// What can be done with a member, whatever its type.
+struct SettingType {
+  void (*read)(const std::string& path, const Json& json, void* value, const Rule& rule);
+  Json (*write)(void* value, Names names);
+  /// Of a struct with members of its own; null for other types.
+  void (*describe)(void* value, SettingsVisitor& visit);
+};
+
+template <class T>
+const SettingType& setting_type();
+
+/// What describe() hands the members to. Compiled once, not for each struct.
+class SettingsVisitor {
+ public:
+  template <class T>
+  void operator()(const char* key, T& value, const char* help) {
+    operator()(key, value, help, Rule());
+  }
+  template <class T>
+  void operator()(const char* key, T& value, const char* help, const Rule& rule) {
+    visit(key, setting_type<T>(), &value, help, rule);
+  }
+
+ protected:
+  ~SettingsVisitor() = default;
+
+ private:
+  virtual void visit(const char* key, const SettingType& type, void* value, const char* help,
+                     const Rule& rule) = 0;
+};
+
+/// A setting's name within its tables: "training" and "epochs" -> "training.epochs".
+std::string join_path(const std::string& path, std::string_view key);
+
 namespace config_detail {
 
-void check_rule(const std::string& path, const Json& value, const Rule& rule);
 [[noreturn]] void refuse_type(const std::string& path, const char* expected, const Json& value);
-void refuse_unknown_keys(const std::string& path, const Json& object, const std::vector<std::string>& known);
-std::string join(const std::string& path, std::string_view key);
+void read_table(const std::string& path, const Json& json, const SettingType& type, void* value);
+Json write_table(const SettingType& type, void* value, Names names);
+std::vector<SettingDocumentation> document_table(const std::string& path, const SettingType& type,
+                                                 void* value);
+std::map<std::string, std::string> help_by_path(const SettingType& type, void* value);
 
-struct AnyVisitor {
-  template <class T>
-  void operator()(const char*, T&, const char*, const Rule& = {}) {}
-};
 template <class T>
-concept Described = requires(T value, AnyVisitor visit) {
+concept Described = requires(T value, SettingsVisitor& visit) {
   value.describe(visit);
 };
 
 template <class T>
-void read_value(const std::string& path, const Json& json, T& value, const Rule& rule);
-
-class Reader {
- public:
-  Reader(std::string path, const Json& object) : path_(std::move(path)), object_(object) {
-    if (!object.is_object()) refuse_type(path_, "a table of settings", object);
-  }
-  template <class T>
-  void operator()(const char* key, T& value, const char* /*help*/, const Rule& rule = {}) {
-    known_.emplace_back(key);
-    if (const auto found = object_.find(key); found != object_.end())
-      read_value(join(path_, key), *found, value, rule);
-  }
-  void finish() const { refuse_unknown_keys(path_, object_, known_); }
-
- private:
-  std::string path_;
-  const Json& object_;
-  std::vector<std::string> known_;
-};
-
-template <class T>
-Json write_value(T& value);
-
-class Writer {
- public:
-  template <class T>
-  void operator()(const char* key, T& value, const char*, const Rule& = {}) {
-    object[key] = write_value(value);
-  }
-  Json object = Json::object();
-};
-
-template <class T>
-void read_value(const std::string& path, const Json& json, T& value, const Rule& rule) {
-  if constexpr (std::is_same_v<T, Json>) {
-    value = json;
-  } else if constexpr (std::is_same_v<T, bool>) {
-    if (!json.is_boolean()) refuse_type(path, "true or false", json);
-    value = json.get<bool>();
-  } else if constexpr (std::is_integral_v<T>) {
-    if (!json.is_number_integer()) refuse_type(path, "a whole number", json);
-    check_rule(path, json, rule);
-    value = json.get<T>();
-  } else if constexpr (std::is_floating_point_v<T>) {
-    if (!json.is_number()) refuse_type(path, "a number", json);
-    check_rule(path, json, rule);
-    value = json.get<T>();
-  } else if constexpr (std::is_same_v<T, std::string>) {
-    if (!json.is_string()) refuse_type(path, "a text in quotes", json);
-    check_rule(path, json, rule);
-    value = json.get<std::string>();
-  } else if constexpr (Described<T>) {
-    Reader reader(path, json);
-    value.describe(reader);
-    reader.finish();
-  } else if constexpr (requires { typename T::mapped_type; }) {
-    if (!json.is_object()) refuse_type(path, "a table", json);
-    value.clear();
-    for (const auto& [key, entry] : json.items()) read_value(join(path, key), entry, value[key], rule);
-  } else {
-    if (!json.is_array()) refuse_type(path, "a list", json);
-    T read;
-    for (size_t i = 0; i < json.size(); ++i) {
-      typename T::value_type entry{};
-      read_value(path + "[" + std::to_string(i) + "]", json[i], entry, rule);
-      read.push_back(std::move(entry));
-    }
-    value = std::move(read);
-  }
+const SettingType& table_type() {
+  static const SettingType type{
+      [](const std::string& path, const Json& json, void* value, const Rule&) {
+        read_table(path, json, table_type<T>(), value);
+      },
+      [](void* value, Names names) { return write_table(table_type<T>(), value, names); },
+      [](void* value, SettingsVisitor& visit) { static_cast<T*>(value)->describe(visit); }};
+  return type;
 }
 
 template <class T>
-Json write_value(T& value) {
-  if constexpr (Described<T>) {
-    Writer writer;
-    value.describe(writer);
-    return writer.object;
-  } else if constexpr (requires { typename T::mapped_type; } && !std::is_same_v<T, Json>) {
-    Json out = Json::object();
-    for (auto& [key, entry] : value) out[key] = write_value(entry);
-    return out;
-  } else if constexpr (requires { typename T::value_type; } && !std::is_same_v<T, std::string> &&
-                       !std::is_same_v<T, Json>) {
-    Json out = Json::array();
-    for (auto&& entry : value) {
-      typename T::value_type copy = entry;
-      out.push_back(write_value(copy));
-    }
-    return out;
-  } else {
-    return Json(value);
-  }
+const SettingType& map_type() {
+  using Entry = typename T::mapped_type;
+  static const SettingType type{[](const std::string& path, const Json& json, void* value, const Rule& rule) {
+                                  if (!json.is_object()) refuse_type(path, "a table", json);
+                                  T& map = *static_cast<T*>(value);
+                                  map.clear();
+                                  for (const auto& [key, entry] : json.items())
+                                    setting_type<Entry>().read(join_path(path, key), entry, &map[key], rule);
+                                },
+                                [](void* value, Names names) {
+                                  Json out = Json::object();
+                                  for (auto& [key, entry] : *static_cast<T*>(value))
+                                    out[key] = setting_type<Entry>().write(&entry, names);
+                                  return out;
+                                },
+                                nullptr};
+  return type;
+}
+
+template <class T>
+const SettingType& list_type() {
+  using Entry = typename T::value_type;
+  static const SettingType type{[](const std::string& path, const Json& json, void* value, const Rule& rule) {
+                                  if (!json.is_array()) refuse_type(path, "a list", json);
+                                  T read;
+                                  for (size_t i = 0; i < json.size(); ++i) {
+                                    Entry entry{};
+                                    setting_type<Entry>().read(path + "[" + std::to_string(i) + "]", json[i],
+                                                               &entry, rule);
+                                    read.push_back(std::move(entry));
+                                  }
+                                  *static_cast<T*>(value) = std::move(read);
+                                },
+                                [](void* value, Names names) {
+                                  Json out = Json::array();
+                                  for (const auto& entry : *static_cast<T*>(value)) {
+                                    Entry copy = entry;
+                                    out.push_back(setting_type<Entry>().write(&copy, names));
+                                  }
+                                  return out;
+                                },
+                                nullptr};
+  return type;
+}
+
+}  // namespace config_detail
+
+template <class T>
+const SettingType& setting_type() {
+  using namespace config_detail;
+  if constexpr (Described<T>)
+    return table_type<T>();
+  else if constexpr (requires { typename T::mapped_type; })
+    return map_type<T>();
+  else
+    return list_type<T>();
 }
 
 // The types that most settings have are compiled once, in config.cpp.
 #define MAMBASEG_PLAIN_SETTINGS(TYPE) \
   TYPE(bool)                          \
+  TYPE(int)                           \
   TYPE(int64_t)                       \
+  TYPE(uint64_t)                      \
   TYPE(double)                        \
   TYPE(std::string)                   \
+  TYPE(Json)                          \
   TYPE(std::vector<int64_t>)          \
   TYPE(std::vector<double>) TYPE(std::vector<std::string>) TYPE(std::vector<std::vector<int64_t>>)
-#define MAMBASEG_DECLARE(T)                                                             \
-  extern template void read_value<T>(const std::string&, const Json&, T&, const Rule&); \
-  extern template Json write_value<T>(T&);
+#define MAMBASEG_DECLARE(T) \
+  template <>               \
+  const SettingType& setting_type<T>();
 MAMBASEG_PLAIN_SETTINGS(MAMBASEG_DECLARE)
 #undef MAMBASEG_DECLARE
 
-class Documenter {
- public:
-  explicit Documenter(std::string path) : path_(std::move(path)) {}
-  template <class T>
-  void operator()(const char* key, T& value, const char* help, const Rule& rule = {}) {
-    if constexpr (Described<T>) {
-      Documenter inner(join(path_, key));
-      value.describe(inner);
-      for (auto& line : inner.lines) lines.push_back(std::move(line));
-    } else {
-      lines.push_back({join(path_, key), write_value(value), help, rule.text()});
-    }
-  }
-  std::vector<SettingDocumentation> lines;
+/// Reads `json` over the values that `settings` has. Unknown keys, wrong types and broken rules throw
+/// UsageError naming the setting (`path` is put in front of its name) and, for a misspelt key, the nearest
+/// known one.
+template <class T>
+void read_settings(T& settings, const Json& json, const std::string& path = "") {
+  setting_type<T>().read(path, json, &settings, Rule());
+}
 
- private:
-  std::string path_;
-};
-
-}  // namespace config_detail
-
-/// Reads `json` over the defaults of T. Unknown keys, wrong types and broken rules throw UsageError naming
-/// the setting (`path` is put in front of its name) and, for a misspelt key, the nearest known one.
+/// read_settings over the defaults of T.
 template <class T>
 T from_json(const Json& json, const std::string& path = "") {
   T value;
-  config_detail::read_value(path, json, value, Rule{});
+  read_settings(value, json, path);
   return value;
 }
 
@@ -207,16 +208,33 @@ T from_json(const Json& json, const std::string& path = "") {
 template <class T>
 Json to_json(const T& value) {
   T copy = value;
-  return config_detail::write_value(copy);
+  return setting_type<T>().write(&copy, Names::kept);
 }
 
-/// Name, default, meaning and limits of every setting of T, in the order of describe().
+/// The values in the order in which describe() names them, without their names: what a stored hash is made
+/// from.
+template <class T>
+Json values_of(const T& value) {
+  T copy = value;
+  return setting_type<T>().write(&copy, Names::left_out);
+}
+
+/// Name, present value, meaning and limits of every setting, in the order of describe().
+template <class T>
+std::vector<SettingDocumentation> documentation_of(T settings, const std::string& path = "") {
+  return config_detail::document_table(path, setting_type<T>(), &settings);
+}
+
+/// The same with the defaults of T.
 template <class T>
 std::vector<SettingDocumentation> documentation(const std::string& path = "") {
-  T value;
-  config_detail::Documenter documenter(path);
-  value.describe(documenter);
-  return documenter.lines;
+  return documentation_of(T{}, path);
+}
+
+/// What each setting and table is about, by its path.
+template <class T>
+std::map<std::string, std::string> help_by_path(T settings) {
+  return config_detail::help_by_path(setting_type<T>(), &settings);
 }
 
 /// Applies "a.b.c=value" to `json`; value is read as TOML (so 3, 0.5, true, "word", [1, 2]), and as plain

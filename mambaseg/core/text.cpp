@@ -1,5 +1,6 @@
 #include "mambaseg/core/text.h"
 
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -16,6 +17,18 @@ std::string lower_case(std::string text) {
 
 std::string lower_ending(const std::string& path) {
   return lower_case(std::filesystem::path(path).extension().string());
+}
+
+std::string readable_duration(double elapsed_s) {
+  char text[64];
+  if (elapsed_s < 60) {
+    std::snprintf(text, sizeof text, "%.1f s", elapsed_s);
+  } else if (elapsed_s < 3600) {
+    std::snprintf(text, sizeof text, "%d min %02d s", int(elapsed_s) / 60, int(elapsed_s) % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%d h %02d min", int(elapsed_s) / 3600, int(elapsed_s) / 60 % 60);
+  }
+  return text;
 }
 
 std::string whole_file(const std::string& path) {

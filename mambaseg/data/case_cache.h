@@ -7,7 +7,7 @@
 
 #include <torch/types.h>
 
-#include "mambaseg/config/values.h"
+#include "mambaseg/config/config.h"
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/progress.h"
 #include "mambaseg/core/workers.h"

@@ -41,8 +41,7 @@ struct DatasetSettings {
   std::vector<std::string> channels;
   std::string mask = "mask";
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("folder", folder, "folder of the dataset");
     visit("layout", layout,
           "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
@@ -83,8 +82,7 @@ struct SplitSettings {
   int64_t fold = 0;
   int64_t repeat = 0;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("train", train, "ids of the training cases; empty: the file or all that is in no other list");
     visit("validation", validation, "ids of the validation cases");
     visit("test", test, "ids of the test cases");

@@ -44,14 +44,14 @@ LabelClass declared(const std::string& key, const OrderedJson& value, const std:
 
 }  // namespace
 
-DeclaredLabels read_declared_labels(const std::string& path) {
+LabelSettings read_declared_labels(const std::string& path) {
   return declared_labels(read_ordered_json(path), path);
 }
 
-DeclaredLabels declared_labels(const OrderedJson& json, const std::string& path) {
+LabelSettings declared_labels(const OrderedJson& json, const std::string& path) {
   require(json.is_object() && json.contains("labels") && json["labels"].is_object(), path,
           ": expected \"labels\", a map of names and label numbers");
-  DeclaredLabels out;
+  LabelSettings out;
   for (const auto& [key, value] : json["labels"].items()) {
     LabelClass one = declared(key, value, path);
     const bool background = std::all_of(one.ids.begin(), one.ids.end(), [](int64_t id) { return id == 0; });
@@ -76,10 +76,10 @@ DeclaredLabels declared_labels(const OrderedJson& json, const std::string& path)
   return out;
 }
 
-void take_declared_labels(Plan& plan, const DatasetSettings& dataset) {
+void take_declared_labels(LabelSettings& plan, const DatasetSettings& dataset) {
   const std::string path = (std::filesystem::path(dataset.folder) / "dataset.json").string();
   if (!plan.classes.empty() || dataset.folder.empty() || !std::filesystem::is_regular_file(path)) return;
-  const DeclaredLabels labels = read_declared_labels(path);
+  const LabelSettings labels = read_declared_labels(path);
   const bool regions = std::any_of(labels.classes.begin(), labels.classes.end(),
                                    [](const LabelClass& one) { return one.ids.size() > 1; });
   require(!regions || labels.regions_class_order.size() == labels.classes.size(), path, ": ",

@@ -34,8 +34,7 @@ struct CtIntensities {
   double deviation = 1;
   double low = -1024;  ///< 0.5 % point
   double high = 3071;  ///< 99.5 % point
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("mean", mean, "ct: mean of the foreground over the data set");
     visit("deviation", deviation, "ct: its standard deviation", at_least(0));
     visit("low", low, "ct: 0.5 % point of the foreground; smaller values are raised to it");

@@ -1,29 +1,57 @@
 #include "mambaseg/data/label_scheme.h"
 
+#include <map>
 #include <set>
 
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
 
-LabelScheme::LabelScheme(const Plan& plan)
-    : any_label_(plan.classes.empty()),
-      regions_(!plan.regions_class_order.empty()),
-      ignore_label_(plan.ignore_label),
+void check_labels(const LabelSettings& labels) {
+  const auto need = [](bool holds, const std::string& what) {
+    if (!holds) throw UsageError("plan: " + what);
+  };
+  const bool regions = !labels.regions_class_order.empty();
+  need(!regions || labels.regions_class_order.size() == labels.classes.size(),
+       concat("regions_class_order needs one label number for each of the ", labels.classes.size(),
+              " regions, got ", labels.regions_class_order.size()));
+  std::map<int64_t, std::string> owner;
+  for (const LabelClass& c : labels.classes) {
+    need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
+    for (const int64_t id : c.ids) {
+      need(id > 0,
+           concat("class \"", c.name, "\": label ", id, " cannot be learned; expected numbers above 0"));
+      const auto [other, is_new] = owner.emplace(id, c.name);
+      need(is_new || regions, concat("label ", id, " belongs to the classes \"", other->second, "\" and \"",
+                                     c.name, "\"; regions that overlap need regions_class_order"));
+    }
+  }
+  for (const int64_t number : labels.regions_class_order) owner.emplace(number, "regions_class_order");
+  const auto ignored = owner.find(labels.ignore_label);
+  need(ignored == owner.end(), concat("ignore_label ", labels.ignore_label, " belongs to \"",
+                                      ignored == owner.end() ? "" : ignored->second, "\" as well"));
+  need(LabelScheme(labels).class_count() < kIgnoredClass,
+       concat("at most ", kIgnoredClass - 1, " classes, got ", LabelScheme(labels).class_count()));
+}
+
+LabelScheme::LabelScheme(const LabelSettings& settings)
+    : any_label_(settings.classes.empty()),
+      regions_(!settings.regions_class_order.empty()),
+      ignore_label_(settings.ignore_label),
       class_of_{{0, 0}},
       labels_{0} {
   if (regions_) {
-    std::set<int64_t> numbers(plan.regions_class_order.begin(), plan.regions_class_order.end());
-    for (const LabelClass& region : plan.classes) numbers.insert(region.ids.begin(), region.ids.end());
+    std::set<int64_t> numbers(settings.regions_class_order.begin(), settings.regions_class_order.end());
+    for (const LabelClass& region : settings.classes) numbers.insert(region.ids.begin(), region.ids.end());
     for (const int64_t number : numbers)
       if (class_of_.emplace(number, static_cast<int64_t>(labels_.size())).second) labels_.push_back(number);
-    for (const LabelClass& region : plan.classes) {
+    for (const LabelClass& region : settings.classes) {
       structures_.emplace_back();
       for (const int64_t id : region.ids) structures_.back().push_back(class_of_.at(id));
     }
-    for (const int64_t number : plan.regions_class_order) written_.push_back(class_of_.at(number));
+    for (const int64_t number : settings.regions_class_order) written_.push_back(class_of_.at(number));
   } else {
-    for (const LabelClass& one : plan.classes) {
+    for (const LabelClass& one : settings.classes) {
       const auto k = static_cast<int64_t>(labels_.size());
       for (const int64_t id : one.ids) class_of_.emplace(id, k);
       labels_.push_back(one.ids.empty() ? 0 : one.ids.front());

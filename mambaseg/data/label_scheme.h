@@ -7,18 +7,22 @@
 #include <torch/types.h>
 
 #include "mambaseg/core/ignored_class.h"
-#include "mambaseg/data/plan.h"
+#include "mambaseg/data/label_settings.h"
 
 namespace mambaseg {
+
+/// Throws UsageError ("plan: ...") unless structures have label numbers above 0, of which only those of
+/// regions overlap, what is ignored belongs to none, and a byte tells the classes apart.
+void check_labels(const LabelSettings& labels);
 
 /// What label numbers, class numbers and the score maps of a network have to do with each other.
 ///
 /// A class number belongs to one voxel: 0 background, 1, 2, ..., kIgnoredClass. Structures are what a network
-/// learns and what is scored, one for each Plan::classes.
+/// learns and what is scored, one for each LabelSettings::classes.
 /// - Structures that exclude each other: class k is structure k, and the scores of a voxel, background first,
 ///   go through a softmax; the largest wins.
-/// - Regions (Plan::regions_class_order): classes are the label numbers, a structure is a set of them, and
-/// sets
+/// - Regions (LabelSettings::regions_class_order): classes are the label numbers, a structure is a set of
+/// them, and sets
 ///   may overlap (whole tumour, core, ...). Every region has a map of scores of its own and no background
 ///   has; they go through a sigmoid. Above 1/2 the region's number of regions_class_order is written, later
 ///   regions over earlier ones (nnU-Net's region-based training).
@@ -26,7 +30,7 @@ class LabelScheme {
  public:
   static constexpr int64_t kUnknown = -1;
 
-  explicit LabelScheme(const Plan& plan);
+  explicit LabelScheme(const LabelSettings& settings);
 
   bool regions() const { return regions_; }
   bool ignores() const { return ignore_label_ != 0; }

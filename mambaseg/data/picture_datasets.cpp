@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "mambaseg/data/case_names.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
 
@@ -38,18 +39,30 @@ void add_pictures(const fs::path& folder, bool masks, Paths& found, Problems& pr
       problems.add(path.string(), " is of a format that is not read (PNG, JPEG and BMP are); save it as PNG");
 }
 
+/// The files of each picture: NAME, or its channels NAME_0000, NAME_0001, ... where the mask is called NAME.
+std::map<std::string, std::vector<std::string>> by_picture(const Paths& pictures, const Paths& masks) {
+  std::map<std::string, std::vector<std::string>> files;
+  for (const auto& [name, path] : pictures) {
+    const NumberedName numbered = numbered_name(name);
+    const bool channel = numbered.channel >= 0 && !masks.count(name) && masks.count(numbered.name);
+    files[channel ? numbered.name : name].push_back(path);
+  }
+  return files;
+}
+
 std::vector<Case> paired(const Paths& pictures, const Paths& masks, const std::string& subset,
                          Problems& problems) {
+  const auto files = by_picture(pictures, masks);
   std::vector<Case> cases;
-  for (const auto& [name, path] : pictures) {
+  for (const auto& [name, paths] : files) {
     const auto mask = masks.find(name);
     if (mask == masks.end())
-      problems.add("picture ", path, " has no mask");
+      problems.add("picture ", paths.front(), " has no mask");
     else
-      cases.push_back({name, {path}, mask->second, "", subset});
+      cases.push_back({name, paths, mask->second, "", subset});
   }
   for (const auto& [name, path] : masks)
-    if (!pictures.count(name)) problems.add("mask ", path, " has no picture");
+    if (!files.count(name)) problems.add("mask ", path, " has no picture");
   return cases;
 }
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <fstream>
+#include <limits>
 #include <set>
 
 #include "mambaseg/core/error.h"
@@ -48,6 +50,30 @@ Picture without_colour(const std::string& path, Picture picture) {
   return mask;
 }
 
+/// The numbers of a coloured mask.
+PictureNumbers numbers_of_colours(const std::string& path, const MaskColours& colours, bool jpeg) {
+  require(!jpeg, path, ": a JPEG does not keep colours exactly; save this mask as PNG");
+  const Picture picture = read_picture(path);
+  const auto step = static_cast<size_t>(picture.channels);
+  const size_t green = step >= 3 ? 1 : 0, blue = step >= 3 ? 2 : 0;
+  PictureNumbers out{picture.width, picture.height, {}, false};
+  for (size_t i = 0; i < picture.values.size(); i += step) {
+    const std::array<uint8_t, 3> colour{picture.values[i], picture.values[i + green],
+                                        picture.values[i + blue]};
+    const auto found = colours.find(colour);
+    const bool black = colour == std::array<uint8_t, 3>{};
+    if (found == colours.end() && !black) {
+      char name[8];
+      std::snprintf(name, sizeof name, "#%02x%02x%02x", colour[0], colour[1], colour[2]);
+      const size_t pixel = i / step, width = static_cast<size_t>(picture.width);
+      throw Error(concat(path, ": the colour ", name, " (column ", pixel % width, ", row ", pixel / width,
+                         ") has no label number; name it in plan.colours"));
+    }
+    out.values.push_back(found == colours.end() ? 0 : found->second);
+  }
+  return out;
+}
+
 /// 16 bits brought to 8.
 int32_t of_255(int32_t value, bool wide) { return wide ? (value + 128) / 257 : value; }
 
@@ -57,10 +83,28 @@ bool is_wide(const PictureNumbers& picture) {
 
 }  // namespace
 
-PictureNumbers read_picture_numbers(const std::string& path) {
+MaskColours mask_colours(const std::map<std::string, int64_t>& numbers) {
+  MaskColours colours;
+  for (const auto& [name, number] : numbers) {
+    const bool hexadecimal = name.size() == 7 && name[0] == '#' &&
+                             name.find_first_not_of("0123456789abcdefABCDEF", 1) == std::string::npos;
+    if (!hexadecimal)
+      throw UsageError(
+          concat("colours: expected names as \"#ff0000\" (red, green, blue), got \"", name, "\""));
+    if (number < 0 || number > std::numeric_limits<int32_t>::max())
+      throw UsageError(concat("colours: expected a label number for \"", name, "\", got ", number));
+    const unsigned long rgb = std::stoul(name.substr(1), nullptr, 16);
+    colours[{static_cast<uint8_t>(rgb >> 16), static_cast<uint8_t>(rgb >> 8), static_cast<uint8_t>(rgb)}] =
+        static_cast<int32_t>(number);
+  }
+  return colours;
+}
+
+PictureNumbers read_picture_numbers(const std::string& path, const MaskColours& colours) {
   const auto head = head_of(path);
   PictureNumbers out;
   out.jpeg = is_jpeg(head);
+  if (!colours.empty()) return numbers_of_colours(path, colours, out.jpeg);
   if (is_grey_png_of_16_bits(head)) {
     Volume<int32_t> labels = read_labels(path);
     out.width = labels.geometry.size[0];

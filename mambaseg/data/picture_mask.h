@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,9 +16,17 @@ struct PictureNumbers {
   bool jpeg = false;  ///< values are near those that were saved
 };
 
-/// Reads PNG, JPEG or BMP. Colours count by their grey where there are two colours and one is black, or when
-/// the file is a JPEG; other coloured pictures are refused. Throws Error naming the path.
-PictureNumbers read_picture_numbers(const std::string& path);
+/// The label numbers of colours, red, green and blue.
+using MaskColours = std::map<std::array<uint8_t, 3>, int32_t>;
+
+/// Reads names of colours as "#ff0000". UsageError for other names, numbers that are negative or too large.
+MaskColours mask_colours(const std::map<std::string, int64_t>& numbers);
+
+/// Reads PNG, JPEG or BMP. With `colours` each pixel is the number of its colour, and black, unless it is
+/// named, 0; other colours and JPEGs, whose colours are not exact, are refused. Without them colours count by
+/// their grey where there are two and one is black, or when the file is a JPEG; other coloured pictures are
+/// refused. Throws Error naming the path.
+PictureNumbers read_picture_numbers(const std::string& path, const MaskColours& colours = {});
 
 /// Whether this can only be a mask, and no map of label numbers: a JPEG, or mostly black and white.
 bool shows_a_mask(const PictureNumbers& picture);

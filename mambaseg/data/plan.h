@@ -6,24 +6,13 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/data/intensity.h"
+#include "mambaseg/data/label_settings.h"
 
 namespace mambaseg {
 
-/// One structure that a network learns: the label numbers of the files that belong to it (the first is
-/// written on output, of regions that of Plan::regions_class_order).
-struct LabelClass {
-  std::string name;
-  std::vector<int64_t> ids;
-  template <class Visitor>
-  void describe(Visitor& visit) {
-    visit("name", name, "name of the structure");
-    visit("ids", ids, "label numbers in the files that belong to this class; the first is written on output");
-  }
-};
-
 /// What happens to an image before and after the network. Kept in the model file, so that training and
 /// prediction cannot differ.
-struct Plan {
+struct Plan : LabelSettings {
   std::string conform = "freesurfer";
   std::string orientation = "LIA";
   int64_t conform_order = 1;
@@ -38,15 +27,11 @@ struct Plan {
   int64_t step = 16;
   double step_fraction = 0.5;
   std::vector<int64_t> mirror;
-  std::vector<LabelClass> classes;
-  std::vector<int64_t> regions_class_order;
-  int64_t ignore_label = 0;
   std::string unknown_labels = "background";
   std::string region = "brain";
   std::vector<int64_t> region_labels;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit(
         "conform", conform,
         "freesurfer: resample to 256^3 voxels of 1 mm (FastSurfer's conform); millimetre: 1 mm voxels "
@@ -84,19 +69,7 @@ struct Plan {
     visit("mirror", mirror,
           "array axes along which each patch is also seen mirrored at prediction, the mean of all counts",
           between(0, 2));
-    visit("classes", classes,
-          "class 1, 2, ... of the network (0 is background); empty: those of the data set's dataset.json, or "
-          "files "
-          "hold the class numbers themselves");
-    visit(
-        "regions_class_order", regions_class_order,
-        "empty: classes exclude each other (softmax); else they are regions, whose label numbers may overlap "
-        "(sigmoid, no background), and this is the label number written where each is found, later ones over "
-        "earlier ones (nnU-Net)",
-        at_least(1));
-    visit("ignore_label", ignore_label,
-          "label number of voxels that count neither in training nor in scores (nnU-Net); 0: none",
-          at_least(0));
+    LabelSettings::describe(visit);
     visit("unknown_labels", unknown_labels, "labels in no class: background, or error",
           one_of({"background", "error"}));
     visit("region", region,

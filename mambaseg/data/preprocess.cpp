@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <map>
 #include <optional>
 #include <set>
 #include <type_traits>
@@ -142,32 +141,6 @@ Volume<int32_t> on_network_grid(const Volume<int32_t>& labels, const Geometry& g
   return out;
 }
 
-/// Structures have label numbers; only those of regions may overlap; what is ignored belongs to none.
-template <class Need>
-void check_classes(const Plan& plan, const Need& need) {
-  const bool regions = !plan.regions_class_order.empty();
-  need(!regions || plan.regions_class_order.size() == plan.classes.size(),
-       concat("regions_class_order needs one label number for each of the ", plan.classes.size(),
-              " regions, got ", plan.regions_class_order.size()));
-  std::map<int64_t, std::string> owner;
-  for (const LabelClass& c : plan.classes) {
-    need(!c.ids.empty(), "class \"" + c.name + "\" has no label number");
-    for (const int64_t id : c.ids) {
-      need(id > 0,
-           concat("class \"", c.name, "\": label ", id, " cannot be learned; expected numbers above 0"));
-      const auto [other, is_new] = owner.emplace(id, c.name);
-      need(is_new || regions, concat("label ", id, " belongs to the classes \"", other->second, "\" and \"",
-                                     c.name, "\"; regions that overlap need regions_class_order"));
-    }
-  }
-  for (const int64_t number : plan.regions_class_order) owner.emplace(number, "regions_class_order");
-  const auto ignored = owner.find(plan.ignore_label);
-  need(ignored == owner.end(), concat("ignore_label ", plan.ignore_label, " belongs to \"",
-                                      ignored == owner.end() ? "" : ignored->second, "\" as well"));
-  need(LabelScheme(plan).class_count() < kIgnoredClass,
-       concat("at most ", kIgnoredClass - 1, " classes, got ", LabelScheme(plan).class_count()));
-}
-
 int order_of(const Plan& plan) { return static_cast<int>(plan.conform_order); }
 
 }  // namespace
@@ -204,7 +177,7 @@ void check_plan(const Plan& plan) {
   need(plan.conform != "spacing" || plan.spacing.size() == 3,
        concat("spacing needs 3 edges, got ", plan.spacing.size()));
   need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");
-  check_classes(plan, need);
+  check_labels(plan);
 }
 
 Geometry network_grid(const Geometry& input, const Plan& plan) {

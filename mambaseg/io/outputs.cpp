@@ -6,8 +6,10 @@
 #include <cctype>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/formats.h"
 
 namespace mambaseg {
@@ -98,6 +100,14 @@ bool names_volume_file(const std::string& output) {
     for (const std::string& ending : format.endings)
       if (format.write != nullptr) endings += (endings.empty() ? "" : ", ") + ending;
   return names_file(output, is_image_name(output), endings);
+}
+
+void prepare_outputs(const std::vector<std::string>& inputs, const std::vector<Output>& outputs) {
+  check_outputs(inputs, outputs);
+  std::set<std::string> folders;
+  for (const Output& output : outputs)
+    folders.insert(std::filesystem::path(output.path).parent_path().string());
+  for (const std::string& folder : folders) make_folder(folder.empty() ? "." : folder);
 }
 
 }  // namespace mambaseg

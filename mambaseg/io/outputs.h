@@ -16,6 +16,9 @@ struct Output {
 /// and second names of a file are seen through.
 void check_outputs(const std::vector<std::string>& inputs, const std::vector<Output>& outputs);
 
+/// check_outputs, and makes the folders of the outputs.
+void prepare_outputs(const std::vector<std::string>& inputs, const std::vector<Output>& outputs);
+
 /// Whether the output of one image is a file, which `can_write` says of a name that can be written; else it
 /// is a folder: one that is there, or a name without ending or with / at its end. UsageError with the
 /// `endings` that can be written when the name is that of some other file.

@@ -8,8 +8,7 @@ namespace mambaseg {
 struct CrossEntropySettings {
   std::string weighting = "none";
   std::vector<double> weights;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("weighting", weighting,
           "none; median_frequency: median voxel share of the classes / share of the class, counted over the "
           "training "

@@ -12,8 +12,7 @@ struct DiceSettings {
   bool background = true;
   bool present_only = true;
   bool pool_batch = true;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("epsilon", epsilon, "added to numerator and denominator", at_least(1e-12));
     visit("background", background, "class 0 counts as a class");
     visit("present_only", present_only,

@@ -25,8 +25,7 @@ struct DiceBceBoundarySettings {
   std::string band = "gradient";
   std::string form = "masked";
   double band_weight = 4;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dice_weight", dice_weight, "factor of the Dice part", at_least(0));
     visit("bce_weight", bce_weight, "factor of the binary cross-entropy", at_least(0));
     visit("boundary_weight", boundary_weight, "factor of the boundary part", at_least(0));

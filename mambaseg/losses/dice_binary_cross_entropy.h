@@ -11,8 +11,7 @@ struct DiceBinaryCrossEntropySettings {
   double dice_weight = 1;
   double cross_entropy_weight = 1;
   DiceSettings dice{1e-5, true, false, true};
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dice_weight", dice_weight, "factor of the Dice part", at_least(0));
     visit("cross_entropy_weight", cross_entropy_weight, "factor of the cross-entropy part", at_least(0));
     visit("dice", dice, "the Dice part");

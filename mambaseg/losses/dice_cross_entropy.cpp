@@ -14,8 +14,7 @@ struct Settings {
   int64_t cross_entropy_epochs = 0;
   DiceSettings dice;
   CrossEntropySettings cross_entropy;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dice_weight", dice_weight, "factor of the Dice part", at_least(0));
     visit("cross_entropy_weight", cross_entropy_weight, "factor of the cross-entropy part", at_least(0));
     visit("cross_entropy_epochs", cross_entropy_epochs,

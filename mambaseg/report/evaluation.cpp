@@ -35,7 +35,7 @@ bool all_named(const PictureNumbers& picture, const LabelTable& table) {
 /// One pixel is one mm.
 Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOptions& options,
                                    const Warn& warn) {
-  PictureNumbers picture = read_picture_numbers(path);
+  PictureNumbers picture = read_picture_numbers(path, options.labels.colours);
   Geometry geometry;
   geometry.size = {picture.width, picture.height, 1};
   Volume<int32_t> labels(geometry);
@@ -62,7 +62,7 @@ bool are_masks(const Pairing& pairing, const EvaluationOptions& options) {
   for (const CasePair& pair : pairing.pairs)
     for (const std::string& path : {pair.reference, pair.prediction}) {
       if (!is_picture_name(path)) continue;
-      const PictureNumbers picture = read_picture_numbers(path);
+      const PictureNumbers picture = read_picture_numbers(path, options.labels.colours);
       if (all_named(picture, options.labels) && has_grey_edges(picture)) return false;
       if (!all_named(picture, options.labels) && shows_a_mask(picture)) return true;
     }

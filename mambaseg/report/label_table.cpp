@@ -85,7 +85,7 @@ const Json* find_path(const Json& json, std::initializer_list<const char*> keys)
   return at;
 }
 
-LabelTable table_of(const DeclaredLabels& declared, const std::string& where) {
+LabelTable table_of(const LabelSettings& declared, const std::string& where) {
   std::vector<LabelEntry> entries;
   for (const LabelClass& one : declared.classes) entries.push_back(entry_of(one.name, one.ids, where));
   return checked(std::move(entries), where, declared.ignore_label, declared.regions_class_order);
@@ -135,12 +135,16 @@ LabelTable label_table_from_json(const Json& json, const std::string& where) {
               where, ": expected {name, ids} in \"classes\", got ", one.dump());
       entries.push_back(entry_of(one["name"], one["ids"].get<std::vector<int64_t>>(), where));
     }
-    return checked(std::move(entries), where, plan->value("ignore_label", int64_t{0}),
-                   plan->value("regions_class_order", std::vector<int64_t>{}));
+    if (entries.empty() && plan->contains("structure"))  // of masks
+      entries.push_back(entry_of(plan->value("structure", ""), {1}, where));
+    LabelTable table = checked(std::move(entries), where, plan->value("ignore_label", int64_t{0}),
+                               plan->value("regions_class_order", std::vector<int64_t>{}));
+    table.colours = mask_colours(plan->value("colours", std::map<std::string, int64_t>{}));
+    return table;
   }
-  const DeclaredLabels declared = find_path(json, {"labels"})
-                                      ? declared_labels(OrderedJson(json), where)
-                                      : declared_labels(OrderedJson{{"labels", json}}, where);
+  const LabelSettings declared = find_path(json, {"labels"})
+                                     ? declared_labels(OrderedJson(json), where)
+                                     : declared_labels(OrderedJson{{"labels", json}}, where);
   return table_of(declared, where);
 }
 

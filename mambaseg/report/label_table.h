@@ -6,6 +6,7 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/volume.h"
+#include "mambaseg/data/picture_mask.h"
 
 namespace mambaseg {
 
@@ -22,6 +23,7 @@ struct LabelTable {
   std::vector<LabelEntry> entries;
   bool regions = false;  ///< structures share numbers, each is scored as the union of its own (nnU-Net)
   int32_t ignore = 0;    ///< number of voxels in the reference that are not scored; 0: none
+  MaskColours colours;   ///< of coloured masks (PicturePlan::colours)
 
   /// "label 17" when the table does not name it.
   std::string name(int32_t id) const;
@@ -37,8 +39,8 @@ struct LabelTable {
 ///   FreeSurferColorLUT.txt and ITK-SNAP's label files work; a line that says the same again is passed over;
 /// - .json, .toml: nnU-Net's dataset.json ("labels": name to number, or to numbers that may overlap with
 ///   others: regions; "ignore" is LabelTable::ignore), the Decathlon's (number to name), a
-///   plan or recipe ("classes": list of name and ids), the latter also by its name where it comes with the
-///   program, or a plain map of either kind;
+///   plan or recipe ("classes": list of name and ids; "colours" of masks), the latter also by its name where
+///   it comes with the program, or a plain map of either kind;
 /// - .safetensors: the plan of a model file.
 /// The number 0 (background) is left out. Throws Error naming the path: unreadable, no labels, a number or
 /// name used twice, a negative number.

@@ -12,8 +12,7 @@ namespace mambaseg {
 struct Variant {
   std::string name;
   std::vector<std::string> set;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("name", name, "name of the row, also of its folder");
     visit("set", set, "settings that it changes, as \"network.decoder=conv\"");
   }
@@ -25,8 +24,7 @@ struct AblationSettings {
   int64_t repeats = 5;
   std::vector<std::string> metrics{"Dice", "IoU", "recall", "F2", "HD95"};
   std::vector<Variant> variants;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("recipe", recipe, "the recipe that all variants start from: a file beside this one, or a name");
     visit("repeats", repeats, "random splits; each variant sees the same ones", at_least(1));
     visit("metrics", metrics, "columns of the table");

@@ -6,7 +6,7 @@
 
 #include "mambaseg/config/toml_text.h"
 #include "mambaseg/losses/loss.h"
-#include "mambaseg/train/task.h"
+#include "mambaseg/train/run.h"
 
 namespace mambaseg {
 namespace {
@@ -31,11 +31,9 @@ void add_named(Lines& lines, const SettingDocumentation& part, const Entry& entr
 }
 
 /// Every setting in the order of describe().
-Lines every_setting(RunSettings settings) {
-  config_detail::Documenter documenter("");
-  settings.describe(documenter);
+Lines every_setting(const RunSettings& settings) {
   Lines lines;
-  for (const SettingDocumentation& line : documenter.lines) {
+  for (const SettingDocumentation& line : documentation_of(settings)) {
     if (line.path == "network")
       add_named(lines, line, find_network(line.value.at("name").get<std::string>()));
     else if (line.path == "loss")
@@ -45,22 +43,6 @@ Lines every_setting(RunSettings settings) {
   }
   return lines;
 }
-
-/// What the tables are about, by name.
-struct TableHelp {
-  std::string path;
-  std::map<std::string, std::string> help;
-  template <class T>
-  void operator()(const char* key, T& value, const char* text, const Rule& = {}) {
-    const std::string table = config_detail::join(path, key);
-    help[table] = text;
-    if constexpr (config_detail::Described<T>) {
-      TableHelp inner{table, {}};
-      value.describe(inner);
-      help.merge(inner.help);
-    }
-  }
-};
 
 /// Where the value of each setting comes from.
 class Sources {
@@ -148,15 +130,13 @@ std::string explained(const Recipe& recipe) {
   const RunSettings named = run_settings(recipe);
   const auto note = [&](const RunSettings& now, const std::string& source) { sources.note(now, source); };
   const RunSettings settings = with_context(recipe.name, [&] { return resolved(named, note); });
-  const Task task = task_of(settings);
   int64_t parameters = 0;
   with_context(recipe.name, [&] {
     parameters = parameter_count(*make_network(settings.network));
-    make_loss(settings.loss, loss_data(task, std::vector<double>(task.structures.size() + 1, 1.0)));
+    const LearnedLabels labels = settings.task->labels();
+    make_loss(settings.loss, loss_data(labels, std::vector<double>(labels.structures.size() + 1, 1.0)));
   });
-  TableHelp tables;
-  RunSettings copy = settings;
-  copy.describe(tables);
+  const auto help_of = help_by_path(settings);
   std::string text =
       concat("# ", recipe.name, ": every setting; the network has ", parameters, " parameters.\n");
   text += wrapped(
@@ -168,8 +148,8 @@ std::string explained(const Recipe& recipe) {
     if (lines.empty()) continue;
     text += "\n";
     if (!table.empty()) {
-      const auto help = tables.help.find(table);
-      text += "[" + table + "]" + (help == tables.help.end() ? "" : "  # " + help->second) + "\n";
+      const auto help = help_of.find(table);
+      text += "[" + table + "]" + (help == help_of.end() ? "" : "  # " + help->second) + "\n";
     }
     text += table_text(lines, sources);
   }

@@ -27,6 +27,7 @@ TrainingLoop::TrainingLoop(const TrainOptions& options, const Task& task, const 
     : options_(options),
       settings_(options.settings.training),
       task_(task),
+      labels_(task.labels()),
       data_(data),
       folder_(folder),
       state_(state),
@@ -162,7 +163,7 @@ double TrainingLoop::validate(Json& line) {
   std::vector<CaseDice> cases;
   for (const PreparedCase& one : data_.validation) {
     const auto predicted = task_.predict(*state_.network, one, options_.device);
-    cases.push_back(dice_of(predicted, one.classes_IJK, task_.classes_of));
+    cases.push_back(dice_of(predicted, one.classes_IJK, labels_.classes_of));
     if (options_.progress)
       options_.progress("validation", static_cast<int64_t>(cases.size()),
                         static_cast<int64_t>(data_.validation.size()));
@@ -171,7 +172,7 @@ double TrainingLoop::validate(Json& line) {
   Json by_class = Json::object();
   const CaseDice means = class_means(cases);
   for (size_t k = 0; k < means.size(); ++k)
-    by_class[task_.structures[k]] = means[k] ? Json(*means[k]) : Json();
+    by_class[labels_.structures[k]] = means[k] ? Json(*means[k]) : Json();
   line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
   return mean;
 }

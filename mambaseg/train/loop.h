@@ -1,9 +1,9 @@
 #pragma once
 
+#include "mambaseg/tasks/task.h"
 #include "mambaseg/train/journal.h"
 #include "mambaseg/train/run_folder.h"
 #include "mambaseg/train/step.h"
-#include "mambaseg/train/task.h"
 #include "mambaseg/train/trainer.h"
 #include "mambaseg/train/training_data.h"
 
@@ -34,6 +34,7 @@ class TrainingLoop {
   const TrainOptions& options_;
   const TrainingSettings& settings_;
   const Task& task_;
+  const LearnedLabels labels_;
   const TrainingData& data_;
   const RunFolder& folder_;
   TrainingState& state_;

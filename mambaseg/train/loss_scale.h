@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "mambaseg/config/config.h"
+
 namespace mambaseg {
 
 /// The factor of the loss while gradients are computed in float16, so that small ones do not become 0
@@ -16,8 +18,7 @@ struct LossScale {
   /// reason.
   bool halve();
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("factor", factor, "factor of the loss");
     visit("steps", steps, "steps since it changed");
   }

@@ -3,50 +3,30 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "mambaseg/data/declared_labels.h"
 #include "mambaseg/losses/loss.h"
 #include "mambaseg/nets/model/network.h"
-#include "mambaseg/train/task.h"
 
 namespace mambaseg {
 
 namespace {
 
-/// Volumes have as many channels as their data, unless the recipe says so.
+/// Takes the channels of the data, unless the recipe names them.
 void take_channels(RunSettings& settings) {
   const DatasetSettings& dataset = settings.data.dataset;
-  if (settings.task != "volumes" || settings.network.contains("in_channels") ||
+  if (!settings.task->channels_are_of_data() || settings.network.contains("in_channels") ||
       !std::filesystem::is_directory(dataset.folder))
     return;  // a folder that is not there is told by who reads the cases
   settings.network["in_channels"] = channels_of(read_dataset(dataset).front());
 }
 
-}  // namespace
-
-Task task_of(const RunSettings& settings) {
-  return settings.task == "pictures" ? pictures_task(settings) : volumes_task(settings);
-}
-
-LossData loss_data(const Task& task, std::vector<double> class_voxels) {
-  LossData data;
-  data.class_voxels = std::move(class_voxels);
-  if (task.regions) data.regions = task.classes_of;
-  data.ignores = task.ignores;
-  return data;
-}
-
-namespace {
-
-/// Every key of a recipe, for volumes and for pictures; of what decides itself what it holds, as [network],
-/// the name of the table.
+/// Every key of a recipe, for every task; of what decides itself what it holds, as [network], the name of the
+/// table.
 std::vector<std::string> recipe_keys() {
   std::vector<std::string> keys;
-  for (const char* task : {"volumes", "pictures"}) {
+  for (const TaskEntry& entry : tasks()) {
     RunSettings settings;
-    settings.task = task;
-    config_detail::Documenter documenter("");
-    settings.describe(documenter);
-    for (const SettingDocumentation& line : documenter.lines) keys.push_back(line.path);
+    settings.task = AnyTask(entry.name);
+    for (const SettingDocumentation& line : documentation_of(settings)) keys.push_back(line.path);
   }
   return keys;
 }
@@ -62,6 +42,23 @@ bool is_within(const std::string& key, const std::string& table) {
 }
 
 }  // namespace
+
+void RunSettings::describe(SettingsVisitor& visit) {
+  std::string name = task->name(), kinds;
+  std::vector<std::string> names;
+  for (const TaskEntry& entry : tasks()) {
+    names.emplace_back(entry.name);
+    kinds += concat(kinds.empty() ? "" : "; ", entry.name, ": ", entry.summary);
+  }
+  visit("task", name, kinds.c_str(), one_of(names));
+  if (name != task->name()) task = AnyTask(name);
+  visit("network", network, "name of the network and its settings (mambaseg networks NAME)");
+  visit("data", data, "cases");
+  task->describe(visit);
+  visit("loss", loss, "name of the loss and its settings");
+  visit("training", training, "optimiser and the length of the run");
+  visit("schedule", schedule, "learning rate over time");
+}
 
 void set_in_recipe(Recipe& recipe, const std::vector<std::string>& assignments) {
   static const std::vector<std::string> keys = recipe_keys();
@@ -111,24 +108,25 @@ RunSettings resolved(RunSettings settings, const ResolutionStep& tell) {
     return (std::filesystem::path(settings.data.dataset.folder) / file).string();
   };
   filled(of_dataset("splits_final.json"));
-  if (settings.task == "volumes") take_declared_labels(settings.plan, settings.data.dataset);
+  settings.task->take_labels(settings.data.dataset);
   filled(of_dataset("dataset.json"));
   take_channels(settings);
   filled("images");
-  const Task task = task_of(settings);
-  require_loss_for(settings.loss, loss_data(task));
+  const Task& task = *settings.task;
+  task.check();
+  require_loss_for(settings.loss, loss_data(task.labels()));
   const NetworkEntry& entry = find_network(settings.network["name"].get<std::string>());
-  settings.network = laid_over(task.network, settings.network);
+  const Json decided = task.network();
+  settings.network = laid_over(decided, settings.network);
   filled("[plan]");
-  for (const auto& [key, value] : task.network.items())
+  for (const auto& [key, value] : decided.items())
     if (settings.network[key] != value)
       throw UsageError(concat("setting network.", key, ": got ", settings.network[key].dump(),
                               ", but [plan] makes it ", value.dump()));
   settings.network = laid_over(entry.settings(), settings.network);
   filled("paper");
-  // A picture alone would be a small step; the batch is what its recipe names.
-  if (settings.task == "pictures" && settings.training.patches_per_step == 0)
-    settings.training.patches_per_step = settings.training.batch;
+  if (settings.training.patches_per_step == 0)
+    settings.training.patches_per_step = task.samples_per_step(settings.training.batch);
   filled("batch");
   settings.loss = complete_loss_settings(settings.loss);
   filled("default");

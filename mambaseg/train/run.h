@@ -5,12 +5,8 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/config/recipe.h"
-#include "mambaseg/data/augment.h"
 #include "mambaseg/data/datasets.h"
-#include "mambaseg/data/picture_augment.h"
-#include "mambaseg/data/picture_plan.h"
-#include "mambaseg/data/plan.h"
-#include "mambaseg/data/training_patches.h"
+#include "mambaseg/tasks/task.h"
 #include "mambaseg/train/schedule.h"
 
 namespace mambaseg {
@@ -35,8 +31,7 @@ struct TrainingSettings {
   int64_t save_every_steps = 0;
   uint64_t seed = 0;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("epochs", epochs, "passes over the training cases", at_least(1));
     visit("batch", batch, "patches or pictures that go through the network together", at_least(1));
     visit("patches_per_step", patches_per_step,
@@ -83,47 +78,24 @@ struct RunData {
   SplitSettings split;
   std::string cache;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dataset", dataset, "where the cases are");
     visit("split", split, "which of them train and validate");
     visit("cache", cache, "folder of prepared cases; empty: the folder `cache` of the run");
   }
 };
 
-/// A recipe: everything that decides what a training run does.
-/// The task decides what [plan] and [augment] hold; [sampling] belongs to volumes.
+/// A recipe: everything that decides what a training run does. The task decides further tables, as [plan] and
+/// [augment].
 struct RunSettings {
-  std::string task = "volumes";
+  AnyTask task = AnyTask("volumes");
   Json network = {{"name", "medsegmamba"}};
-  Plan plan;
-  PicturePlan pictures;  ///< [plan] of the task pictures
   RunData data;
-  SamplingSettings sampling;
-  AugmentSettings augment;
-  PictureAugmentSettings picture_augment;  ///< [augment] of the task pictures
   Json loss = {{"name", "dice_cross_entropy"}};
   TrainingSettings training;
   ScheduleSettings schedule;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
-    visit("task", task, "volumes: patches of 3-D images; pictures: 2-D pictures and masks",
-          one_of({"volumes", "pictures"}));
-    visit("network", network, "name of the network and its settings (mambaseg networks NAME)");
-    visit("data", data, "cases");
-    if (task == "pictures") {
-      visit("plan", pictures, "what happens to pictures and masks");
-      visit("augment", picture_augment, "random changes of pictures");
-    } else {
-      visit("plan", plan, "preprocessing, patches and labels");
-      visit("sampling", sampling, "patches");
-      visit("augment", augment, "random changes of patches");
-    }
-    visit("loss", loss, "name of the loss and its settings");
-    visit("training", training, "optimiser and the length of the run");
-    visit("schedule", schedule, "learning rate over time");
-  }
+  void describe(SettingsVisitor& visit);
 };
 
 /// Lays what `--set` names over a recipe: "training.epochs=3" (see set_by_path). UsageError for a key that

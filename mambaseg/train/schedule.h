@@ -14,8 +14,7 @@ struct ScheduleSettings {
   bool every_step = false;
   double warmup = 0;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("kind", kind,
           "cosine_restarts: cosine annealing with warm restarts; poly: (1 - progress)^power; constant",
           one_of({"cosine_restarts", "poly", "constant"}));

@@ -2,11 +2,11 @@
 
 #include <torch/utils.h>
 
+#include "mambaseg/tasks/task.h"
 #include "mambaseg/train/loop.h"
 #include "mambaseg/train/optimizer.h"
 #include "mambaseg/train/run_folder.h"
 #include "mambaseg/train/step.h"
-#include "mambaseg/train/task.h"
 #include "mambaseg/train/training_data.h"
 
 namespace mambaseg {
@@ -27,10 +27,10 @@ TrainingState first_state(const RunSettings& settings, torch::Device device) {
   return state;
 }
 
-void require_input_edges(const RunSettings& settings, const Task& task, const Network& network) {
-  if (const std::string why = network.misfit(task.input_edges); !why.empty())
-    throw UsageError(concat("setting plan.", settings.task == "pictures" ? "size" : "patch",
-                            " does not fit the network ", settings.network.value("name", ""), ": ", why));
+void require_input_edges(const RunSettings& settings, const Network& network) {
+  if (const std::string why = network.misfit(settings.task->input_edges()); !why.empty())
+    throw UsageError(concat("setting ", settings.task->input_edges_setting(), " does not fit the network ",
+                            settings.network.value("name", ""), ": ", why));
 }
 
 }  // namespace
@@ -39,15 +39,15 @@ TrainResult train(const TrainOptions& given) {
   TrainOptions options = given;
   options.settings = resolved(given.settings);
   const RunSettings& settings = options.settings;
-  const Task task = task_of(settings);
+  const Task& task = *settings.task;
   const std::string precision = training_precision(settings.training, options.device);
-  RunFolder folder(options, task.plan);
+  RunFolder folder(options, task.plan_json());
   if (precision == "fp32" && settings.training.precision == "bf16" && options.warn)
     options.warn("this processor does not compute in bf16: training in fp32");
   TrainingState state = folder.goes_on() ? folder.last_state() : first_state(settings, options.device);
-  require_input_edges(settings, task, *state.network);
+  require_input_edges(settings, *state.network);
   const TrainingData data = training_data(options, task, folder);
-  const auto loss = make_loss(settings.loss, loss_data(task, data.class_voxels));
+  const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));
   TrainingStep step(state, *loss, settings, precision, options.device);
   return TrainingLoop(options, task, data, folder, state, step).run();
 }

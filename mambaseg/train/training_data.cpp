@@ -14,11 +14,11 @@ void check_channels(const PreparedCase& one, int64_t expected) {
 }
 
 /// Adds the voxels of background and of each structure.
-void count_classes(const PreparedCase& one, const Task& task, std::vector<double>& class_voxels) {
+void count_classes(const PreparedCase& one, const LearnedLabels& labels, std::vector<double>& class_voxels) {
   const auto counts = torch::bincount(one.classes_IJK.flatten(), {}, kIgnoredClass + 1);
   class_voxels[0] += counts[0].item<double>();
-  for (size_t s = 0; s < task.classes_of.size(); ++s)
-    for (const int64_t k : task.classes_of[s]) class_voxels[s + 1] += counts[k].item<double>();
+  for (size_t s = 0; s < labels.classes_of.size(); ++s)
+    for (const int64_t k : labels.classes_of[s]) class_voxels[s + 1] += counts[k].item<double>();
 }
 
 bool holds_any_structure(const PreparedCase& one) {
@@ -29,11 +29,12 @@ bool holds_any_structure(const PreparedCase& one) {
 
 TrainingData training_data(const TrainOptions& options, const Task& task, RunFolder& folder) {
   const RunSettings& settings = options.settings;
+  const LearnedLabels labels = task.labels();
   const Split split = folder.split_of(read_dataset(settings.data.dataset));
   const std::string cache = settings.data.cache.empty() ? folder.cache() : settings.data.cache;
   std::vector<Case> all = split.train;
   all.insert(all.end(), split.validation.begin(), split.validation.end());
-  prepare_cases(all, task.preparation, cache, options.threads, options.progress, options.warn);
+  prepare_cases(all, task.preparation(), cache, options.threads, options.progress, options.warn);
 
   RunCases seen;
   const auto load = [&](const Case& one, std::vector<CaseNotes>& notes) {
@@ -44,10 +45,10 @@ TrainingData training_data(const TrainOptions& options, const Task& task, RunFol
     return prepared;
   };
   TrainingData data;
-  data.class_voxels.assign(task.structures.size() + 1, 0);
+  data.class_voxels.assign(labels.structures.size() + 1, 0);
   for (const Case& one : split.train) {
     const PreparedCase prepared = load(one, seen.training);
-    count_classes(prepared, task, data.class_voxels);
+    count_classes(prepared, labels, data.class_voxels);
     data.samplers.push_back(task.sampler(prepared));
   }
   seen.validation_holds_any = split.validation.empty();
@@ -55,7 +56,7 @@ TrainingData training_data(const TrainOptions& options, const Task& task, RunFol
     data.validation.push_back(load(one, seen.validation));
     seen.validation_holds_any = seen.validation_holds_any || holds_any_structure(data.validation.back());
   }
-  seen.structures = task.structures;
+  seen.structures = labels.structures;
   seen.training_voxels = data.class_voxels;
   check_run_cases(seen, options.warn);
   folder.begin(split);

@@ -4,8 +4,8 @@
 
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/sample_source.h"
+#include "mambaseg/tasks/task.h"
 #include "mambaseg/train/run_folder.h"
-#include "mambaseg/train/task.h"
 #include "mambaseg/train/trainer.h"
 
 namespace mambaseg {

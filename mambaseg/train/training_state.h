@@ -25,8 +25,7 @@ struct RunPosition {
   int64_t journal_bytes = 0;
   LossScale loss_scale;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("epoch", epoch, "epoch that goes on");
     visit("step", step, "its next step");
     visit("total_steps", total_steps, "steps so far");

@@ -9,8 +9,7 @@ namespace {
 struct Inner {
   double rate = 0.5;
   std::vector<int64_t> widths{1, 2};
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("rate", rate, "learning rate", between(0, 1));
     visit("widths", widths, "channels", at_least(1));
   }
@@ -24,8 +23,7 @@ struct Outer {
   std::vector<Inner> list;
   std::map<std::string, int64_t> labels;
   Json network = Json::object();
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("epochs", epochs, "passes", at_least(1));
     visit("device", device, "where", one_of({"cpu", "cuda"}));
     visit("resume", resume, "go on");

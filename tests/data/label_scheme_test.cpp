@@ -8,9 +8,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/declared_labels.h"
-#include "mambaseg/data/fingerprint.h"
 #include "mambaseg/data/preprocess.h"
-#include "mambaseg/data/volume_case.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
@@ -98,17 +96,6 @@ TEST(LabelScheme, PlansThatCannotBeMeant) {
   refused([](Plan& plan) { plan.ignore_label = 2; });
   refused([](Plan& plan) { plan.classes[0].ids.push_back(0); });
   refused([](Plan& plan) { plan.classes[0].ids.clear(); });
-}
-
-TEST(LabelScheme, PreparedCasesDependOnIt) {
-  Plan plan;
-  plan.classes = {{"a", {1}}};
-  const std::string before = plan_hash(plan);
-  plan.ignore_label = 2;
-  EXPECT_NE(plan_hash(plan), before);
-  plan.ignore_label = 0;
-  plan.regions_class_order = {1};
-  EXPECT_NE(plan_hash(plan), before);
 }
 
 TEST(DeclaredLabels, AreReadInBothDirectionsAndInTheOrderOfTheFile) {

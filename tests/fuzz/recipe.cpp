@@ -1,7 +1,7 @@
 #include "mambaseg/config/recipe.h"
 #include "mambaseg/data/datasets.h"
-#include "mambaseg/data/picture_plan.h"
 #include "mambaseg/data/plan.h"
+#include "mambaseg/tasks/pictures/picture_plan.h"
 #include "tests/fuzz/target.h"
 #include "tests/io/temporary_folder.h"
 

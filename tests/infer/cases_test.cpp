@@ -8,7 +8,6 @@
 #include <fstream>
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/infer/pictures.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
@@ -94,30 +93,6 @@ TEST_F(Cases, TemplatesOfFreeSurferAreNoSubjects) {
   ASSERT_EQ(cases.size(), 2U);
   EXPECT_EQ(cases[0].name, "bert");
   EXPECT_EQ(cases[1].inputs[0], (subjects / "gone").string());  // reading it fails and says why
-}
-
-TEST_F(Cases, PicturesOfNnUNetLoseTheNumberOfTheirChannel) {
-  touch("a_0000.png");
-  touch("b_0000.png");
-  auto pictures = find_pictures(folder_.string(), "out");
-  ASSERT_EQ(pictures.size(), 2U);
-  EXPECT_EQ(pictures[1].name, "b");
-  EXPECT_EQ(pictures[1].mask, "out/b.png");
-  touch("b_0007.png");
-  pictures = find_pictures(folder_.string(), "out");
-  ASSERT_EQ(pictures.size(), 3U);
-  EXPECT_EQ(pictures[1].name, "b_0000");
-}
-
-TEST_F(Cases, PicturesOfOtherFormatsAreTold) {
-  touch("a.png");
-  touch("b.TIF");
-  touch("notes.txt");
-  std::vector<std::string> warnings;
-  const auto warn = [&](const std::string& line) { warnings.push_back(line); };
-  EXPECT_EQ(find_pictures(folder_.string(), "out", {}, warn).size(), 1U);
-  ASSERT_EQ(warnings.size(), 1U);
-  EXPECT_NE(warnings[0].find("1 of other formats (b.TIF) is left out"), std::string::npos) << warnings[0];
 }
 
 TEST_F(Cases, ASubjectWithoutItsImageIsACaseThatFails) {

@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-#include "mambaseg/data/training_patches.h"
+#include "mambaseg/tasks/volumes/training_patches.h"
 
 namespace mambaseg {
 namespace {

@@ -12,6 +12,7 @@
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/drawn_boxes.h"
+#include "tests/train/task_settings.h"
 
 namespace mambaseg {
 namespace {
@@ -55,15 +56,15 @@ class DataChecks : public testing::Test {
     TrainOptions options;
     RunSettings& settings = options.settings;
     settings.network = {{"name", "plain_unet"}, {"features", {4, 4}}};
-    settings.plan.conform = "none";
-    settings.plan.orientation = "RAS";
-    settings.plan.patch = {16, 16, 16};
-    settings.plan.intensity = "zscore_all";
-    settings.plan.classes = {{"one", {1}}, {"two", {2}}};
+    volumes_of(settings).plan.conform = "none";
+    volumes_of(settings).plan.orientation = "RAS";
+    volumes_of(settings).plan.patch = {16, 16, 16};
+    volumes_of(settings).plan.intensity = "zscore_all";
+    volumes_of(settings).plan.classes = {{"one", {1}}, {"two", {2}}};
     settings.data.dataset.folder = folder_ / "data";
     settings.data.split.validation = {"c2"};
-    settings.sampling.kind = "random";
-    settings.sampling.patches_per_case = 1;
+    volumes_of(settings).sampling.kind = "random";
+    volumes_of(settings).sampling.patches_per_case = 1;
     settings.training.epochs = 1;
     options.folder = folder_ / concat("run", ++runs_);
     options.warn = [this](const std::string& line) { warnings_.push_back(line); };

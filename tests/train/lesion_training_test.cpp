@@ -12,10 +12,11 @@
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/ops/dense.h"
+#include "mambaseg/tasks/volumes/planned_recipe.h"
 #include "mambaseg/train/ablation.h"
 #include "mambaseg/train/curves.h"
-#include "mambaseg/train/planned_recipe.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/task_settings.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {
@@ -206,17 +207,17 @@ TEST_F(LesionTraining, ATableOfVariantsIsMadeAndContinued) {
 
 TEST_F(LesionTraining, APlanIsAPieceOfTheRecipe) {
   RunSettings settings = options("none", 1).settings;
-  const auto found = inspect_cases(read_dataset(settings.data.dataset), settings.plan, 1);
+  const auto found = inspect_cases(read_dataset(settings.data.dataset), volumes_of(settings).plan, 1);
   EXPECT_TRUE(found.problems.empty());
   PlannerSettings planner;
   planner.first_features = 4;
   const auto planned = plan_experiment(found.fingerprint, 2, planner);
-  Json planned_json = planned_recipe(settings, planned, found.fingerprint);
+  Json planned_json = planned_recipe(settings.network, volumes_of(settings).plan, planned, found.fingerprint);
   Json whole = recipe();
   whole.merge_patch(planned_json);
   const RunSettings merged = resolved(from_json<RunSettings>(whole));
   EXPECT_EQ(merged.network["in_channels"], 2);
-  EXPECT_EQ(merged.plan.spacing, (std::vector<double>{1, 1, 1.5}));
+  EXPECT_EQ(volumes_of(merged).plan.spacing, (std::vector<double>{1, 1, 1.5}));
   EXPECT_EQ(merged.network["strides"].size(), planned.stages.strides.size());
 }
 

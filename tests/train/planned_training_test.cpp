@@ -3,12 +3,13 @@
 #include <gtest/gtest.h>
 #include <torch/utils.h>
 
-#include "mambaseg/data/fingerprint.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/model/network.h"
-#include "mambaseg/train/planned_recipe.h"
+#include "mambaseg/tasks/volumes/fingerprint.h"
+#include "mambaseg/tasks/volumes/planned_recipe.h"
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/task_settings.h"
 
 namespace mambaseg {
 namespace {
@@ -53,17 +54,17 @@ TEST_P(PlannedTraining, AStepRunsWithWhatThePlanSays) {
   RunSettings recipe;
   recipe.network = entry.small;
   recipe.network["name"] = entry.name;
-  recipe.plan.conform = "none";
-  recipe.plan.orientation = "RAS";
-  recipe.plan.intensity = "zscore_all";
-  recipe.plan.classes = {{"one", {1}}, {"two", {2}}};
+  volumes_of(recipe).plan.conform = "none";
+  volumes_of(recipe).plan.orientation = "RAS";
+  volumes_of(recipe).plan.intensity = "zscore_all";
+  volumes_of(recipe).plan.classes = {{"one", {1}}, {"two", {2}}};
   recipe.data.dataset.folder = folder_ / "data";
   recipe.data.split.validation = {"c2"};
-  recipe.sampling.kind = "random";
-  recipe.sampling.patches_per_case = 1;
+  volumes_of(recipe).sampling.kind = "random";
+  volumes_of(recipe).sampling.patches_per_case = 1;
   recipe.training.epochs = 1;
 
-  const Inspection found = inspect_cases(read_dataset(recipe.data.dataset), recipe.plan, 1);
+  const Inspection found = inspect_cases(read_dataset(recipe.data.dataset), volumes_of(recipe).plan, 1);
   ASSERT_THAT(found.problems, testing::IsEmpty());
   PlannerSettings planner;
   planner.first_features = 4;
@@ -71,7 +72,7 @@ TEST_P(PlannedTraining, AStepRunsWithWhatThePlanSays) {
   const PlannedExperiment planned = plan_experiment(found.fingerprint, 3, planner);
   EXPECT_LT(planned.patch[2], planned.patch[0]);
   Json settings = to_json(recipe);
-  settings.merge_patch(planned_recipe(recipe, planned, found.fingerprint));
+  settings.merge_patch(planned_recipe(recipe.network, volumes_of(recipe).plan, planned, found.fingerprint));
   TrainOptions options;
   options.settings = from_json<RunSettings>(settings);
   options.folder = folder_ / "run";

@@ -6,7 +6,7 @@
 #include "mambaseg/io/image.h"
 #include "mambaseg/losses/loss.h"
 #include "mambaseg/train/explained_recipe.h"
-#include "mambaseg/train/task.h"
+#include "mambaseg/train/run.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
@@ -24,11 +24,11 @@ TEST(Recipes, AllCanBeRun) {
   for (const BuiltInRecipe& one : built_in_recipes()) {
     SCOPED_TRACE(one.name);
     const RunSettings settings = resolved(run_settings(read_recipe(one.name)));
-    const Task task = task_of(settings);
-    EXPECT_FALSE(task.structures.empty());
-    EXPECT_EQ(task.structures.size(), task.classes_of.size());
+    const LearnedLabels labels = settings.task->labels();
+    EXPECT_FALSE(labels.structures.empty());
+    EXPECT_EQ(labels.structures.size(), labels.classes_of.size());
     EXPECT_NO_THROW(
-        make_loss(settings.loss, loss_data(task, std::vector<double>(task.structures.size() + 1, 1.0))));
+        make_loss(settings.loss, loss_data(labels, std::vector<double>(labels.structures.size() + 1, 1.0))));
     if (std::string(one.name) != "demo") {
       EXPECT_THAT(one.name, testing::StartsWith(settings.network["name"].get<std::string>() + "_"));
     }

@@ -9,14 +9,15 @@
 
 #include <torch/utils.h>
 
-#include "mambaseg/data/fingerprint.h"
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/report/evaluation.h"
+#include "mambaseg/tasks/volumes/fingerprint.h"
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/trainer.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/train/task_settings.h"
 
 namespace mambaseg {
 namespace {
@@ -115,10 +116,10 @@ class Regions : public testing::Test {
 
 TEST_F(Regions, ThePlanTakesThemFromTheDataSet) {
   const RunSettings run = resolved(settings(1));
-  EXPECT_EQ(run.plan.classes.size(), 3u);
-  EXPECT_EQ(run.plan.classes[0].name, "whole tumour");
-  EXPECT_THAT(run.plan.regions_class_order, ElementsAre(1, 2, 3));
-  EXPECT_EQ(run.plan.ignore_label, 4);
+  EXPECT_EQ(volumes_of(run).plan.classes.size(), 3u);
+  EXPECT_EQ(volumes_of(run).plan.classes[0].name, "whole tumour");
+  EXPECT_THAT(volumes_of(run).plan.regions_class_order, ElementsAre(1, 2, 3));
+  EXPECT_EQ(volumes_of(run).plan.ignore_label, 4);
   EXPECT_EQ(run.network["classes"], 3);  // no background
   RunSettings softmax = settings(1);
   softmax.loss = {{"name", "dice_cross_entropy"}};
@@ -130,7 +131,7 @@ TEST_F(Regions, ThePlanTakesThemFromTheDataSet) {
 
 TEST_F(Regions, TheFingerprintCountsEachAndNothingThatIsIgnored) {
   const RunSettings run = resolved(settings(1));
-  const Inspection found = inspect_cases(read_dataset(run.data.dataset), run.plan, 1);
+  const Inspection found = inspect_cases(read_dataset(run.data.dataset), volumes_of(run).plan, 1);
   EXPECT_TRUE(found.problems.empty());
   const auto& voxels = found.fingerprint.class_voxels;
   ASSERT_EQ(voxels.size(), 4u);
@@ -207,8 +208,8 @@ TEST_F(Regions, AResumedRunEqualsAnUninterruptedOne) {
 
 TEST_F(Regions, ClassesThatExcludeEachOtherIgnoreToo) {
   RunSettings softmax = settings(12);
-  softmax.plan.classes = {{"edema", {1}}, {"core", {2}}, {"active", {3}}};
-  softmax.plan.ignore_label = 4;
+  volumes_of(softmax).plan.classes = {{"edema", {1}}, {"core", {2}}, {"active", {3}}};
+  volumes_of(softmax).plan.ignore_label = 4;
   softmax.loss = {{"name", "dice_cross_entropy"}, {"dice", {{"background", false}}}};
   TrainOptions exclusive = options("exclusive", 12);
   softmax.data.cache = folder_ / "other_cache";

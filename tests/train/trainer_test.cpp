@@ -18,6 +18,7 @@
 #include "mambaseg/ops/autocast.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/drawn_boxes.h"
+#include "tests/train/task_settings.h"
 #include "tests/train/training_states.h"
 
 namespace mambaseg {
@@ -51,18 +52,18 @@ class TrainerTest : public testing::Test {
     RunSettings& settings = options.settings;
     settings.network = {{"name", "medsegmamba"}, {"widths", {8, 8, 8, 8}}, {"token_width", 8}, {"layers", 2},
                         {"states", 2},           {"drop_path", 0.3}};
-    settings.plan.conform = "none";
-    settings.plan.orientation = "RAS";
-    settings.plan.patch = {16, 16, 16};
-    settings.plan.classes = {{"bright", {10}}, {"dark", {20}}};
+    volumes_of(settings).plan.conform = "none";
+    volumes_of(settings).plan.orientation = "RAS";
+    volumes_of(settings).plan.patch = {16, 16, 16};
+    volumes_of(settings).plan.classes = {{"bright", {10}}, {"dark", {20}}};
     settings.data.dataset.folder = (folder_ / "data").string();
     settings.data.split.validation = {"case2"};
     settings.data.cache = (folder_ / "cache").string();
-    settings.sampling.kind = "random";
-    settings.sampling.patches_per_case = 3;
-    settings.augment.flip = {0, 0.5, 0};
-    settings.augment.spatial = 0.5;
-    settings.augment.noise = 0.01;
+    volumes_of(settings).sampling.kind = "random";
+    volumes_of(settings).sampling.patches_per_case = 3;
+    volumes_of(settings).augment.flip = {0, 0.5, 0};
+    volumes_of(settings).augment.spatial = 0.5;
+    volumes_of(settings).augment.noise = 0.01;
     settings.training.epochs = epochs;
     settings.training.learning_rate = 5e-3;
     settings.training.patches_per_step = 2;
@@ -490,11 +491,11 @@ TEST_F(TrainerTest, RefusesRecipesThatDoNotFit) {
   odd.settings.network["classes"] = 7;
   EXPECT_THAT(refusal(odd), HasSubstr("network.classes"));
   odd = options("run", 1);
-  odd.settings.plan.patch = {16, 16, 12};
-  odd.settings.plan.step = 12;
+  volumes_of(odd.settings).plan.patch = {16, 16, 12};
+  volumes_of(odd.settings).plan.step = 12;
   EXPECT_THAT(refusal(odd), HasSubstr("multiples of 8"));
   odd = options("run", 1);
-  odd.settings.plan.classes.clear();
+  volumes_of(odd.settings).plan.classes.clear();
   EXPECT_THROW(train(odd), UsageError);
   odd = options("run", 1);
   odd.settings.loss = {{"name", "cross_entropy"}, {"weighting", "given"}, {"weights", {1.0}}};

@@ -92,7 +92,7 @@ struct BagfSettings {
 
 /// alpha * SA(Res(E)) + beta * CA(D), alpha and beta from a softmax over a convolution of both, then a 1x1x1
 /// convolution.
-class BagfBlock : public torch::nn::Module {
+class BagfBlock : public Module {
  public:
   BagfBlock(int64_t dimension, int64_t channels, const BagfSettings& settings);
   /// encoder, decoder (B, channels, spatial...) -> the same sizes

@@ -22,8 +22,7 @@ struct MedSegMambaSettings : MedSegMambaShell {
   int64_t heads = 16;
   int64_t edge = 96;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     MedSegMambaShell::describe(visit);
     visit("bottleneck", bottleneck,
           "v5: 8 of 48 snakes a block; v6: 6 raster walks; vanilla: 4 raster walks and a gate, no MLP; "

@@ -18,8 +18,7 @@ struct MedSegMambaShell {
   bool nearest_up = true;
   bool full_final_block = true;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "classes, background included", at_least(2));
     visit("widths", widths, "channels at full, 1/2, 1/4 and 1/8 resolution, multiples of 8", at_least(8));

@@ -20,8 +20,7 @@ struct UNetShape {
   std::vector<Extent> strides;
   bool deep_supervision = true;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dims", dimension, "spatial dimensions, 2 or 3", between(2, 3));
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "classes, background included", at_least(2));
@@ -123,7 +122,7 @@ class BasicBlockD : public Layer {
 
 /// Decoder of nnU-Net's U-Nets: transposed convolution, skip beside it, convolutions, 1x1 convolution to
 /// scores, at every stage. Prefixes "stages", "transpconvs", "seg_layers", coarsest stage first.
-class NnunetDecoder : public torch::nn::Module {
+class NnunetDecoder : public Module {
  public:
   NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions);
   /// skips: output of each encoder stage, full resolution first -> scores, full resolution first; all scales

@@ -118,7 +118,7 @@ std::vector<torch::Tensor> UMambaEncoder::forward(const torch::Tensor& x) {
   return skips;
 }
 
-class UMambaDecoder : public torch::nn::Module {
+class UMambaDecoder : public Module {
  public:
   explicit UMambaDecoder(const UMambaSettings& s) : joins_last_skip_(s.dimension == 3) {
     const int64_t count = s.stages() - 1;

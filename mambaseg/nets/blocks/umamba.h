@@ -32,8 +32,7 @@ struct UMambaSettings : UNetShape {
   std::vector<int64_t> convolutions{2};
   std::vector<int64_t> decoder_convolutions{2};
   bool mamba = true;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UNetShape::describe(visit);
     visit("convolutions", convolutions,
           "residual blocks of each encoder stage, one number stands for all; the second half of the stages "
@@ -52,7 +51,7 @@ struct UMambaSettings : UNetShape {
 void read_umamba_arguments(const Json& arguments, UMambaSettings& settings);
 
 /// Stem and stages; Mamba layers may stand behind stages. Prefixes "stem", "stages", "mamba_layers".
-class UMambaEncoder : public torch::nn::Module {
+class UMambaEncoder : public Module {
  public:
   /// `layers`: one a stage, null for none; or empty.
   UMambaEncoder(const UMambaSettings& settings, std::vector<std::shared_ptr<UMambaLayer>> layers);

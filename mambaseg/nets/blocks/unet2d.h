@@ -14,8 +14,7 @@ struct UnetSettings {
   int64_t classes = 1;
   std::vector<int64_t> widths{64, 128, 256, 512, 1024};
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
     visit("widths", widths, "channels of the scales, finest first", at_least(1));

@@ -20,8 +20,21 @@ using Extent = std::vector<int64_t>;
 /// `edge` along each of `dims` axes.
 inline Extent cube(int64_t dims, int64_t edge) { return Extent(static_cast<size_t>(dims), edge); }
 
+/// A part of a network. Its register_module is compiled once, LibTorch's for every type of module.
+class Module : public torch::nn::Module {
+ protected:
+  template <class Part>
+  std::shared_ptr<Part> register_module(std::string name, std::shared_ptr<Part> part) {
+    keep(std::move(name), part);
+    return part;
+  }
+
+ private:
+  void keep(std::string name, std::shared_ptr<torch::nn::Module> part);
+};
+
 /// A module from one tensor to one: layers, blocks, whole bottlenecks.
-class Layer : public torch::nn::Module {
+class Layer : public Module {
  public:
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
 };

@@ -33,6 +33,22 @@ std::vector<torch::Tensor> Network::forward(const torch::Tensor& x) {
   return scores(x);
 }
 
+NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&), Json (*settings)(),
+                      std::vector<SettingDocumentation> (*documentation)()) {
+  return {facts.name,
+          std::move(facts.dims),
+          facts.source,
+          facts.summary,
+          facts.parameters,
+          Json::parse(facts.small),
+          facts.small_edge,
+          std::move(facts.official),
+          std::move(facts.blocks),
+          make,
+          settings,
+          documentation};
+}
+
 const std::vector<NetworkEntry>& networks() {
   static const std::vector<NetworkEntry> list{
 #define MAMBASEG_CALL(NAME) NAME##_entry(),

@@ -16,7 +16,7 @@ namespace mambaseg {
 
 /// A segmentation network. Module names equal the official state_dict keys, so that published weights load as
 /// they are.
-class Network : public torch::nn::Module {
+class Network : public Module {
  public:
   /// x (B, in_channels, spatial...) -> class scores before softmax: first (B, classes, spatial...), then,
   /// where the network has deep-supervision heads and is in training mode, those of the coarser scales,
@@ -54,8 +54,8 @@ class Network : public torch::nn::Module {
 /// A class of a public repository that a network equals, so that its files of weights can be read and its
 /// results compared. Class names repeat between repositories.
 struct OfficialNetwork {
-  std::string repository;  ///< "JCruan519/VM-UNet", on github.com
-  std::string class_name;  ///< "VMUNet"; behind it in brackets what tells several of one name apart
+  const char* repository;  ///< "JCruan519/VM-UNet", on github.com
+  const char* class_name;  ///< "VMUNet"; behind it in brackets what tells several of one name apart
   /// Our settings for the arguments of its constructor, by name.
   Json (*settings)(const Json& arguments);
   /// What its forward does behind our scores, for example a softmax; null: nothing.
@@ -67,7 +67,7 @@ struct OfficialNetwork {
 /// A block of a public repository that one of ours equals, so that its results can be compared. Declared
 /// beside the block.
 struct OfficialBlock {
-  std::string repository;  ///< on github.com
+  const char* repository;  ///< on github.com
   std::vector<std::string> class_names;
   /// For the arguments of its constructor, by name.
   std::shared_ptr<torch::nn::Module> (*make)(const Json& arguments);
@@ -78,37 +78,47 @@ struct OfficialBlock {
   std::string (*our_name)(const std::string& official) = nullptr;
 };
 
-/// What the lists, the documentation and the tests say of a network.
+/// What the file of a network says of it. Made of texts, as code that builds containers takes long to
+/// compile.
 struct NetworkFacts {
-  std::string name;         ///< "medsegmamba"
+  const char* name;         ///< "medsegmamba"
   std::vector<int> dims;    ///< spatial dimensions it works in: {3}, {2} or {2, 3}
-  std::string source;       ///< paper and repository
-  std::string summary;      ///< one line
+  const char* source;       ///< paper and repository
+  const char* summary;      ///< one line
   int64_t parameters = 0;   ///< trainable, at the paper's settings
-  Json small;               ///< settings of a tiny variant for tests, over the paper's
+  const char* small;        ///< settings of a tiny variant for tests, over the paper's, as JSON
   int64_t small_edge = 16;  ///< an input edge that it takes
   std::vector<OfficialNetwork> official = {};
   std::vector<OfficialBlock> blocks = {};  ///< of its file
 };
 
-struct NetworkEntry : NetworkFacts {
-  std::function<std::shared_ptr<Network>(const Json& settings)>
-      make;                        ///< settings over the paper's; UsageError
-  std::function<Json()> settings;  ///< the paper's settings
-  std::function<std::vector<SettingDocumentation>()> documentation;  ///< their meaning
+/// What the lists, the documentation and the tests know of a network.
+struct NetworkEntry {
+  std::string name;
+  std::vector<int> dims;
+  std::string source, summary;
+  int64_t parameters = 0;
+  Json small;
+  int64_t small_edge = 16;
+  std::vector<OfficialNetwork> official;
+  std::vector<OfficialBlock> blocks;
+  std::shared_ptr<Network> (*make)(const Json& settings);  ///< settings over the paper's; UsageError
+  Json (*settings)();                                      ///< the paper's settings
+  std::vector<SettingDocumentation> (*documentation)();    ///< their meaning
 };
 
-/// The entry of a network with these settings. Every network has the settings in_channels and classes; those
-/// of several dimensions the setting dims.
+NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&), Json (*settings)(),
+                      std::vector<SettingDocumentation> (*documentation)());
+
+/// The entry of a network with these settings; `Make` is a lambda without captures. Every network has the
+/// settings in_channels and classes; those of several dimensions the setting dims.
 template <class Settings, class Make>
-NetworkEntry network_entry(NetworkFacts facts, Make make) {
-  NetworkEntry entry{std::move(facts), {}, {}, {}};
-  entry.make = [make](const Json& settings) -> std::shared_ptr<Network> {
-    return make(from_json<Settings>(settings));
-  };
-  entry.settings = [] { return to_json(Settings{}); };
-  entry.documentation = [] { return documentation<Settings>(); };
-  return entry;
+NetworkEntry network_entry(NetworkFacts facts, Make) {
+  static_assert(std::is_class_v<Make>, "a function is not known inside; wrap it in a lambda");
+  return entry_of(
+      std::move(facts),
+      [](const Json& settings) -> std::shared_ptr<Network> { return Make{}(from_json<Settings>(settings)); },
+      [] { return to_json(Settings{}); }, [] { return documentation<Settings>(); });
 }
 
 /// Every network, in the order of the documentation (zoo/list.h).

@@ -21,8 +21,7 @@ struct CeNetSettings {
   std::vector<int64_t> dilations{1, 3, 5};
   std::vector<int64_t> pools{2, 3, 5, 6};
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
     visit("widths", widths, "channels of the four encoder stages", at_least(4));
@@ -217,7 +216,7 @@ NetworkEntry ce_net_entry() {
                  "github.com/Guzaiwang/CE-Net",
        .summary = "ResNet-34 encoder, dense atrous convolutions and multi-kernel pooling, additive skips",
        .parameters = 29'003'093,
-       .small = {{"classes", 3}, {"widths", {4, 8, 12, 16}}, {"depths", {1, 2, 1, 1}}},
+       .small = R"({"classes": 3, "widths": [4, 8, 12, 16], "depths": [1, 2, 1, 1]})",
        .small_edge = 64,
        .official = {{"Guzaiwang/CE-Net", "CE_Net_", official_settings, sigmoid}}},
       [](const CeNetSettings& s) { return std::make_shared<CeNet>(s); });

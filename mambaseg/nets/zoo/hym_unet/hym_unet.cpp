@@ -36,8 +36,7 @@ struct HymUnetSettings {
   std::string walks = "cross";
   double drop_path = 0.2;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
     visit("widths", widths, "channels of the four scales; the last two are each twice the one before",
@@ -89,7 +88,7 @@ class ResidualConvBlock : public Layer {
 
 /// MGF-Skip, equations 7 to 9: encoder features E, gated by G, plus E, beside the grown decoder features D;
 /// then a convolution block.
-class GatedSkip : public torch::nn::Module {
+class GatedSkip : public Module {
  public:
   GatedSkip(int64_t encoder, int64_t decoder, const std::string& gate) : kind_(gate) {
     if (kind_ == "additive") {
@@ -217,11 +216,8 @@ NetworkEntry hym_unet_entry() {
        .summary = "U-Net of convolutions in the fine and selective scans in the coarse stages, with gated "
                   "skips",
        .parameters = 21'556'372,
-       .small = {{"classes", 2},
-                 {"widths", {8, 12, 24, 48}},
-                 {"depths", {1, 2, 1, 2}},
-                 {"states", 4},
-                 {"drop_path", 0.0}},
+       .small =
+           R"({"classes": 2, "widths": [8, 12, 24, 48], "depths": [1, 2, 1, 2], "states": 4, "drop_path": 0.0})",
        .small_edge = 64},
       [](const HymUnetSettings& s) { return std::make_shared<HymUnet>(s); });
 }

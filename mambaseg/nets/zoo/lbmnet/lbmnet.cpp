@@ -46,8 +46,7 @@ struct Settings {
   std::string norm = "instance";
   bool deep_supervision = true;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("dims", dimension, "spatial dimensions, 2 or 3", between(2, 3));
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "classes, background included", at_least(2));
@@ -310,34 +309,33 @@ struct ReadingB : Settings {
   ReadingB() : Settings(reading_b()) {}
 };
 
-NetworkFacts facts(std::string name, std::string summary, int64_t parameters) {
-  return {.name = std::move(name),
+NetworkFacts facts(const char* name, const char* summary, int64_t parameters, const char* small,
+                   int64_t edge) {
+  return {.name = name,
           .dims = {3, 2},
           .source = "Kuang et al.: LBMNet, Frontiers in Neurology 2025; no code is published",
-          .summary = std::move(summary),
+          .summary = summary,
           .parameters = parameters,
-          .small = {{"classes", 3}, {"widths", {4, 6, 8}}, {"states", 4}}};
+          .small = small,
+          .small_edge = edge};
 }
 
 }  // namespace
 
 /// The literal reading of the paper, widths 40 to 640.
 NetworkEntry lbmnet_entry() {
-  NetworkFacts here =
-      facts("lbmnet", "large-kernel encoder, gated skips, bidirectional Mamba in the decoder", 66'419'480);
-  here.small["blocks"] = {0, 1, 2};
-  here.small_edge = 8;
-  return network_entry<Settings>(std::move(here), make);
+  return network_entry<Settings>(
+      facts("lbmnet", "large-kernel encoder, gated skips, bidirectional Mamba in the decoder", 66'419'480,
+            R"({"classes": 3, "widths": [4, 6, 8], "blocks": [0, 1, 2], "states": 4})", 8),
+      [](const Settings& s) { return make(s); });
 }
 
 /// The reading that also matches the published FLOPs at a 128^3 patch: starts at a quarter of the resolution.
 NetworkEntry lbmnet_b_entry() {
-  NetworkFacts here =
+  return network_entry<ReadingB>(
       facts("lbmnet_b", "LBMNet read so that its FLOPs match too: starts at a quarter of the resolution",
-            66'416'310);
-  here.small["blocks"] = {1, 1, 1};
-  here.small_edge = 16;
-  return network_entry<ReadingB>(std::move(here), make);
+            66'416'310, R"({"classes": 3, "widths": [4, 6, 8], "blocks": [1, 1, 1], "states": 4})", 16),
+      [](const ReadingB& s) { return make(s); });
 }
 
 }  // namespace mambaseg

@@ -49,12 +49,8 @@ NetworkEntry medsegmamba_entry() {
                  "github.com/aaroncao06/MedSegMamba",
        .summary = "Residual U-Net with a bottleneck of 48-directional selective scans",
        .parameters = 84'400'736,
-       .small = {{"classes", 3},
-                 {"widths", {8, 16, 24, 32}},
-                 {"token_width", 12},
-                 {"layers", 2},
-                 {"states", 4},
-                 {"drop_path", 0.0}},
+       .small =
+           R"({"classes": 3, "widths": [8, 16, 24, 32], "token_width": 12, "layers": 2, "states": 4, "drop_path": 0.0})",
        .small_edge = 16,
        .official = {{"aaroncao06/MedSegMamba", "MedSegMamba", official_settings, softmax}}},
       [](const MedSegMambaSettings& s) {

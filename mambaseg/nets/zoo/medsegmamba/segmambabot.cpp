@@ -21,8 +21,7 @@ struct SegMambaBotSettings : MedSegMambaShell {
   double mlp_dropout = 0.1;
   double drop_path = 0.3;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     MedSegMambaShell::describe(visit);
     visit("layers", layers, "blocks in the bottleneck", at_least(1));
     visit("states", states, "states of the selective scan a channel", between(1, 256));
@@ -55,15 +54,10 @@ NetworkEntry segmambabot_entry() {
                  "2024, github.com/ge-xing/SegMamba",
        .summary = "MedSegMamba's shell with SegMamba's tri-orientated Mamba in the bottleneck",
        .parameters = 108'251'744,
-       .small = {{"classes", 3},
-                 {"widths", {8, 16, 24, 32}},
-                 {"token_width", 12},
-                 {"layers", 2},
-                 {"states", 4},
-                 {"slices", 2},
-                 {"drop_path", 0.0}},
+       .small =
+           R"({"classes": 3, "widths": [8, 16, 24, 32], "token_width": 12, "layers": 2, "states": 4, "slices": 2, "drop_path": 0.0})",
        .small_edge = 16},
-      make);
+      [](const SegMambaBotSettings& s) { return make(s); });
 }
 
 }  // namespace mambaseg

@@ -11,8 +11,7 @@ namespace {
 struct PlainUNetSettings : UNetShape {
   std::vector<int64_t> convolutions{2};
   std::vector<int64_t> decoder_convolutions{2};
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UNetShape::describe(visit);
     visit("convolutions", convolutions, "convolutions of each encoder stage; one number stands for all",
           at_least(1));
@@ -22,7 +21,7 @@ struct PlainUNetSettings : UNetShape {
 };
 
 /// Stages of ConvStack; each is a sequence of one there, so their names are stages.0.0, stages.1.0, ...
-class PlainEncoder : public torch::nn::Module {
+class PlainEncoder : public Module {
  public:
   explicit PlainEncoder(const PlainUNetSettings& s) {
     const std::vector<int64_t> counts = per_stage(s.convolutions, s.stages(), "convolutions");
@@ -86,7 +85,7 @@ NetworkEntry plain_unet_entry() {
        .source = "Isensee et al.: nnU-Net, Nature Methods 2021, github.com/MIC-DKFZ/nnUNet",
        .summary = "nnU-Net's plain U-Net",
        .parameters = 31'195'594,
-       .small = {{"classes", 3}, {"features", {4, 6, 8}}, {"convolutions", {2, 1, 1}}},
+       .small = R"({"classes": 3, "features": [4, 6, 8], "convolutions": [2, 1, 1]})",
        .small_edge = 8,
        .official = {{"MIC-DKFZ/dynamic-network-architectures", "PlainConvUNet", official_settings, nullptr,
                      nnunet_name}}},

@@ -12,8 +12,7 @@ struct ResencUNetSettings : UNetShape {
   std::vector<int64_t> blocks{1, 3, 4, 6, 6, 6};
   std::vector<int64_t> decoder_convolutions{1};
   bool squeeze_excitation = false;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UNetShape::describe(visit);
     visit("blocks", blocks, "residual blocks of each encoder stage; one number stands for all", at_least(1));
     visit("decoder_convolutions", decoder_convolutions,
@@ -42,7 +41,7 @@ class ResidualStage : public Layer {
   std::vector<std::shared_ptr<BasicBlockD>> blocks_;
 };
 
-class ResidualEncoder : public torch::nn::Module {
+class ResidualEncoder : public Module {
  public:
   explicit ResidualEncoder(const ResencUNetSettings& s) {
     const std::vector<int64_t> counts = per_stage(s.blocks, s.stages(), "blocks");
@@ -111,8 +110,7 @@ NetworkEntry resenc_unet_entry() {
        .source = "Isensee et al.: nnU-Net Revisited, MICCAI 2024, github.com/MIC-DKFZ/nnUNet",
        .summary = "nnU-Net's U-Net with a residual encoder",
        .parameters = 102'349'770,
-       .small =
-           {{"classes", 3}, {"features", {4, 6, 8}}, {"blocks", {1, 2, 1}}, {"squeeze_excitation", true}},
+       .small = R"({"classes": 3, "features": [4, 6, 8], "blocks": [1, 2, 1], "squeeze_excitation": true})",
        .small_edge = 8,
        .official = {{"MIC-DKFZ/dynamic-network-architectures", "ResidualEncoderUNet", official_settings,
                      nullptr, nnunet_name}}},

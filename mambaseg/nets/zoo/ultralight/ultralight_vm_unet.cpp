@@ -27,8 +27,7 @@ struct UltraLightSettings {
   bool bridge = true;
   std::string split = "linear";
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
     visit("widths", widths, "channels of the six scales, multiples of 4", at_least(4));
@@ -67,7 +66,7 @@ class PvmLayer : public Layer {
 
 /// One map for each skip, from mean and maximum over its channels, by one convolution for all. Prefix
 /// "shared_conv2d".
-class SpatialBridge : public torch::nn::Module {
+class SpatialBridge : public Module {
  public:
   SpatialBridge()
       : conv_(register_module("shared_conv2d", sequence({conv(2, 2, 1, 7, {.dilation = {3, 3}}),
@@ -82,7 +81,7 @@ class SpatialBridge : public torch::nn::Module {
 
 /// One number for each channel of each skip, from the means of all channels of all skips: a convolution along
 /// the channels, then a layer for each skip. Prefixes "get_all_att", "att1", ...
-class ChannelBridge : public torch::nn::Module {
+class ChannelBridge : public Module {
  public:
   ChannelBridge(const std::vector<int64_t>& widths, bool linear)
       : all_(register_module("get_all_att", std::make_shared<torch::nn::Module>())) {
@@ -129,7 +128,7 @@ class ChannelBridge : public torch::nn::Module {
 };
 
 /// SC bridge: s = spatial gate * t, then channel gate * (s + t) + s. Prefixes "satt", "catt".
-class Bridge : public torch::nn::Module {
+class Bridge : public Module {
  public:
   Bridge(const std::vector<int64_t>& widths, bool linear)
       : spatial_(register_module("satt", std::make_shared<SpatialBridge>())),
@@ -262,7 +261,7 @@ NetworkEntry ultralight_vm_unet_entry() {
        .summary = "49,457 parameters: convolutions in the fine scales, one small Mamba on four chunks of the "
                   "channels in the coarse ones, attention over all skips",
        .parameters = 49'457,
-       .small = {{"classes", 3}, {"widths", {4, 8, 8, 8, 12, 16}}},
+       .small = R"({"classes": 3, "widths": [4, 8, 8, 8, 12, 16]})",
        .small_edge = 64,
        .official = {{kRepository, "UltraLight_VM_UNet", official_settings, sigmoid}},
        .blocks = {{kRepository, {"PVMLayer"}, official_pvm}}},

@@ -27,11 +27,11 @@ NetworkEntry umamba_bot_entry() {
        .source = "Ma, Li, Wang: U-Mamba, 2024, github.com/bowang-lab/U-Mamba",
        .summary = "residual U-Net with a Mamba layer on the deepest features",
        .parameters = 42'120'394,
-       .small = {{"classes", 3}, {"features", {4, 6, 8}}},
+       .small = R"({"classes": 3, "features": [4, 6, 8]})",
        .small_edge = 8,
        .official = {{"bowang-lab/U-Mamba", "UMambaBot (2d)", official_settings, nullptr, nnunet_name},
                     {"bowang-lab/U-Mamba", "UMambaBot (3d)", official_settings, nullptr, nnunet_name}}},
-      make);
+      [](const UMambaSettings& s) { return make(s); });
 }
 
 }  // namespace mambaseg

@@ -11,8 +11,7 @@ namespace {
 
 struct UMambaEncSettings : UMambaSettings {
   Extent patch;
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UMambaSettings::describe(visit);
     visit("patch", patch,
           "input size the network is made for; empty: 128 along each axis. A stage with no more voxels than "
@@ -62,11 +61,11 @@ NetworkEntry umamba_enc_entry() {
        .source = "Ma, Li, Wang: U-Mamba, 2024, github.com/bowang-lab/U-Mamba",
        .summary = "residual U-Net with a Mamba layer after encoder stages",
        .parameters = 42'750'922,
-       .small = {{"classes", 3}, {"features", {4, 6, 8}}},
+       .small = R"({"classes": 3, "features": [4, 6, 8]})",
        .small_edge = 8,
        .official = {{"bowang-lab/U-Mamba", "UMambaEnc (2d)", official_settings, nullptr, nnunet_name},
                     {"bowang-lab/U-Mamba", "UMambaEnc (3d)", official_settings, nullptr, nnunet_name}}},
-      make);
+      [](const UMambaEncSettings& s) { return make(s); });
 }
 
 }  // namespace mambaseg

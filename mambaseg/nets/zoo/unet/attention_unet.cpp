@@ -36,7 +36,7 @@ class UpConv : public Layer {
 };
 
 /// x times a map in 0..1 that the coarser features g decide; prefixes "W_g", "W_x", "psi".
-class AttentionGate : public torch::nn::Module {
+class AttentionGate : public Module {
  public:
   AttentionGate(int64_t channels, int64_t inner) {
     w_g_ = register_module("W_g", sequence({conv(2, channels, inner, 1), norm(inner)}));
@@ -113,7 +113,7 @@ NetworkEntry attention_unet_entry() {
        .source = "Oktay et al.: Attention U-Net, 2018; github.com/LeeJunHyun/Image_Segmentation",
        .summary = "2-D U-Net with additive attention gates on the skips",
        .parameters = 34'878'573,
-       .small = {{"classes", 3}, {"widths", {4, 8, 12}}},
+       .small = R"({"classes": 3, "widths": [4, 8, 12]})",
        .small_edge = 16,
        .official = {{"LeeJunHyun/Image_Segmentation", "AttU_Net", official_settings}}},
       [](const UnetSettings& s) { return std::make_shared<AttentionUnet>(s); });

@@ -25,7 +25,7 @@ NetworkEntry unet_entry() {
        .source = "Ronneberger, Fischer, Brox: U-Net, 2015; github.com/milesial/Pytorch-UNet",
        .summary = "2-D U-Net with batch norm and transposed convolutions",
        .parameters = 31'037'633,
-       .small = {{"classes", 3}, {"widths", {4, 8, 12}}},
+       .small = R"({"classes": 3, "widths": [4, 8, 12]})",
        .small_edge = 16,
        .official = {{"milesial/Pytorch-UNet", "UNet", official_settings}}},
       [](const UnetSettings& s) { return std::make_shared<Unet>(s); });

@@ -14,8 +14,7 @@ struct UnetCbamSettings : UnetSettings {
   int64_t reduction = 16;
   int64_t kernel = 7;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UnetSettings::describe(visit);
     visit("stages", stages, "encoder stages with a module, 1 is the finest", at_least(1));
     visit("reduction", reduction, "channels / channels inside the channel attention", at_least(1));
@@ -56,8 +55,7 @@ NetworkEntry unet_cbam_entry() {
        .source = "U-Net + CBAM of the HyM-UNet paper, arXiv 2511.17988; Woo et al.: CBAM, 2018",
        .summary = "2-D U-Net with channel and spatial attention in the encoder",
        .parameters = 31'214'833,
-       .small =
-           {{"classes", 3}, {"widths", {8, 12, 16}}, {"stages", {1, 3}}, {"reduction", 2}, {"kernel", 3}},
+       .small = R"({"classes": 3, "widths": [8, 12, 16], "stages": [1, 3], "reduction": 2, "kernel": 3})",
        .small_edge = 16},
       [](const UnetCbamSettings& s) {
         return std::make_shared<Unet>(s, UnetExtra{"cbam", s.stages, [&](int64_t channels) {

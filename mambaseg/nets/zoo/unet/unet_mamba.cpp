@@ -12,8 +12,7 @@ struct UnetMambaSettings : UnetSettings {
   std::vector<int64_t> stages{4, 5};
   int64_t states = 16;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UnetSettings::describe(visit);
     visit("stages", stages, "encoder stages with a VSS block, 1 is the finest", at_least(1));
     visit("states", states, "states of the selective scan a channel", between(1, 256));
@@ -41,7 +40,7 @@ NetworkEntry unet_mamba_entry() {
        .source = "U-Net + Mamba of the HyM-UNet paper, arXiv 2511.17988; no code published",
        .summary = "2-D U-Net with selective scan blocks in the two coarsest stages",
        .parameters = 40'867'009,
-       .small = {{"classes", 3}, {"widths", {4, 8, 12}}, {"stages", {2, 3}}, {"states", 4}},
+       .small = R"({"classes": 3, "widths": [4, 8, 12], "stages": [2, 3], "states": 4})",
        .small_edge = 16},
       [](const UnetMambaSettings& s) {
         return std::make_shared<Unet>(s, UnetExtra{"mamba", s.stages, [&](int64_t channels) {

@@ -12,8 +12,7 @@ struct UnetSeSettings : UnetSettings {
   std::vector<int64_t> stages{1, 2, 3, 4, 5};
   int64_t reduction = 16;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     UnetSettings::describe(visit);
     visit("stages", stages, "encoder stages with a module, 1 is the finest", at_least(1));
     visit("reduction", reduction, "channels / channels inside the module", at_least(1));
@@ -47,7 +46,7 @@ NetworkEntry unet_se_entry() {
                  "Networks, 2018",
        .summary = "2-D U-Net with squeeze-and-excitation in the encoder",
        .parameters = 31'214'333,
-       .small = {{"classes", 3}, {"widths", {8, 12, 16}}, {"stages", {1, 3}}, {"reduction", 2}},
+       .small = R"({"classes": 3, "widths": [8, 12, 16], "stages": [1, 3], "reduction": 2})",
        .small_edge = 16},
       [](const UnetSeSettings& s) {
         return std::make_shared<Unet>(s, UnetExtra{"se", s.stages, [&](int64_t channels) {

@@ -25,8 +25,7 @@ struct VmUnetSettings {
   int64_t states = 16;
   double drop_path = 0.2;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels; one (grey) is repeated to three", at_least(1));
     visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
     visit("widths", widths, "channels of the scales, as many as there are, each twice the one before",
@@ -190,11 +189,8 @@ NetworkEntry vm_unet_entry() {
        .summary = "U-Net of four-directional selective scans, without other convolutions than those inside "
                   "the blocks",
        .parameters = 27'427'561,
-       .small = {{"classes", 2},
-                 {"widths", {8, 16, 32, 64}},
-                 {"depths", {1, 2, 1, 1}},
-                 {"states", 4},
-                 {"drop_path", 0.0}},
+       .small =
+           R"({"classes": 2, "widths": [8, 16, 32, 64], "depths": [1, 2, 1, 1], "states": 4, "drop_path": 0.0})",
        .small_edge = 64,
        .official = {{"JCruan519/VM-UNet", "VMUNet", official_settings, sigmoid_of_one}}},
       [](const VmUnetSettings& s) { return std::make_shared<VmUnet>(s); });

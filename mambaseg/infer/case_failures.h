@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "mambaseg/core/progress.h"
+
+namespace mambaseg {
+
+/// Cases of one command that failed: one bad case does not stop the others, and all are told at the end.
+class CaseFailures {
+ public:
+  /// Runs `action`; false, and the failure noted, when it throws. The line names the case and, once, its
+  /// file.
+  bool guard(const std::string& name, const std::string& path, const std::function<void()>& action);
+
+  /// Throws Error when there are failures: with the cause when it was the only case, else after telling a
+  /// line for each of them.
+  void raise(size_t cases, const Warn& tell) const;
+
+ private:
+  void add(const std::string& name, const std::string& path, const std::string& cause);
+
+  std::vector<std::string> lines_;
+};
+
+}  // namespace mambaseg

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+
+#include "mambaseg/config/config.h"
+#include "mambaseg/data/case_cache.h"
+#include "mambaseg/data/sample_source.h"
+
+namespace mambaseg {
+
+/// Random changes of training pictures. All are off by default.
+struct PictureAugmentSettings {
+  std::vector<double> flip{0, 0};
+  double rotation = 0;
+  double rotation_degrees = 180;
+  double scale = 0;
+
+  void describe(SettingsVisitor& visit) {
+    visit("flip", flip, "probability of a flip top to bottom, and of one left to right", between(0, 1));
+    visit("rotation", rotation, "probability of a rotation", between(0, 1));
+    visit("rotation_degrees", rotation_degrees, "angles are drawn from -rotation_degrees..rotation_degrees",
+          between(0, 180));
+    visit("scale", scale, "edges are scaled by exp(u), u uniform in -scale..scale", between(0, 1));
+  }
+};
+
+/// Where an augmented picture looks: pixel x = (row, column) shows the picture at c + M (x - c), c its
+/// centre.
+using PictureTransform = std::array<std::array<double, 2>, 2>;
+
+/// Draws flips, rotation and scaling, in one matrix.
+PictureTransform draw_transform(const PictureAugmentSettings& settings, Random& random);
+
+/// The prepared picture and its mask seen through `transform`, both sampled at the same places in one pass:
+/// bilinear picture, nearest mask, black and background outside. Exact for flips.
+Sample transformed(const PreparedCase& one, const PictureTransform& transform);
+
+/// Draws one picture: one sample an epoch.
+class PictureSampler : public SampleSource {
+ public:
+  PictureSampler(PreparedCase one, const PictureAugmentSettings& augment)
+      : case_(std::move(one)), augment_(augment) {}
+
+  const std::string& id() const override { return case_.id; }
+  int64_t count() const override { return 1; }
+  int64_t bytes() const override {
+    return bytes_of_sample(case_.image_CIJK.size(0), case_.classes_IJK.numel());
+  }
+  Sample draw(int64_t sample, Random random) const override;
+
+ private:
+  PreparedCase case_;
+  PictureAugmentSettings augment_;
+};
+
+}  // namespace mambaseg
