@@ -9,62 +9,21 @@
 #include "mambaseg/data/augment.h"
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/label_scheme.h"
+#include "mambaseg/data/rotation.h"
 #include "mambaseg/data/synthesis/axis_map.h"
 #include "mambaseg/data/synthesis/quick_normals.h"
+#include "mambaseg/data/synthesis/scanner.h"
 
 namespace mambaseg {
 namespace {
 
-using Matrix = std::array<Vector3, 3>;
-
-constexpr uint8_t kOutside = 255;  ///< the label of places beyond the end of the image; no index of a label
 constexpr double kRaggedSpacingMm = 10;   ///< over which the border of what was stripped varies
 constexpr double kPreviewVoxels = 60000;  ///< of which about 60 are the brightest 0.1 %
-
-Matrix product(const Matrix& a, const Matrix& b) {
-  Matrix out{};
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 3; ++j)
-      for (int k = 0; k < 3; ++k) out[i][j] += a[i][k] * b[k][j];
-  return out;
-}
-
-Matrix rotation(int axis, double radians) {
-  Matrix out{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
-  const int p = (axis + 1) % 3, q = (axis + 2) % 3;
-  out[p][p] = out[q][q] = std::cos(radians);
-  out[p][q] = -std::sin(radians);
-  out[q][p] = std::sin(radians);
-  return out;
-}
-
-double drawn_from(const std::vector<double>& range, Random& random) {
-  return random.uniform(range[0], range[1]);
-}
 
 void check_range(const char* name, const std::vector<double>& range) {
   if (range.size() != 2 || range[0] > range[1])
     throw UsageError(
         concat("setting synthesis.", name, ": expected a smallest and a largest value, for example [1, 2]"));
-}
-
-/// Rises from low to mode and falls to high.
-double triangular(double low, double mode, double high, Random& random) {
-  const double u = random.uniform(), width = high - low;
-  if (width <= 0) return mode;
-  const double below = (mode - low) / width;
-  return u < below ? low + std::sqrt(u * width * (mode - low))
-                   : high - std::sqrt((1 - u) * width * (high - mode));
-}
-
-std::vector<HeadTissue> tissues_of(const SynthesisSettings& settings) {
-  std::vector<HeadTissue> out = head_tissues();
-  for (const TissuePrior& prior : settings.tissues) {
-    if (prior.low > prior.median || prior.median > prior.high)
-      throw UsageError(concat("setting synthesis.tissues: ", prior.name, ": expected low <= median <= high"));
-    out[static_cast<size_t>(head_tissue_index(prior.name))].prior = prior;
-  }
-  return out;
 }
 
 /// The first and the last index along each axis where `chosen` says yes; nothing when nowhere.
@@ -151,7 +110,7 @@ HeadSynthesis::Pose HeadSynthesis::draw_pose(const Lattice& patch, Random& rando
   const double limit = settings_.rotation_degrees * std::numbers::pi / 180;
   pose.matrix = rotation(0, random.uniform(-limit, limit));
   for (int a = 1; a < 3; ++a) pose.matrix = product(pose.matrix, rotation(a, random.uniform(-limit, limit)));
-  Matrix stretch{};
+  Matrix3 stretch{};
   for (int a = 0; a < 3; ++a)
     for (int b = 0; b < 3; ++b)
       stretch[a][b] = a == b ? 1 / (1 + random.uniform(-settings_.scaling, settings_.scaling))
@@ -160,7 +119,7 @@ HeadSynthesis::Pose HeadSynthesis::draw_pose(const Lattice& patch, Random& rando
   if (pose.flipped) pose.matrix = product(mirror_, pose.matrix);
 
   const double strain = random.uniform(0, settings_.elastic_strain);
-  const double spacing_mm = drawn_from(settings_.elastic_spacing_mm, random);
+  const double spacing_mm = uniform_in(settings_.elastic_spacing_mm, random);
   pose.displacement = strain * spacing_mm / map_.voxel_mm / SmoothField::kSlope;
   if (settings_.elastic_strain > 0)
     for (int a = 0; a < 3; ++a) pose.elastic.push_back(field_over(patch, spacing_mm, false, random));
@@ -173,70 +132,9 @@ HeadSynthesis::Pose HeadSynthesis::draw_pose(const Lattice& patch, Random& rando
   return pose;
 }
 
-void HeadSynthesis::draw_t1(PerLabel& mean, PerLabel& grain, PerLabel& patches, Random& random) const {
-  const double contrast = drawn_from(settings_.t1_contrast, random);
-  for (size_t t = 0; t < tissues_.size(); ++t) {
-    const auto& [prior, place] = tissues_[t];
-    const double low = prior.median - settings_.t1_spread * (prior.median - prior.low);
-    const double high = prior.median + settings_.t1_spread * (prior.high - prior.median);
-    double value = triangular(low, prior.median, high, random);
-    if (place == TissuePlace::brain || place == TissuePlace::fluid) value = 1 - contrast * (1 - value);
-    const double variation = random.uniform(0.5, 1.5);
-    mean[t] = static_cast<float>(std::max(place == TissuePlace::air ? 0.0 : 0.02, value));
-    grain[t] = static_cast<float>(variation * prior.grain);
-    patches[t] = static_cast<float>(variation * prior.patches);
-  }
-}
-
-void HeadSynthesis::draw_mask(Looks& looks, Random& random) const {
-  const bool stripped = random.coin(settings_.skull_stripped);
-  if (!stripped && !random.coin(settings_.zero_background)) return;
-  looks.masked = true;
-  const bool remnants = !stripped || random.coin(settings_.strip_remnants);
-  looks.mask_blur_mm = stripped ? random.uniform(1, 3) : 1;
-  looks.mask_threshold = stripped ? random.uniform(0.05, 0.5) : 0.5;
-  looks.mask_raggedness = stripped ? random.uniform(0, remnants ? 0.25 : 0.1) : 0;
-  const std::vector<HeadLabel>& labels = head_labels();
-  for (size_t index = 0; index < labels.size(); ++index) {
-    const TissuePlace place = tissues_[static_cast<size_t>(labels[index].tissue)].place;
-    looks.core[index] = place == TissuePlace::brain || (!stripped && place != TissuePlace::air);
-    looks.outside[index] = place == TissuePlace::air || (place == TissuePlace::head && !remnants);
-  }
-}
-
-HeadSynthesis::Looks HeadSynthesis::draw_looks(Random& random) const {
-  PerLabel mean{}, grain{}, patches{};  // of the tissues
-  if (random.coin(settings_.t1)) {
-    draw_t1(mean, grain, patches, random);
-  } else {
-    for (size_t t = 1; t < tissues_.size(); ++t) {
-      mean[t] = static_cast<float>(random.uniform(0.02, 1));
-      grain[t] = static_cast<float>(0.7 * random.uniform(0, settings_.free_deviation));
-      patches[t] = static_cast<float>(0.7 * random.uniform(0, settings_.free_deviation));
-    }
-  }
-  const double power = std::exp(random.uniform(-settings_.gamma, settings_.gamma));
-  Looks looks;
-  const std::vector<HeadLabel>& labels = head_labels();
-  for (size_t index = 0; index < labels.size(); ++index) {
-    const auto t = static_cast<size_t>(labels[index].tissue);
-    const double raised = std::pow(mean[t], power);
-    const double slope = mean[t] > 0 ? power * raised / mean[t] : 1;
-    looks.mean[index] = static_cast<float>(raised);
-    looks.grain[index] = static_cast<float>(slope * grain[t]);
-    looks.patches[index] = static_cast<float>(slope * patches[t]);
-  }
-  looks.bias = random.uniform(0, settings_.bias);
-  looks.noise = random.uniform(0, settings_.noise);
-  looks.rician = random.coin(settings_.rician);
-  draw_mask(looks, random);
-  looks.outside[kOutside] = true;
-  return looks;
-}
-
-HeadSynthesis::Rendered HeadSynthesis::render(const Lattice& lattice, const Pose& pose, const Looks& looks,
-                                              const SmoothField& bias, const SmoothField* patches,
-                                              Random& random) const {
+HeadSynthesis::Rendered HeadSynthesis::render(const Lattice& lattice, const Pose& pose,
+                                              const HeadLooks& looks, const SmoothField& bias,
+                                              const SmoothField* patches, Random& random) const {
   Rendered out;
   out.image.resize(static_cast<size_t>(voxels_of(lattice)));
   out.labels.resize(out.image.size());
@@ -244,7 +142,8 @@ HeadSynthesis::Rendered HeadSynthesis::render(const Lattice& lattice, const Pose
   std::optional<FieldRows> patch_rows;
   if (patches) patch_rows.emplace(*patches, lattice);
   std::vector<FieldRows> elastic_rows;
-  // The preview, which has no patches, is not deformed: only how often each tissue occurs matters there.
+  // The preview has no patches. It is not deformed, and nothing varies from voxel to voxel, which blur levels
+  // out: only how often each brightness occurs matters there.
   if (patches)
     for (const SmoothField& field : pose.elastic) elastic_rows.emplace_back(field, lattice);
   QuickNormals normals(random);
@@ -278,10 +177,11 @@ HeadSynthesis::Rendered HeadSynthesis::render(const Lattice& lattice, const Pose
                   p2 = static_cast<int>(place[2] + 1.5f) - 1;
         const bool inside = p0 >= 0 && p0 < n0 && p1 >= 0 && p1 < n1 && p2 >= 0 && p2 < n2;
         uint8_t label = inside ? labels[(static_cast<int64_t>(p0) * n1 + p1) * n2 + p2] : uint8_t{0};
-        if (neck_sign * place[static_cast<size_t>(neck_axis_)] > neck_end) label = kOutside;
-        const float patch = patch_row ? patch_row[k] : normals.next();
-        const float value =
-            looks.mean[label] + looks.grain[label] * normals.next() + looks.patches[label] * patch;
+        if (neck_sign * place[static_cast<size_t>(neck_axis_)] > neck_end)
+          label = static_cast<uint8_t>(HeadLooks::kOutside);
+        float value = looks.mean[label];
+        value += patches ? looks.patches[label] * patch_row[k] + looks.grain[label] * normals.next()
+                         : looks.patches[label] * normals.next();
         out.labels[at] = label;
         out.image[at] = std::max(0.0f, value) * std::exp(strength * bias_row[k]);
       }
@@ -291,7 +191,7 @@ HeadSynthesis::Rendered HeadSynthesis::render(const Lattice& lattice, const Pose
 
 /// 1 where the image is measured, 0 where it is made 0; empty when it is measured everywhere.
 std::vector<float> HeadSynthesis::mask_of(const std::vector<uint8_t>& labels, const Lattice& lattice,
-                                          const Looks& looks, Random& random) const {
+                                          const HeadLooks& looks, Random& random) const {
   std::vector<float> mask(labels.size(), 1.0f);
   if (looks.masked) {
     Index3 size = lattice.size;
@@ -317,50 +217,13 @@ std::vector<float> HeadSynthesis::mask_of(const std::vector<uint8_t>& labels, co
   return mask;
 }
 
-/// What a scanner makes of it: voxels of its size, noise, and the way back to the grid.
-void HeadSynthesis::scan(std::vector<float>& image, std::vector<float> mask, const Looks& looks,
-                         Random& random) const {
-  const double blur = drawn_from(settings_.blur_voxels, random);
-  Vector3 spacing{1, 1, 1}, width{1, 1, 1}, phase{0, 0, 0};
-  if (random.coin(settings_.large_voxels))
-    spacing.fill(random.uniform(1, std::max(1.0, settings_.voxel_mm / map_.voxel_mm)));
-  width = spacing;
-  if (random.coin(settings_.thick_slices)) {
-    const auto axis = static_cast<size_t>(random.below(3));
-    spacing[axis] = random.uniform(1, std::max(1.0, settings_.slice_mm / map_.voxel_mm));
-    width[axis] = spacing[axis] * random.uniform(0.7, 1);  // gaps between slices
-  }
-  Index3 size = patch_;
-  for (int a = 0; a < 3; ++a) {
-    if (spacing[a] > 1) phase[a] = random.uniform();
-    apply_along(a, measuring(size[a], spacing[a], std::max(1.0, width[a]), blur, phase[a]), size, image);
-  }
-  if (!mask.empty()) {
-    Index3 measured = patch_;
-    for (int a = 0; a < 3; ++a)
-      if (spacing[a] > 1)
-        apply_along(a, measuring(measured[a], spacing[a], std::max(1.0, width[a]), 0, phase[a]), measured,
-                    mask);
-  }
-  QuickNormals normals(random);
-  const auto noise = static_cast<float>(looks.noise);
-  for (size_t v = 0; v < image.size(); ++v) {
-    const float real = image[v] + noise * normals.next();
-    const float imaginary = looks.rician ? noise * normals.next() : 0.0f;
-    image[v] = looks.rician ? std::sqrt(real * real + imaginary * imaginary) : std::max(0.0f, real);
-    if (!mask.empty() && mask[v] < 0.5f) image[v] = 0;
-  }
-  for (int a = 0; a < 3; ++a)
-    if (spacing[a] > 1) apply_along(a, interpolating(patch_[a], spacing[a], phase[a]), size, image);
-}
-
 Sample HeadSynthesis::draw(Random random) const {
   Lattice patch{{}, 1, patch_};
   for (int a = 0; a < 3; ++a)
     patch.first[a] = centre_[a] - 0.5 * static_cast<double>(patch_[a] - 1) +
                      random.uniform(-settings_.jitter_mm, settings_.jitter_mm) / map_.voxel_mm;
   const Pose pose = draw_pose(patch, random);
-  const Looks looks = draw_looks(random);
+  const HeadLooks looks = draw_looks(settings_, tissues_, random);
   const SmoothField bias = field_over(patch, settings_.bias_spacing_mm, true, random);
 
   Lattice preview;
@@ -378,9 +241,10 @@ Sample HeadSynthesis::draw(Random random) const {
   head.image.push_back(0);  // the grid of the network is larger than what was measured
   const IntensityRange range = robust_range(head.image);
 
-  const SmoothField patches = field_over(patch, drawn_from(settings_.patches_mm, random), false, random);
+  const SmoothField patches = field_over(patch, uniform_in(settings_.patches_mm, random), false, random);
   Rendered rendered = render(patch, pose, looks, bias, &patches, random);
-  scan(rendered.image, mask_of(rendered.labels, patch, looks, random), looks, random);
+  scan(rendered.image, mask_of(rendered.labels, patch, looks, random), patch_, map_.voxel_mm,
+       {looks.noise, looks.rician}, settings_, random);
 
   Sample out;
   out.image = torch::empty({1, patch_[0], patch_[1], patch_[2]}, torch::kFloat32);

@@ -10,7 +10,9 @@
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/random.h"
 #include "mambaseg/data/plan.h"
+#include "mambaseg/data/rotation.h"
 #include "mambaseg/data/sample_source.h"
+#include "mambaseg/data/synthesis/head_looks.h"
 #include "mambaseg/data/synthesis/smooth_field.h"
 #include "mambaseg/data/synthesis/synthesis_settings.h"
 
@@ -40,22 +42,9 @@ class HeadSynthesis {
   Sample draw(Random random) const;
 
  private:
-  using PerLabel = std::array<float, 256>;
-
-  /// What each label looks like.
-  struct Looks {
-    PerLabel mean{}, grain{}, patches{};
-    std::array<bool, 256> core{};     ///< of the mask: what is surely measured
-    std::array<bool, 256> outside{};  ///< what is 0 for sure
-    bool masked = false;
-    double mask_blur_mm = 1, mask_threshold = 0.5, mask_raggedness = 0;
-    double bias = 0;
-    double noise = 0;
-    bool rician = false;
-  };
   /// Place x shows place centre_ + matrix * (x - centre_) + elastic(x) of the label map.
   struct Pose {
-    std::array<Vector3, 3> matrix;
+    Matrix3 matrix;
     bool flipped = false;
     double displacement = 0;           ///< standard deviation of the elastic part along each axis, voxels
     std::vector<SmoothField> elastic;  ///< three, or none
@@ -67,15 +56,11 @@ class HeadSynthesis {
   };
 
   Pose draw_pose(const Lattice& patch, Random& random) const;
-  Looks draw_looks(Random& random) const;
-  void draw_t1(PerLabel& mean, PerLabel& grain, PerLabel& patches, Random& random) const;
-  void draw_mask(Looks& looks, Random& random) const;
   SmoothField field_over(const Lattice& lattice, double spacing_mm, bool and_head, Random& random) const;
-  Rendered render(const Lattice& lattice, const Pose& pose, const Looks& looks, const SmoothField& bias,
+  Rendered render(const Lattice& lattice, const Pose& pose, const HeadLooks& looks, const SmoothField& bias,
                   const SmoothField* patches, Random& random) const;
-  std::vector<float> mask_of(const std::vector<uint8_t>& labels, const Lattice& lattice, const Looks& looks,
-                             Random& random) const;
-  void scan(std::vector<float>& image, std::vector<float> mask, const Looks& looks, Random& random) const;
+  std::vector<float> mask_of(const std::vector<uint8_t>& labels, const Lattice& lattice,
+                             const HeadLooks& looks, Random& random) const;
 
   HeadLabelMap map_;
   SynthesisSettings settings_;
@@ -85,7 +70,7 @@ class HeadSynthesis {
   double neck_sign_ = 1;     ///< 1: the index grows towards the neck; -1: it falls
   double brain_end_ = 0;     ///< neck_sign_ * the slice of the brain that is next to the neck
   Vector3 centre_{0, 0, 0};  ///< what patches are placed around
-  std::array<Vector3, 3> mirror_{};
+  Matrix3 mirror_{};
   std::array<std::array<int64_t, 256>, 2> class_of_{};  ///< of a label; after a flip
 };
 

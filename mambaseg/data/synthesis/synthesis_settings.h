@@ -32,6 +32,7 @@ struct SynthesisSettings {
   std::vector<double> patches_mm{2.5, 6};
   double gamma = 0.25;
   double bias = 0.3;
+  double bias_corrected = 0.3;
   double bias_spacing_mm = 70;
 
   std::vector<double> blur_voxels{0.25, 0.6};
@@ -95,6 +96,7 @@ struct SynthesisSettings {
           "bias field: largest standard deviation of its logarithm (SynthSeg: 0.7 of four nodes an axis, not "
           "smoothed)",
           at_least(0));
+    visit("bias_corrected", bias_corrected, "probability of no bias field at all", between(0, 1));
     visit("bias_spacing_mm", bias_spacing_mm, "bias field: distance between random values", at_least(8));
     visit(
         "blur_voxels", blur_voxels,
