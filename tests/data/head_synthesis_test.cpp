@@ -336,6 +336,29 @@ TEST(HeadSynthesis, BiasVariesAlongTheHeadAndNoiseHasItsSize) {
   EXPECT_NEAR(noise, 0.15, 0.05) << "uniform up to the setting";
 }
 
+/// The robust rescale puts the brightest 0.1 % of the head's voxels at 255; the preview only estimates where
+/// they begin.
+TEST(HeadSynthesis, RescalesByTheRangeOfTheWholeHead) {
+  const HeadLabelMap map = drawn_map(64);
+  SynthesisSettings settings = plain();
+  settings.t1 = 1;
+  settings.noise = 0.05;
+  settings.bias = 0.3;
+  settings.zero_background = 1;
+  const HeadSynthesis whole(map, settings, drawn_plan(64)), patch(map, settings, drawn_plan(24));
+  double saturated = 0;
+  constexpr int kSamples = 12;
+  for (uint64_t i = 0; i < kSamples; ++i) {
+    const auto image = whole.draw(Random(21, i)).image;
+    saturated += static_cast<double>((image == 1).sum().item<int64_t>()) /
+                 static_cast<double>((image > 0).sum().item<int64_t>()) / kSamples;
+    // Skin is the brightest in most; a patch without any must not be stretched to the full range.
+    EXPECT_LT(patch.draw(Random(21, i)).image.mean().item<float>(), 0.95f);
+  }
+  EXPECT_GT(saturated, 0.0003);
+  EXPECT_LT(saturated, 0.004);
+}
+
 TEST(HeadSynthesis, RefusesWhatDoesNotFit) {
   const HeadLabelMap map = drawn_map(64);
   SynthesisSettings settings;
@@ -415,6 +438,28 @@ TEST_F(LabelMapCase, SamplerDrawsPatchesOfThePlan) {
   EXPECT_EQ(sample.image.sizes(), (std::vector<int64_t>{1, 40, 40, 40}));
   EXPECT_EQ(sample.classes.sizes(), (std::vector<int64_t>{40, 40, 40}));
   EXPECT_EQ(sample.classes.max().item<int64_t>() > 0, true);
+}
+
+TEST_F(LabelMapCase, SamplerDrawsWholeHeadsOfLargerVoxels) {
+  SynthesisSettings settings = plain();
+  settings.t1 = 1;
+  settings.neck_cut = 1;
+  settings.noise = 0.05;
+  settings.rician = 1;
+  Plan plan = drawn_plan(32);
+  plan.conform = "spacing";
+  plan.spacing = {2, 2, 2};
+  plan.orientation = "RAS";
+  const SyntheticSampler sampler(prepare_label_map(one_, plan), settings, plan);
+  std::set<int64_t> ends;
+  for (uint64_t i = 0; i < 6; ++i) {
+    const Sample sample = sampler.draw(0, Random(5, i));
+    for (int64_t k = 1; k <= 19; ++k) EXPECT_TRUE((sample.classes == k).any().item<bool>()) << k;
+    const auto measured = (sample.image[0] > 0).any(0).any(0);  // along the axis that grows upwards
+    EXPECT_TRUE(measured[31].item<bool>());
+    ends.insert(measured.nonzero().min().item<int64_t>());
+  }
+  EXPECT_GT(ends.size(), 2u);
 }
 
 TEST_F(LabelMapCase, RefusesNumbersThatNoHeadHas) {
