@@ -4,29 +4,9 @@
 #include <numbers>
 #include <numeric>
 
+#include "mambaseg/data/rotation.h"
+
 namespace mambaseg {
-namespace {
-
-using Matrix = std::array<Vector3, 3>;
-
-Matrix product(const Matrix& a, const Matrix& b) {
-  Matrix out{};
-  for (int i = 0; i < 3; ++i)
-    for (int j = 0; j < 3; ++j)
-      for (int k = 0; k < 3; ++k) out[i][j] += a[i][k] * b[k][j];
-  return out;
-}
-
-Matrix rotation(int axis, double radians) {
-  Matrix out{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
-  const int p = (axis + 1) % 3, q = (axis + 2) % 3;
-  out[p][p] = out[q][q] = std::cos(radians);
-  out[p][q] = -std::sin(radians);
-  out[q][p] = std::sin(radians);
-  return out;
-}
-
-}  // namespace
 
 PatchTransform draw_transform(const AugmentSettings& settings, const Index3& patch, Random& random) {
   PatchTransform out;
@@ -51,7 +31,7 @@ PatchTransform draw_transform(const AugmentSettings& settings, const Index3& pat
     return out;
   }
   rotate();
-  Matrix scaling{};
+  Matrix3 scaling{};
   for (int a = 0; a < 3; ++a) scaling[a][a] = std::exp(random.uniform(-settings.scale, settings.scale));
   out.matrix = product(out.matrix, scaling);
   if (settings.elastic_voxels <= 0) return out;
