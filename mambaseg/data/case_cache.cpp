@@ -89,6 +89,7 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
   file.metadata = {{"plan_hash", hash},
                    {"source", stamp},
                    {"case", prepared.id},
+                   {"label_map", prepared.label_map ? "1" : "0"},
                    {"unnamed_labels", Json(prepared.unnamed_labels).dump()},
                    {"content", hash_of(prepared.image_CIJK)},
                    {"classes", hash_of(prepared.classes_IJK)}};
@@ -173,6 +174,8 @@ PreparedCase load_prepared(const std::string& folder, const std::string& id) {
     out.content = content->second;
   if (const auto content = file.metadata.find("classes"); content != file.metadata.end())
     out.classes_content = content->second;
+  if (const auto map = file.metadata.find("label_map"); map != file.metadata.end())
+    out.label_map = map->second == "1";
   if (const auto labels = file.metadata.find("unnamed_labels"); labels != file.metadata.end())
     out.unnamed_labels = Json::parse(labels->second).get<std::vector<int64_t>>();
   return out;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "mambaseg/data/bids.h"
 #include "mambaseg/data/case_names.h"
@@ -10,6 +11,8 @@
 #include "mambaseg/data/picture_datasets.h"
 #include "mambaseg/data/problems.h"
 #include "mambaseg/io/channels.h"
+#include "mambaseg/io/image.h"
+#include "mambaseg/io/image_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -29,6 +32,25 @@ std::vector<Case> read_freesurfer(const DatasetSettings& settings, Problems& pro
       if (!path.empty() && !fs::is_regular_file(path)) problems.add("subject ", id, " lacks ", path);
     cases.push_back(std::move(one));
   }
+  return cases;
+}
+
+/// labels/NAME, with images/NAME where there is a scan of it.
+std::vector<Case> read_label_maps(const fs::path& folder, Problems& problems) {
+  std::vector<Case> cases;
+  std::map<std::string, std::string> scans;
+  if (fs::is_directory(folder / "images"))
+    for (const std::string& path : image_files((folder / "images").string(), FolderOf::kImages))
+      scans[image_stem(path)] = path;
+  for (const std::string& path : image_files((folder / "labels").string(), FolderOf::kLabels)) {
+    Case one{image_stem(path), {}, path, path};
+    if (const auto scan = scans.find(one.id); scan != scans.end()) {
+      one.images = {scan->second};
+      scans.erase(scan);
+    }
+    if (!note_dangling(path, problems)) cases.push_back(std::move(one));
+  }
+  for (const auto& [name, path] : scans) problems.add("image ", path, " has no labels");
   return cases;
 }
 
@@ -70,6 +92,7 @@ std::vector<Case> read_dataset(const DatasetSettings& settings) {
   if (layout == "decathlon") cases = read_decathlon(folder, problems);
   if (layout == "freesurfer") cases = read_freesurfer(settings, problems);
   if (layout == "folders") cases = paired_folders(folder / "images", folder / "labels", {}, problems);
+  if (layout == "label_maps") cases = read_label_maps(folder, problems);
   if (layout == "bids") cases = read_bids(settings, problems);
   if (layout == "masks" || layout == "isic" || layout == "ph2")
     cases = read_picture_dataset(settings.folder, layout, problems);

@@ -43,13 +43,15 @@ struct DatasetSettings {
 
   void describe(SettingsVisitor& visit) {
     visit("folder", folder, "folder of the dataset");
-    visit("layout", layout,
-          "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
-          "folders: "
-          "images/ and labels/ with the same names; bids: sub-*/ files by their last word; of pictures "
-          "masks: images/ and masks/; isic: ISIC 2018 "
-          "task 1; ph2: PH2",
-          one_of({"auto", "decathlon", "freesurfer", "folders", "bids", "masks", "isic", "ph2"}));
+    visit(
+        "layout", layout,
+        "auto; decathlon: dataset.json, imagesTr, labelsTr (also nnU-Net); freesurfer: a SUBJECTS_DIR; "
+        "folders: "
+        "images/ and labels/ with the same names; label_maps: labels/, with images/ where there is a scan; "
+        "bids: sub-*/ files by their last word; of pictures "
+        "masks: images/ and masks/; isic: ISIC 2018 "
+        "task 1; ph2: PH2",
+        one_of({"auto", "decathlon", "freesurfer", "folders", "label_maps", "bids", "masks", "isic", "ph2"}));
     visit("image", image, "freesurfer: image below the subject's folder, for example mri/brainmask.mgz");
     visit("labels", labels, "freesurfer: label volume below the subject's folder");
     visit("region", region,

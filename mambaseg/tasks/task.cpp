@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mambaseg/tasks/pictures/pictures_task.h"
+#include "mambaseg/tasks/synthetic/synthetic_task.h"
 #include "mambaseg/tasks/volumes/volumes_task.h"
 
 namespace mambaseg {
@@ -10,6 +11,8 @@ namespace mambaseg {
 const std::vector<TaskEntry>& tasks() {
   static const std::vector<TaskEntry> list{
       {"volumes", "patches of 3-D images", [] { return std::unique_ptr<Task>(new VolumesTask); }},
+      {"synthetic", "images of heads, drawn from label maps while training",
+       [] { return std::unique_ptr<Task>(new SyntheticTask); }},
       {"pictures", "2-D pictures and masks", [] { return std::unique_ptr<Task>(new PicturesTask); }},
   };
   return list;

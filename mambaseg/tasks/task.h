@@ -105,6 +105,8 @@ class Task {
 
   virtual Preparation preparation() const = 0;
   virtual std::unique_ptr<SampleSource> sampler(const PreparedCase& one) const = 0;
+  /// Throws UsageError for a case that cannot validate.
+  virtual void check_validation(const PreparedCase&) const {}
   /// Class numbers of a whole prepared case, uint8, by a network in evaluation mode: a quick look for
   /// choosing the best epoch.
   virtual torch::Tensor predict(Network& network, const PreparedCase& one, torch::Device device) const = 0;

@@ -159,10 +159,11 @@ void TrainingLoop::finish_epoch(Json line) {
 
 double TrainingLoop::validate(Json& line) {
   const auto start = Clock::now();
-  state_.network->eval();
+  Network& network = state_.judged();
+  network.eval();
   std::vector<CaseDice> cases;
   for (const PreparedCase& one : data_.validation) {
-    const auto predicted = task_.predict(*state_.network, one, options_.device);
+    const auto predicted = task_.predict(network, one, options_.device);
     cases.push_back(dice_of(predicted, one.classes_IJK, labels_.classes_of));
     if (options_.progress)
       options_.progress("validation", static_cast<int64_t>(cases.size()),

@@ -23,6 +23,7 @@ struct TrainingSettings {
   std::string decay = "all";
   std::vector<double> betas{0.9, 0.999};
   double clip_norm = 0;
+  double ema = 0;
   std::string precision = "fp32";
   double loss_scale = 0;
   std::vector<double> deep_supervision{1, 0.5, 0.25, 0.125};
@@ -46,6 +47,11 @@ struct TrainingSettings {
           one_of({"all", "weights"}));
     visit("betas", betas, "AdamW: decay rates of the two moments", between(0, 0.9999999));
     visit("clip_norm", clip_norm, "largest norm of the gradient; 0: not clipped", at_least(0));
+    visit("ema", ema,
+          "share of the old in the moving average of the weights that validates and is kept as the best; 0: "
+          "the "
+          "weights themselves",
+          between(0, 0.99999));
     visit("deep_supervision", deep_supervision,
           "weights of the outputs of a network with deep supervision, finest first; scaled to sum 1; empty: "
           "halved from one to the next, 0 for the coarsest (nnU-Net)",

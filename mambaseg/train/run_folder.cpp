@@ -76,7 +76,12 @@ TrainingState RunFolder::last_state() const {
   state.network = model.network;
   state.machine = model.info.history.value("machine", Json());
   state.optimizer = make_optimizer(settings_.training, *state.network);
-  load_moments(options_.folder, model, *state.optimizer);
+  if (settings_.training.ema > 0) {
+    state.average = make_network(settings_.network);
+    state.average->to(options_.device);
+    update_average(*state.average, *state.network, 0, 0);
+  }
+  load_moments(options_.folder, model, state);
   remove_moments(options_.folder,
                  model.info.history["moments"]);  // older ones, if it ended before it could
   return state;
@@ -142,7 +147,7 @@ ModelInfo RunFolder::about(const TrainingState& state) const {
 }
 
 void RunFolder::save_best(const TrainingState& state) const {
-  save_model(best(), *state.network, about(state));
+  save_model(best(), state.judged(), about(state));
 }
 
 void RunFolder::save_last(const TrainingState& state) const {

@@ -111,6 +111,7 @@ void TrainingStep::change_weights(double scale) {
       if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
   if (settings_.clip_norm > 0) torch::nn::utils::clip_grad_norm_(parameters, settings_.clip_norm);
   state_.optimizer->step();
+  if (state_.average) update_average(*state_.average, *state_.network, settings_.ema, state_.at.total_steps);
   state_.at.loss_scale.keep();
 }
 

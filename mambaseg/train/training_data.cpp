@@ -54,6 +54,7 @@ TrainingData training_data(const TrainOptions& options, const Task& task, RunFol
   seen.validation_holds_any = split.validation.empty();
   for (const Case& one : split.validation) {
     data.validation.push_back(load(one, seen.validation));
+    task.check_validation(data.validation.back());
     seen.validation_holds_any = seen.validation_holds_any || holds_any_structure(data.validation.back());
   }
   seen.structures = labels.structures;

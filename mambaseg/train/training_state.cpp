@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <exception>
 #include <filesystem>
 
@@ -15,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kLast[] = "last.safetensors", kMoments[] = "moments-";
+constexpr char kLast[] = "last.safetensors", kMoments[] = "moments-", kAverage[] = "average";
 
 }  // namespace
 
@@ -24,6 +25,11 @@ void save_training_state(const std::string& folder, const TrainingState& state, 
   write_atomically((fs::path(folder) / name).string(), [&](const std::string& temporary) {
     torch::serialize::OutputArchive archive;
     state.optimizer->save(archive);
+    if (state.average) {
+      torch::serialize::OutputArchive average;
+      state.average->save(average);
+      archive.write(kAverage, average);
+    }
     // LibTorch's own writer of files ends the program when the disk is full; this one tells it nothing.
     OpenFile file(temporary, O_WRONLY | O_TRUNC);
     std::exception_ptr failure;
@@ -63,7 +69,8 @@ Model load_last(const std::string& folder, torch::Device device, RunPosition& po
   return model;
 }
 
-void load_moments(const std::string& folder, const Model& last, torch::optim::Optimizer& optimizer) {
+void load_moments(const std::string& folder, const Model& last, TrainingState& state) {
+  torch::optim::Optimizer& optimizer = *state.optimizer;
   const std::string path = (fs::path(folder) / last.info.history["moments"].get<std::string>()).string();
   require(fs::is_regular_file(path), path, ": missing, but ", kLast, " names it");
   // The file also holds the rates and decays of its time; those of the recipe count.
@@ -74,10 +81,20 @@ void load_moments(const std::string& folder, const Model& last, torch::optim::Op
     // Where the parameters are, wherever they were when it was written.
     archive.load_from(path, optimizer.param_groups().front().params().front().device());
     optimizer.load(archive);
+    if (torch::serialize::InputArchive average; state.average && archive.try_read(kAverage, average))
+      state.average->load(average);
     for (size_t i = 0; i < own.size(); ++i) optimizer.param_groups()[i].set_options(std::move(own[i]));
   } catch (const c10::Error& error) {
     throw Error(concat(path, ": not the optimiser state of this network: ", error.what_without_backtrace()));
   }
+}
+
+void update_average(Network& average, const Network& network, double share, int64_t steps) {
+  const torch::NoGradGuard no_grad;
+  const double kept = std::min(share, (1 + static_cast<double>(steps)) / (10 + static_cast<double>(steps)));
+  const auto weights = network.named_parameters(), buffers = network.named_buffers();
+  for (auto& mean : average.named_parameters()) mean.value().lerp_(weights[mean.key()], 1 - kept);
+  for (auto& buffer : average.named_buffers()) buffer.value().copy_(buffers[buffer.key()]);
 }
 
 }  // namespace mambaseg

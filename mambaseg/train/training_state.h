@@ -42,8 +42,11 @@ struct RunPosition {
 /// A network that is being trained.
 struct TrainingState {
   std::shared_ptr<Network> network;
+  std::shared_ptr<Network> average;  ///< moving average of its weights; null without training.ema
   std::unique_ptr<torch::optim::Optimizer> optimizer;
   RunPosition at;
+  /// What validates and is kept as the best.
+  Network& judged() const { return average ? *average : *network; }
   Json machine;  ///< what computed it (TrainingStep::machine); null: nothing yet, or not known
 };
 
@@ -59,7 +62,13 @@ void remove_moments(const std::string& folder, const std::string& but);
 /// Reads FOLDER/last.safetensors. Throws Error when there is none or it is no state of a run.
 Model load_last(const std::string& folder, torch::Device device, RunPosition& position);
 
-/// Reads the moments that belong to `last` into `optimizer`, whose parameters are those of last.network.
-void load_moments(const std::string& folder, const Model& last, torch::optim::Optimizer& optimizer);
+/// Reads what belongs to `last` into the optimiser of `state`, whose network is last.network, and into its
+/// average where it has one. Without one on disk the average begins with the weights.
+void load_moments(const std::string& folder, const Model& last, TrainingState& state);
+
+/// `average` = share * average + (1 - share) * `network`, of parameters; what else a network counts
+/// (statistics of batch norms) is taken as it is. Early on less of the old is kept: (1 + steps) / (10 +
+/// steps).
+void update_average(Network& average, const Network& network, double share, int64_t steps);
 
 }  // namespace mambaseg

@@ -160,6 +160,42 @@ TEST_F(TrainerTest, KilledInsideAnEpochGoesOnBitForBit) {
   }
 }
 
+TEST_F(TrainerTest, TheAverageOfTheWeightsIsKeptAndResumed) {
+  const auto averaged = [&](const std::string& run) {
+    TrainOptions out = options(run, 3);
+    out.settings.training.ema = 0.9;
+    return out;
+  };
+  train(averaged("whole"));
+  TrainOptions first = averaged("killed");
+  first.settings.training.save_every_steps = 1;
+  first.on_line = [](const Json& line) {
+    if (line["event"] == "step" && line["epoch"] == 1 && line["step"] == 1) throw Killed{};
+  };
+  EXPECT_THROW(train(first), Killed);
+  TrainOptions rest = averaged("killed");
+  rest.settings.training.save_every_steps = 1;
+  rest.resume = true;
+  train(rest);
+  expect_same_state("whole", "killed");
+  expect_same_weights(file("whole", "best.safetensors"), file("killed", "best.safetensors"));
+  train(options("without", 3));
+  const auto plain = load_model(file("without", "last.safetensors")).network->parameters(),
+             raw = load_model(file("whole", "last.safetensors")).network->parameters();
+  for (size_t i = 0; i < raw.size(); ++i)
+    EXPECT_TRUE(torch::equal(raw[i], plain[i]));  // training is as it was
+}
+
+TEST(UpdateAverage, IsTheMovingAverageOfParameters) {
+  const Json settings = {{"name", "unet"}, {"widths", {4, 8}}};
+  const auto average = make_network(settings), network = make_network(settings);
+  const auto before = average->parameters()[0].clone(), now = network->parameters()[0].clone();
+  update_average(*average, *network, 0.75, 1000);
+  EXPECT_TRUE(torch::allclose(average->parameters()[0], 0.75 * before + 0.25 * now, 1e-6, 1e-7));
+  update_average(*average, *network, 0.75, 0);  // keeps a tenth of the old
+  EXPECT_TRUE(torch::allclose(average->parameters()[0], 0.075 * before + 0.925 * now, 1e-6, 1e-7));
+}
+
 TEST_F(TrainerTest, KilledBeforeTheFirstStateStartsOver) {
   TrainOptions first = options("run", 1);
   first.on_line = [](const Json& line) {

@@ -60,10 +60,14 @@ inline void expect_same_training_state(const std::string& folder_a, const std::s
 
   const auto settings =
       with_context("recipe", [&] { return from_json<TrainingSettings>(a.info.recipe["training"]); });
-  const auto optimizer_a = make_optimizer(settings, *a.network),
-             optimizer_b = make_optimizer(settings, *b.network);
-  load_moments(folder_a, a, *optimizer_a);
-  load_moments(folder_b, b, *optimizer_b);
+  const auto state_of = [&](const std::string& folder, const Model& last) {
+    TrainingState state;
+    state.network = last.network;
+    state.optimizer = make_optimizer(settings, *last.network);
+    load_moments(folder, last, state);
+    return state;
+  };
+  const TrainingState state_a = state_of(folder_a, a), state_b = state_of(folder_b, b);
   const auto parameters_b = b.network->named_parameters();
   ASSERT_EQ(a.network->named_parameters().size(), parameters_b.size());
   size_t moments = 0;
@@ -71,8 +75,8 @@ inline void expect_same_training_state(const std::string& folder_a, const std::s
     SCOPED_TRACE(parameter.key());
     const torch::Tensor other = parameters_b[parameter.key()];
     EXPECT_TRUE(torch::equal(parameter.value(), other));
-    const auto moments_a = moments_of(*optimizer_a, parameter.value()),
-               moments_b = moments_of(*optimizer_b, other);
+    const auto moments_a = moments_of(*state_a.optimizer, parameter.value()),
+               moments_b = moments_of(*state_b.optimizer, other);
     ASSERT_EQ(moments_a.size(), moments_b.size());
     for (size_t i = 0; i < moments_a.size(); ++i) EXPECT_TRUE(torch::equal(moments_a[i], moments_b[i]));
     moments += moments_a.size();

@@ -8,7 +8,7 @@
 namespace mambaseg {
 
 /// 3-D images, in patches.
-struct VolumesTask final : Task {
+struct VolumesTask : Task {
   Plan plan;
   SamplingSettings sampling;
   AugmentSettings augment;

@@ -4,7 +4,7 @@
 
 #include "mambaseg/core/geometry.h"
 #include "mambaseg/core/random.h"
-#include "mambaseg/data/synthesis/synthesis_settings.h"
+#include "mambaseg/tasks/synthetic/synthesis_settings.h"
 
 namespace mambaseg {
 

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/smooth_field.h"
+#include "mambaseg/tasks/synthetic/smooth_field.h"
 
 #include <algorithm>
 #include <cassert>

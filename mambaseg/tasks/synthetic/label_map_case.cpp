@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/label_map_case.h"
+#include "mambaseg/tasks/synthetic/label_map_case.h"
 
 #include <algorithm>
 #include <map>
@@ -8,8 +8,8 @@
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/preprocess.h"
-#include "mambaseg/data/volume_case.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/tasks/volumes/volume_case.h"
 
 namespace mambaseg {
 namespace {
@@ -65,6 +65,7 @@ PreparedCase prepare_label_map(const Case& one, const Plan& plan, const Warn& wa
     PreparedCase out;
     out.id = one.id;
     out.scale = 1.0f / 255;
+    out.label_map = true;
     out.image_CIJK = cut_box(indices, *box).unsqueeze(0).contiguous();
     out.classes_IJK = class_of.index_select(0, out.image_CIJK.flatten().to(torch::kInt64))
                           .view(out.image_CIJK.sizes().slice(1));

@@ -6,10 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "mambaseg/data/synthesis/axis_map.h"
-#include "mambaseg/data/synthesis/head_labels.h"
-#include "mambaseg/data/synthesis/quick_normals.h"
-#include "mambaseg/data/synthesis/smooth_field.h"
+#include "mambaseg/tasks/synthetic/axis_map.h"
+#include "mambaseg/tasks/synthetic/head_labels.h"
+#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/tasks/synthetic/smooth_field.h"
 
 namespace mambaseg {
 namespace {

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/axis_map.h"
+#include "mambaseg/tasks/synthetic/axis_map.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/head_synthesis.h"
+#include "mambaseg/tasks/synthetic/head_synthesis.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,13 +6,13 @@
 #include <numbers>
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/data/augment.h"
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/rotation.h"
-#include "mambaseg/data/synthesis/axis_map.h"
-#include "mambaseg/data/synthesis/quick_normals.h"
-#include "mambaseg/data/synthesis/scanner.h"
+#include "mambaseg/tasks/synthetic/axis_map.h"
+#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/tasks/synthetic/scanner.h"
+#include "mambaseg/tasks/volumes/augment.h"
 
 namespace mambaseg {
 namespace {

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/head_labels.h"
+#include "mambaseg/tasks/synthetic/head_labels.h"
 
 #include <array>
 #include <map>

@@ -17,8 +17,7 @@ struct TissuePrior {
   double grain = 0;    ///< standard deviation from voxel to voxel
   double patches = 0;  ///< standard deviation over a few millimetres
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("name", name, "name of the tissue");
     visit("low", low, "T1: smallest brightness, white matter being 1", at_least(0));
     visit("median", median, "T1: most likely brightness", at_least(0));

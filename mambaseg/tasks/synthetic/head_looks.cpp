@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/head_looks.h"
+#include "mambaseg/tasks/synthetic/head_looks.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,11 +1,11 @@
-#include "mambaseg/data/synthesis/scanner.h"
+#include "mambaseg/tasks/synthetic/scanner.h"
 
 #include <algorithm>
 #include <cmath>
 
-#include "mambaseg/data/synthesis/axis_map.h"
-#include "mambaseg/data/synthesis/head_looks.h"
-#include "mambaseg/data/synthesis/quick_normals.h"
+#include "mambaseg/tasks/synthetic/axis_map.h"
+#include "mambaseg/tasks/synthetic/head_looks.h"
+#include "mambaseg/tasks/synthetic/quick_normals.h"
 
 namespace mambaseg {
 

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/quick_normals.h"
+#include "mambaseg/tasks/synthetic/quick_normals.h"
 
 #include <cmath>
 #include <numbers>

@@ -1,4 +1,4 @@
-#include "mambaseg/data/synthesis/head_synthesis.h"
+#include "mambaseg/tasks/synthetic/head_synthesis.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,8 +12,8 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/core/workers.h"
-#include "mambaseg/data/synthesis/label_map_case.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/tasks/synthetic/label_map_case.h"
 #include "tests/io/temporary_folder.h"
 
 namespace mambaseg {

@@ -12,9 +12,9 @@
 #include "mambaseg/data/plan.h"
 #include "mambaseg/data/rotation.h"
 #include "mambaseg/data/sample_source.h"
-#include "mambaseg/data/synthesis/head_looks.h"
-#include "mambaseg/data/synthesis/smooth_field.h"
-#include "mambaseg/data/synthesis/synthesis_settings.h"
+#include "mambaseg/tasks/synthetic/head_looks.h"
+#include "mambaseg/tasks/synthetic/smooth_field.h"
+#include "mambaseg/tasks/synthetic/synthesis_settings.h"
 
 namespace mambaseg {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "mambaseg/core/random.h"
-#include "mambaseg/data/synthesis/synthesis_settings.h"
+#include "mambaseg/tasks/synthetic/synthesis_settings.h"
 
 namespace mambaseg {
 

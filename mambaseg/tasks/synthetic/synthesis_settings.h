@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "mambaseg/config/config.h"
-#include "mambaseg/data/synthesis/head_labels.h"
+#include "mambaseg/tasks/synthetic/head_labels.h"
 
 namespace mambaseg {
 
@@ -48,8 +48,7 @@ struct SynthesisSettings {
   double zero_background = 0.3;
   double neck_cut = 0.7;
 
-  template <class Visitor>
-  void describe(Visitor& visit) {
+  void describe(SettingsVisitor& visit) {
     visit("samples_per_case", samples_per_case, "samples that an epoch takes from a label map", at_least(1));
     visit("place", place,
           "centre of the patches: structures, that of the box around all classes of the plan; head, that of "

@@ -3,7 +3,7 @@
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/plan.h"
 #include "mambaseg/data/sample_source.h"
-#include "mambaseg/data/synthesis/head_synthesis.h"
+#include "mambaseg/tasks/synthetic/head_synthesis.h"
 
 namespace mambaseg {
 

@@ -1,0 +1,51 @@
+#include "mambaseg/tasks/synthetic/synthetic_task.h"
+
+#include "mambaseg/core/error.h"
+#include "mambaseg/tasks/synthetic/label_map_case.h"
+#include "mambaseg/tasks/volumes/volume_case.h"
+
+namespace mambaseg {
+
+Json SyntheticTask::network() const {
+  Json network = VolumesTask::network();
+  network["in_channels"] = 1;
+  return network;
+}
+
+Preparation SyntheticTask::preparation() const {
+  const Preparation scans = volume_preparation(plan), maps = label_map_preparation(plan);
+  return {
+      scans.hash + maps.hash,
+      [=](const Case& one, const Warn& warn) {
+        return one.images.empty() ? maps.prepare(one, warn) : scans.prepare(one, warn);
+      },
+      scans.bytes ? [=](const Case& one) { return one.images.empty() ? 0 : scans.bytes(one); } : scans.bytes};
+}
+
+std::unique_ptr<SampleSource> SyntheticTask::sampler(const PreparedCase& one) const {
+  if (one.label_map) return std::make_unique<SyntheticSampler>(one, synthesis, plan);
+  return VolumesTask::sampler(one);
+}
+
+void SyntheticTask::check_validation(const PreparedCase& one) const {
+  if (one.label_map)
+    throw UsageError(concat("case ", one.id,
+                            " cannot validate: it is a label map without a scan; name those with a scan in "
+                            "data.split.validation, and all label maps in data.split.train"));
+}
+
+PlanAnswer SyntheticTask::plan_experiment(const PlanRequest& request) const {
+  PlanAnswer answer;
+  for (const Case& one : request.cases) try {
+      preparation().prepare(one, nullptr);
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      answer.problems.emplace_back(error.what());
+    }
+  answer.lines = {
+      concat(request.cases.size(), " cases can be read; label maps need no plan, train takes the recipe")};
+  return answer;
+}
+
+}  // namespace mambaseg
