@@ -9,7 +9,8 @@
   BLOCK(nnunet_blocks)                  \
   BLOCK(umamba_layer)                   \
   BLOCK(ss2d)                           \
-  BLOCK(patch2d)
+  BLOCK(patch2d)                        \
+  BLOCK(unet2d)
 
 namespace mambaseg {
 

@@ -4,6 +4,34 @@
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
+namespace {
+
+std::shared_ptr<torch::nn::Module> make_up(const Json& a) {
+  if (argument(a, "bilinear", false)) throw UsageError("bilinear: expected false");
+  return std::make_shared<UnetUp>(a.at("in_channels"), a.at("out_channels"));
+}
+torch::Tensor run_up(torch::nn::Module& module, const std::map<std::string, torch::Tensor>& inputs) {
+  return dynamic_cast<UnetUp&>(module).forward(inputs.at("x1"), inputs.at("x2"));
+}
+
+}  // namespace
+
+std::vector<OfficialBlock> official_unet2d() { return {{"milesial/Pytorch-UNet", {"Up"}, make_up, run_up}}; }
+
+UnetUp::UnetUp(int64_t in, int64_t out)
+    : grow_(register_module("up", std::make_shared<TransposedConvolution>(in, out, cube(2, 2)))),
+      conv_(double_conv(2 * out, out)) {
+  register_module("conv", std::make_shared<torch::nn::Module>())->register_module("double_conv", conv_);
+}
+
+torch::Tensor UnetUp::forward(const torch::Tensor& deep_BCYX, const torch::Tensor& skip_BCYX) {
+  torch::Tensor grown = grow_->forward(deep_BCYX);
+  const int64_t rows = skip_BCYX.size(2) - grown.size(2), columns = skip_BCYX.size(3) - grown.size(3);
+  if (rows != 0 || columns != 0)
+    grown = torch::constant_pad_nd(grown, {columns / 2, columns - columns / 2, rows / 2, rows - rows / 2});
+  return conv_->forward(torch::cat({skip_BCYX, grown}, 1));
+}
+
 Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
   const auto& w = s.widths;
   if (w.size() < 2) throw UsageError(concat("widths: expected at least 2 numbers, got ", w.size()));
@@ -34,18 +62,15 @@ Unet::Unet(const UnetSettings& s, const UnetExtra& extra) {
   }
   for (int64_t i = scales - 2; i >= 0; --i) {
     const auto at = static_cast<size_t>(i);
-    UpStage stage{std::make_shared<TransposedConvolution>(w[at + 1], w[at], cube(2, 2)),
-                  double_conv(2 * w[at], w[at])};
-    auto named = holder("up" + std::to_string(scales - 1 - i));
-    named->register_module("up", stage.grow);
-    named->register_module("conv", std::make_shared<torch::nn::Module>())
-        ->register_module("double_conv", stage.conv);
-    up_.push_back(stage);
+    up_.push_back(
+        register_module("up" + std::to_string(scales - 1 - i), std::make_shared<UnetUp>(w[at + 1], w[at])));
   }
   head_ = holder("outc")->register_module("conv", conv(2, w[0], s.classes, 1));
 }
 
-Extent Unet::size_multiples() const { return cube(2, int64_t{1} << (down_.size() - 1)); }
+Extent Unet::size_multiples() const { return cube(2, 1); }
+
+Extent Unet::least_sizes() const { return cube(2, int64_t{1} << (down_.size() - 1)); }
 
 std::vector<torch::Tensor> Unet::scores(const torch::Tensor& input) {
   std::vector<torch::Tensor> skips;
@@ -55,8 +80,8 @@ std::vector<torch::Tensor> Unet::scores(const torch::Tensor& input) {
     if (extras_[i]) x = extras_[i]->forward(x);
     if (i + 1 < down_.size()) skips.push_back(x);
   }
-  for (UpStage& stage : up_) {
-    x = stage.conv->forward(torch::cat({skips.back(), stage.grow->forward(x)}, 1));
+  for (const auto& stage : up_) {
+    x = stage->forward(x, skips.back());
     skips.pop_back();
   }
   return {head_->forward(x)};

@@ -28,6 +28,18 @@ struct UnetExtra {
   std::function<std::shared_ptr<Layer>(int64_t channels)> make;  ///< keeps the sizes
 };
 
+/// The features of the coarser scale, doubled, padded with zeros to those of the skip (the smaller half
+/// before) and joined to them behind; two convolutions. Prefixes "up" and "conv.double_conv".
+class UnetUp : public Module {
+ public:
+  UnetUp(int64_t in, int64_t out);
+  torch::Tensor forward(const torch::Tensor& deep_BCYX, const torch::Tensor& skip_BCYX);
+
+ private:
+  std::shared_ptr<TransposedConvolution> grow_;
+  std::shared_ptr<Sequence> conv_;
+};
+
 /// U-Net (Ronneberger et al. 2015) with padded convolutions, batch norm and transposed convolutions, built
 /// and named as in github.com/milesial/Pytorch-UNet. `extra` modules follow the double convolutions of
 /// encoder stages; what leaves them goes into the skip and down. UsageError for a stage that does not exist.
@@ -35,18 +47,15 @@ class Unet : public Network {
  public:
   explicit Unet(const UnetSettings& settings, const UnetExtra& extra = {});
   Extent size_multiples() const override;
+  Extent least_sizes() const override;
 
  protected:
   std::vector<torch::Tensor> scores(const torch::Tensor& x_BCYX) override;
 
  private:
-  struct UpStage {
-    std::shared_ptr<TransposedConvolution> grow;
-    std::shared_ptr<Sequence> conv;
-  };
   std::vector<std::shared_ptr<Sequence>> down_;  ///< finest first, bottleneck last
   std::vector<std::shared_ptr<Layer>> extras_;   ///< one a stage, or null
-  std::vector<UpStage> up_;                      ///< coarsest first
+  std::vector<std::shared_ptr<UnetUp>> up_;      ///< coarsest first
   std::shared_ptr<Convolution> head_;
 };
 

@@ -1,5 +1,7 @@
 #include "mambaseg/nets/model/network.h"
 
+#include <algorithm>
+
 #include "mambaseg/nets/zoo/list.h"
 
 namespace mambaseg {
@@ -20,10 +22,14 @@ std::string text_of(const Extent& sizes) {
 
 std::string Network::misfit(const Extent& sizes) const {
   const Extent multiples = size_multiples();
+  const Extent least = least_sizes();
   bool fits = sizes.size() == multiples.size();
   for (size_t axis = 0; fits && axis < sizes.size(); ++axis)
-    fits = sizes[axis] > 0 && sizes[axis] % multiples[axis] == 0;
-  return fits ? "" : concat("expected multiples of ", text_of(multiples), ", got ", text_of(sizes));
+    fits = sizes[axis] >= least[axis] && sizes[axis] % multiples[axis] == 0;
+  if (fits) return "";
+  const bool any = std::all_of(multiples.begin(), multiples.end(), [](int64_t one) { return one == 1; });
+  return concat("expected ", any ? "at least " + text_of(least) : "multiples of " + text_of(multiples),
+                ", got ", text_of(sizes));
 }
 
 std::vector<torch::Tensor> Network::forward(const torch::Tensor& x) {

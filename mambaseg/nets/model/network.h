@@ -20,12 +20,15 @@ class Network : public Module {
  public:
   /// x (B, in_channels, spatial...) -> class scores before softmax: first (B, classes, spatial...), then,
   /// where the network has deep-supervision heads and is in training mode, those of the coarser scales,
-  /// finest first. Throws Error unless every spatial size is a multiple of size_multiples().
+  /// finest first. Throws Error unless every spatial size fits (misfit).
   std::vector<torch::Tensor> forward(const torch::Tensor& x);
 
   /// What each spatial size of the input must be a multiple of, one number an axis; a function of the
   /// settings.
   virtual Extent size_multiples() const = 0;
+
+  /// What each spatial size must be at least, where that is more than one multiple.
+  virtual Extent least_sizes() const { return size_multiples(); }
 
   /// Why an input of these spatial sizes is refused: "expected multiples of 16 x 16, got 20 x 16"; empty when
   /// it is taken.

@@ -18,4 +18,5 @@
   NETWORK(unet_cbam)               \
   NETWORK(unet_mamba)              \
   NETWORK(attention_unet)          \
+  NETWORK(r2_attention_unet)       \
   NETWORK(ce_net)

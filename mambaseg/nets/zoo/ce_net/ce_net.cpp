@@ -206,6 +206,18 @@ Json official_settings(const Json& a) {
 
 torch::Tensor sigmoid(const torch::Tensor& scores) { return scores.sigmoid(); }
 
+std::shared_ptr<torch::nn::Module> official_dac(const Json& a) {
+  return std::make_shared<DenseAtrousConv>(a.at("channel"), CeNetSettings().dilations);
+}
+std::shared_ptr<torch::nn::Module> official_spp(const Json& a) {
+  return std::make_shared<MultiKernelPooling>(a.at("in_channels"), CeNetSettings().pools);
+}
+std::shared_ptr<torch::nn::Module> official_decoder(const Json& a) {
+  return std::make_shared<Decoder>(a.at("in_channels"), a.at("n_filters"));
+}
+
+constexpr const char* kRepository = "Guzaiwang/CE-Net";
+
 }  // namespace
 
 NetworkEntry ce_net_entry() {
@@ -218,7 +230,10 @@ NetworkEntry ce_net_entry() {
        .parameters = 29'003'093,
        .small = R"({"classes": 3, "widths": [4, 8, 12, 16], "depths": [1, 2, 1, 1]})",
        .small_edge = 64,
-       .official = {{"Guzaiwang/CE-Net", "CE_Net_", official_settings, sigmoid}}},
+       .official = {{kRepository, "CE_Net_", official_settings, sigmoid}},
+       .blocks = {{kRepository, {"DACblock"}, official_dac},
+                  {kRepository, {"SPPblock"}, official_spp},
+                  {kRepository, {"DecoderBlock"}, official_decoder}}},
       [](const CeNetSettings& s) { return std::make_shared<CeNet>(s); });
 }
 

@@ -1,6 +1,6 @@
-// Attention U-Net (Oktay et al. 2018) for pictures, after AttU_Net of
-// github.com/LeeJunHyun/Image_Segmentation, whose module names it keeps: nearest-neighbour up-sampling with a
-// convolution, additive gates on the skips.
+// Attention U-Net (Oktay et al. 2018) for pictures, and the same with recurrent residual blocks (R2U-Net,
+// Alom et al. 2018), after AttU_Net and R2AttU_Net of github.com/LeeJunHyun/Image_Segmentation, whose module
+// names they keep: nearest-neighbour up-sampling with a convolution, additive gates on the skips.
 
 #include "mambaseg/nets/blocks/double_conv.h"
 #include "mambaseg/nets/blocks/unet2d.h"
@@ -23,6 +23,42 @@ class ConvBlock : public Layer {
   std::shared_ptr<Sequence> conv_;
 };
 
+/// One convolution 3x3, batch norm, ReLU c, applied again and again: y = c(x), then `times` times y = c(x +
+/// y); prefix "conv". While training, its norm sees every application.
+class RecurrentBlock : public Layer {
+ public:
+  RecurrentBlock(int64_t channels, int64_t times)
+      : times_(times),
+        conv_(register_module("conv", sequence({conv(2, channels, channels, 3), norm(channels), relu()}))) {}
+  torch::Tensor forward(const torch::Tensor& x) override {
+    torch::Tensor y = conv_->forward(x);
+    for (int64_t i = 0; i < times_; ++i) y = conv_->forward(x + y);
+    return y;
+  }
+
+ private:
+  int64_t times_;
+  std::shared_ptr<Sequence> conv_;
+};
+
+/// Two recurrent blocks and a residual around both; prefixes "Conv_1x1", "RCNN".
+class RecurrentResidualBlock : public Layer {
+ public:
+  RecurrentResidualBlock(int64_t in, int64_t out, int64_t times) {
+    rcnn_ = register_module("RCNN", sequence({std::make_shared<RecurrentBlock>(out, times),
+                                              std::make_shared<RecurrentBlock>(out, times)}));
+    conv_ = register_module("Conv_1x1", conv(2, in, out, 1));
+  }
+  torch::Tensor forward(const torch::Tensor& input) override {
+    const torch::Tensor x = conv_->forward(input);
+    return x + rcnn_->forward(x);
+  }
+
+ private:
+  std::shared_ptr<Sequence> rcnn_;
+  std::shared_ptr<Convolution> conv_;
+};
+
 /// Doubles the grid; prefix "up".
 class UpConv : public Layer {
  public:
@@ -38,9 +74,9 @@ class UpConv : public Layer {
 /// x times a map in 0..1 that the coarser features g decide; prefixes "W_g", "W_x", "psi".
 class AttentionGate : public Module {
  public:
-  AttentionGate(int64_t channels, int64_t inner) {
-    w_g_ = register_module("W_g", sequence({conv(2, channels, inner, 1), norm(inner)}));
-    w_x_ = register_module("W_x", sequence({conv(2, channels, inner, 1), norm(inner)}));
+  AttentionGate(int64_t g_channels, int64_t x_channels, int64_t inner) {
+    w_g_ = register_module("W_g", sequence({conv(2, g_channels, inner, 1), norm(inner)}));
+    w_x_ = register_module("W_x", sequence({conv(2, x_channels, inner, 1), norm(inner)}));
     psi_ = register_module("psi", sequence({conv(2, inner, 1, 1), norm(1), activation(Activation::sigmoid)}));
   }
   torch::Tensor forward(const torch::Tensor& g, const torch::Tensor& x) {
@@ -51,19 +87,34 @@ class AttentionGate : public Module {
   std::shared_ptr<Sequence> w_g_, w_x_, psi_;
 };
 
+struct R2Settings : UnetSettings {
+  int64_t recurrences = 2;
+  void describe(SettingsVisitor& visit) {
+    UnetSettings::describe(visit);
+    visit("recurrences", recurrences, "times that a convolution sees its own output again (t)", at_least(0));
+  }
+};
+
+/// Names of modules, and what stands at each scale.
+struct Blocks {
+  const char* down;
+  const char* up;
+  std::function<std::shared_ptr<Layer>(int64_t in, int64_t out)> make;
+};
+
 class AttentionUnet : public Network {
  public:
-  explicit AttentionUnet(const UnetSettings& s) {
+  AttentionUnet(const UnetSettings& s, const Blocks& blocks) {
     const auto& w = s.widths;
     if (w.size() < 2) throw UsageError(concat("widths: expected at least 2 numbers, got ", w.size()));
     for (size_t i = 0; i < w.size(); ++i)
-      down_.push_back(register_module("Conv" + std::to_string(i + 1),
-                                      std::make_shared<ConvBlock>(i == 0 ? s.in_channels : w[i - 1], w[i])));
+      down_.push_back(register_module(blocks.down + std::to_string(i + 1),
+                                      blocks.make(i == 0 ? s.in_channels : w[i - 1], w[i])));
     for (size_t i = w.size() - 1; i-- > 0;) {
       const std::string level = std::to_string(i + 2);
       up_.push_back({register_module("Up" + level, std::make_shared<UpConv>(w[i + 1], w[i])),
-                     register_module("Att" + level, std::make_shared<AttentionGate>(w[i], w[i] / 2)),
-                     register_module("Up_conv" + level, std::make_shared<ConvBlock>(2 * w[i], w[i]))});
+                     register_module("Att" + level, std::make_shared<AttentionGate>(w[i], w[i], w[i] / 2)),
+                     register_module(blocks.up + level, blocks.make(2 * w[i], w[i]))});
     }
     head_ = register_module("Conv_1x1", conv(2, w[0], s.classes, 1));
   }
@@ -90,10 +141,10 @@ class AttentionUnet : public Network {
   struct UpStage {
     std::shared_ptr<UpConv> grow;
     std::shared_ptr<AttentionGate> gate;
-    std::shared_ptr<ConvBlock> conv;
+    std::shared_ptr<Layer> conv;
   };
-  std::vector<std::shared_ptr<ConvBlock>> down_;  ///< finest first, bottleneck last
-  std::vector<UpStage> up_;                       ///< coarsest first
+  std::vector<std::shared_ptr<Layer>> down_;  ///< finest first, bottleneck last
+  std::vector<UpStage> up_;                   ///< coarsest first
   std::shared_ptr<Convolution> head_;
 };
 
@@ -103,6 +154,25 @@ Json official_settings(const Json& a) {
   s.classes = argument<int64_t>(a, "output_ch", 1);
   return to_json(s);
 }
+
+Json official_r2_settings(const Json& a) {
+  Json settings = official_settings(a);
+  settings["recurrences"] = argument<int64_t>(a, "t", 2);
+  return settings;
+}
+
+std::shared_ptr<torch::nn::Module> official_gate(const Json& a) {
+  return std::make_shared<AttentionGate>(a.at("F_g"), a.at("F_l"), a.at("F_int"));
+}
+torch::Tensor run_gate(torch::nn::Module& module, const std::map<std::string, torch::Tensor>& inputs) {
+  return dynamic_cast<AttentionGate&>(module).forward(inputs.at("g"), inputs.at("x"));
+}
+std::shared_ptr<torch::nn::Module> official_rrcnn(const Json& a) {
+  return std::make_shared<RecurrentResidualBlock>(a.at("ch_in"), a.at("ch_out"),
+                                                  argument<int64_t>(a, "t", 2));
+}
+
+constexpr const char* kRepository = "LeeJunHyun/Image_Segmentation";
 
 }  // namespace
 
@@ -115,8 +185,33 @@ NetworkEntry attention_unet_entry() {
        .parameters = 34'878'573,
        .small = R"({"classes": 3, "widths": [4, 8, 12]})",
        .small_edge = 16,
-       .official = {{"LeeJunHyun/Image_Segmentation", "AttU_Net", official_settings}}},
-      [](const UnetSettings& s) { return std::make_shared<AttentionUnet>(s); });
+       .official = {{kRepository, "AttU_Net", official_settings}},
+       .blocks = {{kRepository, {"Attention_block"}, official_gate, run_gate}}},
+      [](const UnetSettings& s) {
+        return std::make_shared<AttentionUnet>(s, Blocks{"Conv", "Up_conv", [](int64_t in, int64_t out) {
+                                                           return std::make_shared<ConvBlock>(in, out);
+                                                         }});
+      });
+}
+
+NetworkEntry r2_attention_unet_entry() {
+  return network_entry<R2Settings>(
+      {.name = "r2_attention_unet",
+       .dims = {2},
+       .source = "Alom et al.: Recurrent Residual U-Net (R2U-Net), 2018, with the gates of Attention U-Net; "
+                 "github.com/LeeJunHyun/Image_Segmentation",
+       .summary = "2-D Attention U-Net of recurrent residual convolutions",
+       .parameters = 39'442'925,
+       .small = R"({"classes": 3, "widths": [4, 8, 12]})",
+       .small_edge = 16,
+       .official = {{kRepository, "R2AttU_Net", official_r2_settings}},
+       .blocks = {{kRepository, {"RRCNN_block"}, official_rrcnn}}},
+      [](const R2Settings& s) {
+        return std::make_shared<AttentionUnet>(s, Blocks{"RRCNN", "Up_RRCNN", [&](int64_t in, int64_t out) {
+                                                           return std::make_shared<RecurrentResidualBlock>(
+                                                               in, out, s.recurrences);
+                                                         }});
+      });
 }
 
 }  // namespace mambaseg

@@ -1,6 +1,5 @@
 // U-Net (Ronneberger, Fischer, Brox 2015) as the field runs it today: padded convolutions, batch norm; after
-// github.com/milesial/Pytorch-UNet, whose module names it keeps. Grids whose size is no multiple of 16 are
-// refused instead of padded.
+// github.com/milesial/Pytorch-UNet, whose module names it keeps.
 
 #include "mambaseg/nets/blocks/unet2d.h"
 
