@@ -35,7 +35,7 @@ std::vector<Case> read_freesurfer(const DatasetSettings& settings, Problems& pro
   return cases;
 }
 
-/// labels/NAME, with images/NAME where there is a scan of it.
+/// labels/NAME, with images/NAME where there is a scan of it: these validate.
 std::vector<Case> read_label_maps(const fs::path& folder, Problems& problems) {
   std::vector<Case> cases;
   std::map<std::string, std::string> scans;
@@ -43,9 +43,10 @@ std::vector<Case> read_label_maps(const fs::path& folder, Problems& problems) {
     for (const std::string& path : image_files((folder / "images").string(), FolderOf::kImages))
       scans[image_stem(path)] = path;
   for (const std::string& path : image_files((folder / "labels").string(), FolderOf::kLabels)) {
-    Case one{image_stem(path), {}, path, path};
+    Case one{image_stem(path), {}, path, path, "train"};
     if (const auto scan = scans.find(one.id); scan != scans.end()) {
       one.images = {scan->second};
+      one.subset = "validation";
       scans.erase(scan);
     }
     if (!note_dangling(path, problems)) cases.push_back(std::move(one));

@@ -42,7 +42,10 @@ Picture without_colour(const std::string& path, Picture picture) {
   }
   require(grey || (colours.size() <= 2 &&
                    colours.begin()->at(0) + colours.begin()->at(1) + colours.begin()->at(2) == 0),
-          path, ": expected a grey mask, or black and one colour; this picture is coloured");
+          path,
+          ": expected a grey mask, or black and one colour; this picture is coloured (plan.colours, in a "
+          "recipe or model that --labels names, says which label number a colour is; of a palette the "
+          "colours count)");
   if (grey) return to_grey(picture);
   Picture mask{picture.width, picture.height, 1, {}};
   for (size_t i = 0; i + 2 < picture.values.size(); i += step)

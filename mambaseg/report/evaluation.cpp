@@ -21,15 +21,23 @@ constexpr char kWhyMasks[] =
     " (the pictures it is scored with are masks: JPEGs, or mostly black and white; a JPEG cannot keep label "
     "numbers, so save maps of labels as PNG)";
 
-/// Whether the table names every number of a picture: then they are labels, however large.
-bool all_named(const PictureNumbers& picture, const LabelTable& table) {
+/// Whether the table says that a picture holds labels, however large: it names every number, or some of the
+/// few.
+bool holds_labels(const PictureNumbers& picture, const LabelTable& table) {
+  if (!table.colours.empty()) return true;
   std::set<int32_t> known{0};
+  if (table.ignore != 0) known.insert(table.ignore);
   for (const LabelEntry& entry : table.entries) {
     known.insert(entry.id);
     known.insert(entry.also.begin(), entry.also.end());
   }
-  return known.size() > 1 && std::all_of(picture.values.begin(), picture.values.end(),
-                                         [&](int32_t value) { return known.count(value) > 0; });
+  if (known.size() == 1) return false;
+  std::set<int32_t> named, others;
+  for (const int32_t value : picture.values) {
+    (known.count(value) ? named : others).insert(value);
+    if (others.size() > table.entries.size()) return false;  // soft edges
+  }
+  return others.empty() || (!picture.jpeg && table.entries.size() > 1 && named.size() > 1);
 }
 
 /// One pixel is one mm.
@@ -40,7 +48,7 @@ Volume<int32_t> read_label_picture(const std::string& path, const EvaluationOpti
   geometry.size = {picture.width, picture.height, 1};
   Volume<int32_t> labels(geometry);
   const bool mask = !options.threshold && (options.masks || shows_a_mask(picture));
-  if (!mask || all_named(picture, options.labels)) {
+  if (!mask || holds_labels(picture, options.labels)) {
     labels.voxels = std::move(picture.values);
     return labels;
   }
@@ -63,8 +71,8 @@ bool are_masks(const Pairing& pairing, const EvaluationOptions& options) {
     for (const std::string& path : {pair.reference, pair.prediction}) {
       if (!is_picture_name(path)) continue;
       const PictureNumbers picture = read_picture_numbers(path, options.labels.colours);
-      if (all_named(picture, options.labels) && has_grey_edges(picture)) return false;
-      if (!all_named(picture, options.labels) && shows_a_mask(picture)) return true;
+      if (holds_labels(picture, options.labels) && has_grey_edges(picture)) return false;
+      if (!holds_labels(picture, options.labels) && shows_a_mask(picture)) return true;
     }
   return false;
 }

@@ -116,7 +116,12 @@ RunSettings resolved(RunSettings settings, const ResolutionStep& tell) {
   task.check();
   require_loss_for(settings.loss, loss_data(task.labels()));
   const NetworkEntry& entry = find_network(settings.network["name"].get<std::string>());
-  const Json decided = task.network();
+  Json decided = task.network();
+  const auto dims = static_cast<int>(task.input_edges().size());
+  if (std::find(entry.dims.begin(), entry.dims.end(), dims) == entry.dims.end())
+    throw UsageError(concat("network ", entry.name, " does not work in ", dims,
+                            " dimensions, which the task ", task.name(), " has"));
+  if (entry.settings().contains("dims")) decided["dims"] = dims;
   settings.network = laid_over(decided, settings.network);
   filled("[plan]");
   for (const auto& [key, value] : decided.items())
@@ -124,6 +129,16 @@ RunSettings resolved(RunSettings settings, const ResolutionStep& tell) {
       throw UsageError(concat("setting network.", key, ": got ", settings.network[key].dump(),
                               ", but [plan] makes it ", value.dump()));
   settings.network = laid_over(entry.settings(), settings.network);
+  Json single = settings.network;
+  single.erase("name");
+  with_context("[network]", [&] {
+    try {
+      entry.check(single);
+    } catch (const UsageError& error) {
+      if (decided.value("classes", 2) != 1) throw;
+      throw UsageError(concat(error.what(), "; if it needs two maps of scores: plan.scores = \"softmax\""));
+    }
+  });
   filled("paper");
   if (settings.training.patches_per_step == 0)
     settings.training.patches_per_step = task.samples_per_step(settings.training.batch);

@@ -94,7 +94,13 @@ void update_average(Network& average, const Network& network, double share, int6
   const double kept = std::min(share, (1 + static_cast<double>(steps)) / (10 + static_cast<double>(steps)));
   const auto weights = network.named_parameters(), buffers = network.named_buffers();
   for (auto& mean : average.named_parameters()) mean.value().lerp_(weights[mean.key()], 1 - kept);
-  for (auto& buffer : average.named_buffers()) buffer.value().copy_(buffers[buffer.key()]);
+  for (auto& buffer : average.named_buffers()) {
+    const torch::Tensor& now = buffers[buffer.key()];
+    if (now.is_floating_point())
+      buffer.value().lerp_(now, 1 - kept);
+    else
+      buffer.value().copy_(now);
+  }
 }
 
 }  // namespace mambaseg

@@ -66,9 +66,8 @@ Model load_last(const std::string& folder, torch::Device device, RunPosition& po
 /// average where it has one. Without one on disk the average begins with the weights.
 void load_moments(const std::string& folder, const Model& last, TrainingState& state);
 
-/// `average` = share * average + (1 - share) * `network`, of parameters; what else a network counts
-/// (statistics of batch norms) is taken as it is. Early on less of the old is kept: (1 + steps) / (10 +
-/// steps).
+/// `average` = share * average + (1 - share) * `network`, of parameters and of the statistics of batch norms;
+/// numbers of steps are taken as they are. Early on less of the old is kept: (1 + steps) / (10 + steps).
 void update_average(Network& average, const Network& network, double share, int64_t steps);
 
 }  // namespace mambaseg

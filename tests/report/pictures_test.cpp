@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/picture.h"
@@ -64,6 +65,29 @@ TEST_F(PictureScores, MeanAndPooledAreWhatTheyAreCalled) {
   EXPECT_THAT(table, HasSubstr("all pixels pooled"));
   EXPECT_THAT(table, HasSubstr("0.7143"));
   EXPECT_THAT(table, HasSubstr("HD95 px"));
+}
+
+TEST_F(PictureScores, LabelNumbersOfATableAreNoMask) {
+  EvaluationOptions options;
+  options.labels = label_table_from_json(
+      Json::parse(R"({"classes": [{"name": "one", "ids": [1]}, {"name": "two", "ids": [2]}]})"), "table");
+  Picture labels = columns(0, 5, 1);
+  for (size_t i = 0; i < labels.values.size(); ++i)
+    if (i % 20 >= 10) labels.values[i] = i % 20 < 18 ? 2 : 255;
+  write_picture(folder / "ignored.png", labels);
+  const auto numbers = [&](const char* name) {
+    const auto read = read_scored_labels(folder / name, options);
+    return std::set<int32_t>(read.voxels.begin(), read.voxels.end());
+  };
+  EXPECT_EQ(numbers("ignored.png"), (std::set<int32_t>{0, 1, 2, 255}));  // 255 in no class
+  options.labels.ignore = 255;
+  EXPECT_EQ(numbers("ignored.png"), (std::set<int32_t>{0, 1, 2, 255}));
+  EXPECT_EQ(numbers("r/a_segmentation.png"), (std::set<int32_t>{0, 255}));  // all of it is named
+  options.labels.ignore = 0;
+  EXPECT_EQ(numbers("r/a_segmentation.png"), (std::set<int32_t>{0, 1}));  // a mask
+  options.labels.colours = {{{255, 0, 0}, 2}};
+  write_picture(folder / "red.png", Picture{2, 1, 3, {0, 0, 0, 255, 0, 0}});
+  EXPECT_EQ(numbers("red.png"), (std::set<int32_t>{0, 2}));
 }
 
 TEST_F(PictureScores, ClassNumbersAreKeptAndAnExplicitThresholdCounts) {

@@ -187,11 +187,23 @@ TEST(CheckPlan, RefusesOtherSizesAndLabelsThatAMaskCannotHold) {
   EXPECT_THROW(check_plan(plan), UsageError);
   plan.classes = {{"a", {1}}, {"b", {1}}};
   EXPECT_THROW(check_plan(plan), UsageError);
+  plan.classes = {{"a", {1, 2}}, {"b", {2}}};
+  plan.regions_class_order = {1, 300};
+  EXPECT_THROW(check_plan(plan), UsageError);
+  plan.regions_class_order = {1, 2};
+  plan.colours = {{"#ff0000", 1}};  // none for 2
+  EXPECT_THROW(check_plan(plan), UsageError);
+  plan.colours["#00ff00"] = 2;
+  EXPECT_NO_THROW(check_plan(plan));
 }
 
 TEST(NetworkInput, SeveralFilesAreChannels) {
   PicturePlan plan = plan_of(4, 6);
   plan.channels = 4;
+  EXPECT_THROW(check_plan(plan), UsageError);  // not of one file
+  plan.files = 2;
+  EXPECT_NO_THROW(check_plan(plan));
+  EXPECT_THROW(network_input({plain(6, 4, {7})}, plan), Error);
   const auto x = network_input({plain(6, 4, {7}), plain(6, 4, {10, 20, 30})}, plan);
   ASSERT_EQ(x.sizes(), (std::vector<int64_t>{4, 4, 6}));
   for (int64_t channel = 0; const int value : {7, 10, 20, 30})

@@ -187,12 +187,11 @@ TEST_P(PicturesForEachNetwork, AStepRuns) {
   settings.task = AnyTask("pictures");
   PicturePlan& plan = pictures_of(settings).plan;
   plan.size = {64, 64};
-  plan.channels = 2;
+  plan.channels = plan.files = 2;
   plan.classes = {{"left", {1}}, {"right", {2}}};
   settings.network = entry.small;
   settings.network.erase("classes");
   settings.network["name"] = entry.name;
-  if (entry.settings().contains("dims")) settings.network["dims"] = 2;
   settings.data.dataset.folder = folder_ / "data";
   settings.data.split.validation = {"b"};
   settings.training.epochs = 1;
@@ -202,6 +201,21 @@ TEST_P(PicturesForEachNetwork, AStepRuns) {
   ASSERT_NO_THROW(train(options));
   EXPECT_GT(loss, 0);
   EXPECT_EQ(load_model(folder_ / "run/last.safetensors").info.network["classes"], 3);
+}
+
+TEST_F(PictureTraining, NetworksThatDoNotFitAreNamed) {
+  const auto refusal = [&](const Json& network) {
+    RunSettings settings = options("none", 1).settings;
+    settings.network = network;
+    try {
+      resolved(settings);
+    } catch (const UsageError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal({{"name", "medsegmamba"}}), testing::HasSubstr("does not work in 2 dimensions"));
+  EXPECT_THAT(refusal({{"name", "plain_unet"}}), testing::HasSubstr("plan.scores = \"softmax\""));
 }
 
 std::vector<size_t> networks_of_pictures() {

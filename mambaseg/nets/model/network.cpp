@@ -39,7 +39,8 @@ std::vector<torch::Tensor> Network::forward(const torch::Tensor& x) {
   return scores(x);
 }
 
-NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&), Json (*settings)(),
+NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&),
+                      void (*check)(const Json&), Json (*settings)(),
                       std::vector<SettingDocumentation> (*documentation)()) {
   return {facts.name,
           std::move(facts.dims),
@@ -51,6 +52,7 @@ NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const
           std::move(facts.official),
           std::move(facts.blocks),
           make,
+          check,
           settings,
           documentation};
 }

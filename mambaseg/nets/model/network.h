@@ -106,11 +106,13 @@ struct NetworkEntry {
   std::vector<OfficialNetwork> official;
   std::vector<OfficialBlock> blocks;
   std::shared_ptr<Network> (*make)(const Json& settings);  ///< settings over the paper's; UsageError
+  void (*check)(const Json& settings);                     ///< what `make` refuses of single settings
   Json (*settings)();                                      ///< the paper's settings
   std::vector<SettingDocumentation> (*documentation)();    ///< their meaning
 };
 
-NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&), Json (*settings)(),
+NetworkEntry entry_of(NetworkFacts facts, std::shared_ptr<Network> (*make)(const Json&),
+                      void (*check)(const Json&), Json (*settings)(),
                       std::vector<SettingDocumentation> (*documentation)());
 
 /// The entry of a network with these settings; `Make` is a lambda without captures. Every network has the
@@ -121,7 +123,8 @@ NetworkEntry network_entry(NetworkFacts facts, Make) {
   return entry_of(
       std::move(facts),
       [](const Json& settings) -> std::shared_ptr<Network> { return Make{}(from_json<Settings>(settings)); },
-      [] { return to_json(Settings{}); }, [] { return documentation<Settings>(); });
+      [](const Json& settings) { from_json<Settings>(settings); }, [] { return to_json(Settings{}); },
+      [] { return documentation<Settings>(); });
 }
 
 /// Every network, in the order of the documentation (zoo/list.h).

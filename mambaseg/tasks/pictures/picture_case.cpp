@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <set>
 
 #include <torch/nn/functional.h>
 #include <torch/nn/functional/upsampling.h>
@@ -53,7 +54,8 @@ PreparedCase prepared(const Case& one, const PicturePlan& plan, const Warn& tell
     const auto classes =
         with_context(one.labels, [&] { return labels.classes_of(mask, out.unnamed_labels); });
     const int32_t largest = *std::max_element(mask.values.begin(), mask.values.end());
-    if (tell && labels.are_masks() && !mask.jpeg && largest > 0 && largest <= plan.mask_threshold)
+    if (tell && labels.are_masks() && labels.colours().empty() && !mask.jpeg && largest > 0 &&
+        largest <= plan.mask_threshold)
       tell(concat(one.labels, ": no value is above plan.mask_threshold = ", plan.mask_threshold,
                   "; the structure is where it is ", largest));
     out.classes_IJK = resized_classes(classes, plan.size[0], plan.size[1]);
@@ -67,20 +69,32 @@ void check_plan(const PicturePlan& plan) {
   if (plan.size.size() != 2) throw UsageError("setting plan.size: expected height and width");
   check_labels(plan);
   const MaskColours colours = mask_colours(plan.colours);
+  if (plan.files == 1 && plan.channels != 1 && plan.channels != 3)
+    throw UsageError(concat("setting plan.channels: expected 1 or 3, got ", plan.channels,
+                            "; other numbers need several plan.files a picture"));
   const LabelScheme scheme(plan);
   for (const auto& [name, number] : plan.colours)
     if (!plan.classes.empty() && scheme.class_of(number) == LabelScheme::kUnknown)
       throw UsageError(
           concat("setting plan.colours: \"", name, "\" is label ", number, ", which no class has"));
+  std::set<int64_t> written(plan.regions_class_order.begin(), plan.regions_class_order.end());
   for (const LabelClass& one : plan.classes)
-    for (const int64_t id : one.ids)
-      if (colours.empty() && id > 255)
-        throw UsageError(concat("setting plan.classes: \"", one.name, "\": label ", id,
-                                " does not fit into the 8 bits of a mask"));
+    if (plan.regions_class_order.empty()) written.insert(one.ids.front());
+  for (const int64_t label : written) {
+    const bool coloured = std::any_of(plan.colours.begin(), plan.colours.end(),
+                                      [&](const auto& colour) { return colour.second == label; });
+    if (!colours.empty() && !coloured)
+      throw UsageError(
+          concat("setting plan.colours: label ", label, ", which masks are written with, has none"));
+    if (colours.empty() && label > 255)
+      throw UsageError(
+          concat("setting plan.classes: label ", label, " does not fit into the 8 bits of a mask"));
+  }
 }
 
 void check_channels(const std::vector<Picture>& files, const PicturePlan& plan) {
-  require(!files.empty(), "expected a picture, got none");
+  require(static_cast<int64_t>(files.size()) == plan.files, "expected plan.files = ", plan.files,
+          plan.files == 1 ? " file" : " files", " a picture, got ", files.size());
   int64_t channels = 0;
   for (const Picture& file : files) {
     require(file.width == files[0].width && file.height == files[0].height,
@@ -88,9 +102,9 @@ void check_channels(const std::vector<Picture>& files, const PicturePlan& plan) 
             file.width, "x", file.height, " pixels");
     channels += file.channels >= 3 ? 3 : 1;
   }
-  const bool turned = files.size() == 1 && (plan.channels == 1 || channels == 1);  // to grey, or repeated
-  require(turned || channels == plan.channels, "expected plan.channels = ", plan.channels, " channels, got ",
-          channels, " in ", files.size(), files.size() == 1 ? " file" : " files");
+  if (plan.files == 1) return;  // made grey, or repeated
+  require(channels == plan.channels, "expected plan.channels = ", plan.channels, " channels, got ", channels,
+          " in ", files.size(), " files");
 }
 
 torch::Tensor network_input(const std::vector<Picture>& files, const PicturePlan& plan) {

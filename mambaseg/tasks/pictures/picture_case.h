@@ -11,7 +11,7 @@ namespace mambaseg {
 /// Throws UsageError when settings of the plan do not fit each other.
 void check_plan(const PicturePlan& plan);
 
-/// Throws Error when the files of a picture have not one size, or other channels than the plan.
+/// Throws Error when a picture has not as many files as the plan says, of one size and with its channels.
 void check_channels(const std::vector<Picture>& files, const PicturePlan& plan);
 
 /// A picture as the network sees it, (channels, height, width) uint8 on a scale of 1/255, from its files, one

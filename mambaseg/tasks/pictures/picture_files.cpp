@@ -30,24 +30,25 @@ PictureFiles as_file(const std::string& input, const std::string& output) {
 
 using Groups = std::vector<std::pair<std::string, std::vector<std::string>>>;  ///< name, files
 
-/// The pictures of files: each for itself, or numbered channels together.
-Groups grouped(const std::vector<std::string>& paths) {
-  std::map<std::string, std::map<int64_t, std::string>> by_number;
-  Groups alone, together;
-  for (const std::string& path : paths) {
-    const std::string stem = image_stem(path);
-    const NumberedName numbered = numbered_name(stem);
-    by_number[numbered.name][numbered.channel] = path;
-    alone.push_back({stem, {path}});
+/// The pictures of files: each for itself, or so many together.
+Groups grouped(const std::vector<std::string>& paths, int64_t files) {
+  std::vector<std::string> stems;
+  for (const std::string& path : paths) stems.push_back(image_stem(path));
+  const bool numbered = files > 1 || numbers_are_channels(stems, 1);
+  std::map<std::string, std::map<int64_t, std::string>> by_name;
+  Groups groups;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const NumberedName name = numbered_name(stems[i]);
+    if (files > 1)
+      by_name[name.name][name.channel] = paths[i];
+    else
+      groups.push_back({numbered ? name.name : stems[i], {paths[i]}});
   }
-  size_t files = 0;
-  for (const auto& [name, numbers] : by_number) {
-    if (numbers.begin()->first != 0 || numbers.rbegin()->first + 1 != static_cast<int64_t>(numbers.size()))
-      return alone;
-    together.push_back({name, {}});
-    for (const auto& [number, path] : numbers) together.back().second.push_back(path), ++files;
+  for (const auto& [name, numbers] : by_name) {
+    groups.push_back({name, {}});
+    for (const auto& [number, path] : numbers) groups.back().second.push_back(path);
   }
-  return files == paths.size() ? together : alone;  // else two files have one name and number
+  return groups;
 }
 
 }  // namespace
@@ -58,12 +59,13 @@ std::string PictureFiles::probability_of(int64_t k, size_t maps) const {
 }
 
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
-                                        const std::vector<std::string>& only, const Warn& warn) {
+                                        const std::vector<std::string>& only, const Warn& warn,
+                                        int64_t files) {
   require(fs::exists(input), input, ": no such file or folder");
   if (!fs::is_directory(input)) {
     if (names_file(output, fs::path(output).extension() == ".png", ".png")) return {as_file(input, output)};
-    const auto [name, files] = grouped({input}).front();
-    return {in_folder(name, files, output)};
+    const auto [name, inputs] = grouped({input}, files).front();
+    return {in_folder(name, inputs, output)};
   }
   if (is_picture_name(output))
     throw UsageError(output + ": expected a folder, as the input is a folder of pictures");
@@ -80,8 +82,8 @@ std::vector<PictureFiles> find_pictures(const std::string& input, const std::str
     }
     paths.push_back(path);
   }
-  for (const auto& [name, files] : grouped(paths))
-    if (only.empty() || wanted.erase(name)) found.push_back(in_folder(name, files, output));
+  for (const auto& [name, inputs] : grouped(paths, files))
+    if (only.empty() || wanted.erase(name)) found.push_back(in_folder(name, inputs, output));
   require(wanted.empty(), input, ": no picture is called ", wanted.empty() ? "" : *wanted.begin(),
           wanted.size() > 1 ? concat(", nor ", wanted.size() - 1, " others") : "");
   std::sort(others.begin(), others.end());

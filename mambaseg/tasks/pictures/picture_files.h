@@ -20,11 +20,13 @@ struct PictureFiles {
 
 /// The pictures of `input`: a picture (its mask is the file `output`, others FILE_probability.png and
 /// FILE_overlay.png beside it) or a folder of pictures (OUTPUT/NAME.png, OUTPUT/probability/NAME.png,
-/// OUTPUT/overlay/NAME.png), sorted by name. Where all names are numbered as nnU-Net's NAME_0000.png,
-/// NAME_0001.png, ... without a gap, those of one NAME are the channels of a picture. With `only`, those of
-/// that names alone. Throws Error when there is no picture, two have one name, or one of `only` is not there;
-/// UsageError when the outputs cannot be PNG. Warns of pictures of other formats that are left out.
+/// OUTPUT/overlay/NAME.png), sorted by name. With several `files` a picture those called NAME_0000.png,
+/// NAME_0001.png, ... belong together; else, where every name ends in _0000 (nnU-Net), NAME is without it.
+/// With `only`, those of that names alone. Throws Error when there is no picture, two have one name, or one
+/// of `only` is not there; UsageError when the outputs cannot be PNG. Warns of pictures of other formats that
+/// are left out.
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
-                                        const std::vector<std::string>& only = {}, const Warn& warn = {});
+                                        const std::vector<std::string>& only = {}, const Warn& warn = {},
+                                        int64_t files = 1);
 
 }  // namespace mambaseg

@@ -15,6 +15,7 @@ struct PicturePlan : LabelSettings {
   std::string task = "pictures";
   std::vector<int64_t> size{256, 256};
   int64_t channels = 3;
+  int64_t files = 1;
   std::string intensity = "minmax";
   int64_t mask_threshold = 127;
   std::string structure = "lesion";
@@ -25,11 +26,12 @@ struct PicturePlan : LabelSettings {
   void describe(SettingsVisitor& visit) {
     visit("task", task, "what the model looks at", one_of({"pictures"}));
     visit("size", size, "height and width that pictures are resized to for the network", at_least(1));
-    visit(
-        "channels", channels,
-        "3: colours, a grey picture gives three equal ones; 1: grey; other numbers: those of several files a "
-        "picture (NAME_0000.png, NAME_0001.png, ...), 1 of a grey and 3 of a coloured one",
-        at_least(1));
+    visit("channels", channels,
+          "3: colours, a grey picture gives three equal ones; 1: grey; of several `files` the sum of their "
+          "channels, 1 of a grey and 3 of a coloured one",
+          at_least(1));
+    visit("files", files, "files of a picture: 1, or more that are called NAME_0000.png, NAME_0001.png, ...",
+          at_least(1));
     visit("intensity", intensity,
           "unit: values / 255; minmax: the darkest value of the picture becomes 0, the brightest 1 (VM-UNet)",
           one_of({"unit", "minmax"}));

@@ -24,6 +24,7 @@ class PicturePredictor {
   static PicturePredictor load(const std::vector<std::string>& paths, torch::Device device,
                                Precision precision = Precision::fp32);
 
+  int64_t files() const { return plan_.files; }  ///< of a picture
   const PictureLabels& labels() const { return labels_; }
   /// Throws Error when the network cannot take the files of this picture (network_input).
   void check(const PictureChannels& picture) const;

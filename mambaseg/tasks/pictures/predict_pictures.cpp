@@ -64,13 +64,16 @@ void write_results(const PictureFiles& files, const Picture& picture, const torc
   write_picture(files.mask, labels.mask_of(classes));  // last: with --resume it says that all is there
 }
 
-std::vector<PictureFiles> pictures_of(const PredictRequest& request, const Listeners& listeners) {
+std::vector<PictureFiles> pictures_of(const PredictRequest& request, const Listeners& listeners,
+                                      int64_t files) {
+  if (request.step > 0 || request.memory_gib > 0 || request.least_mm3 > 0 || !request.mirror)
+    throw UsageError("--step, --memory, --remove-below and --no-mirror belong to models of volumes");
   std::vector<std::string> only;
   if (!request.split.empty()) {
     only = read_split_file(request.split).test;
     require(!only.empty(), request.split, ": no test cases in this split");
   }
-  auto all = find_pictures(request.inputs.front(), request.output, only, listeners.warn);
+  auto all = find_pictures(request.inputs.front(), request.output, only, listeners.warn, files);
   if (request.inputs.size() > 1) {
     if (std::filesystem::is_directory(request.inputs.front()))
       throw UsageError("-i: several inputs are the channels of one picture and must be files");
@@ -82,8 +85,8 @@ std::vector<PictureFiles> pictures_of(const PredictRequest& request, const Liste
 }  // namespace
 
 void predict_pictures(const PredictRequest& request, const Listeners& listeners) {
-  const std::vector<PictureFiles> all = pictures_of(request, listeners);
   PicturePredictor predictor = PicturePredictor::load(request.models, request.device, request.precision);
+  const std::vector<PictureFiles> all = pictures_of(request, listeners, predictor.files());
   const PictureLabels& labels = predictor.labels();
   std::vector<std::string> inputs = request.inputs;
   for (const PictureFiles& files : all) inputs.insert(inputs.end(), files.inputs.begin(), files.inputs.end());
@@ -120,7 +123,8 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   if (todo.size() < all.size())
     listeners.note(concat(all.size() - todo.size(), " of ", all.size(), " masks were there already"));
   if (written > 0 || todo.empty())
-    listeners.note(concat(written, " masks in ", request.output, ", ", readable_duration(spent_s), ", ",
+    listeners.note(concat(written, written == 1 ? " mask in " : " masks in ", request.output, ", ",
+                          readable_duration(spent_s), ", ",
                           todo.empty() ? 0 : std::round(100 * static_cast<double>(written) / spent_s) / 100,
                           " pictures/s"));
   failures.raise(all.size(), listeners.warn);

@@ -29,9 +29,7 @@ std::unique_ptr<SampleSource> SyntheticTask::sampler(const PreparedCase& one) co
 
 void SyntheticTask::check_validation(const PreparedCase& one) const {
   if (one.label_map)
-    throw UsageError(concat("case ", one.id,
-                            " cannot validate: it is a label map without a scan; name those with a scan in "
-                            "data.split.validation, and all label maps in data.split.train"));
+    throw UsageError(concat("case ", one.id, " cannot validate: it is a label map without a scan"));
 }
 
 PlanAnswer SyntheticTask::plan_experiment(const PlanRequest& request) const {

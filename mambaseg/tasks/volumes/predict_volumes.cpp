@@ -14,6 +14,7 @@
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/outputs.h"
+#include "mambaseg/io/picture.h"
 
 namespace mambaseg {
 namespace {
@@ -99,6 +100,9 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const PredictRequ
 void predict_volumes(const PredictRequest& request, const Listeners& listeners) {
   if (request.overlay || !request.split.empty())
     throw UsageError("--overlay and --split belong to models of pictures");
+  for (const std::string& input : request.inputs)
+    require(!is_picture_name(input), input, ": a picture, but ", request.models.front(),
+            " is a model of volumes");
   const auto channels = read_model_info(request.models.front()).network.value("in_channels", int64_t{1});
   auto cases = find_cases(request.inputs.front(), request.output, channels);
   if (request.inputs.size() > 1) {
