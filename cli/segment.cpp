@@ -42,10 +42,12 @@ void declare_segment(CLI::App& command) {
       .add_option("-o,--output", options->request.output,
                   "Folder for labels, volumes (volumes.tsv, areas.tsv) and pages (index.html)")
       ->capture_default_str();
-  command.add_option(
-      "-m,--model", options->request.model,
-      "Model: a name (mambaseg models lists them), a model.toml, or files of weights (stages, one "
-      "after the other); left out, the one for this kind of images");
+  command
+      .add_option(
+          "-m,--model", options->request.model,
+          "Model: a name (mambaseg models lists them), a model.toml, or files of weights (stages), -m once "
+          "for each; left out, the one for this kind of images")
+      ->allow_extra_args(false);
   command.add_flag("--overwrite", options->request.overwrite, "Segment images anew that have been segmented");
   command.add_flag("--quick", options->request.quick,
                    "Look once: no second look at the mirrored image, by which doubtful labels are found");
@@ -65,7 +67,7 @@ void declare_segment(CLI::App& command) {
       "Examples:\n"
       "  mambaseg segment T1.nii.gz                          one brain, into segmented/\n"
       "  mambaseg segment $SUBJECTS_DIR -o volumes           every subject\n"
-      "  mambaseg segment dicom_folder/ photos/*.jpg         refused: two kinds of images, two calls\n"
+      "  mambaseg segment series/ -o out                     a folder with one DICOM series\n"
       "  mambaseg segment photos/ -o lesions -m skin-lesion  a folder of pictures\n"
       "docs/segment.md says what is written, refused and flagged.");
   command.callback([options] { run(*options); });

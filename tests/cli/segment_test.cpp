@@ -38,7 +38,7 @@ class SegmentCommand : public testing::Test {
 
 TEST_F(SegmentCommand, SegmentsKeepsAndOverwrites) {
   const std::string words =
-      "segment " + (folder_ / "one.nii.gz") + " -m " + model_ + " -o " + (folder_ / "out");
+      "segment -m " + model_ + " " + (folder_ / "one.nii.gz") + " -o " + (folder_ / "out");
   const ProgramResult first = run_mambaseg(words);
   ASSERT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("model balls 1.0"));

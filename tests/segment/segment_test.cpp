@@ -151,8 +151,8 @@ TEST_F(Segment, TwoStagesGiveTheLabelsOfTheSecondAroundTheFirst) {
   const Volume<int32_t> labels = read_labels(out("one.nii.gz"));
   EXPECT_THAT(labels.voxels, Contains(77));
   EXPECT_THAT(labels.voxels, Not(Contains(49)));
-  // A patch of 16 voxels around 9 lies half a voxel off their middle, mirrored half a voxel to the other side:
-  // 15 of 16 are shared.
+  // A patch of 16 voxels around 9 lies half a voxel off their middle, mirrored half a voxel to the other
+  // side: 15 of 16 are shared.
   EXPECT_EQ(cell(out("volumes.tsv"), "one", "quality"), "0.9375");
 }
 
