@@ -28,8 +28,8 @@ class SegmentCommand : public testing::Test {
                          {"classes", {{{"name", "ball"}, {"ids", {10}}}}}},
                         2, 1);
     write_bytes(model_ + "/model.toml", card_text("volumes", stage_table(model_, "a.safetensors")));
-    Volume<float> image(grid({16, 16, 16}), 3);
-    image.voxels[700] = 9;
+    Volume<float> image(grid({16, 16, 16}));
+    for (size_t v = 1; v < image.voxels.size(); ++v) image.voxels[v] = static_cast<float>(1 + v % 5);
     write_volume(folder_ / "one.nii.gz", image);
   }
   TemporaryFolder folder_;

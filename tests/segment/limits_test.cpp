@@ -63,9 +63,10 @@ TEST(Limits, ThickSlicesAreFlaggedAndThickerOnesRefused) {
 TEST(Limits, TooLittleFoundIsNoHead) {
   ModelLimits limits;
   Volume<int32_t> labels(grid({10, 10, 10}, {2, 2, 2}));
+  check_found(labels, limits);  // an image without a lesion
+  limits.least_found_ml = 1;
   EXPECT_THAT(error_of([&] { check_found(labels, limits); }), HasSubstr("no head was found"));
   for (size_t v = 0; v < 125; ++v) labels.voxels[v] = 3;  // 1 ml
-  limits.least_found_ml = 1;
   check_found(labels, limits);
   limits.least_found_ml = 1.01;
   EXPECT_THAT(error_of([&] { check_found(labels, limits); }), HasSubstr("1 ml, expected at least 1.01 ml"));
