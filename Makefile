@@ -45,6 +45,9 @@ asan ubsan assertions no-itk no-onednn: setup
 # What the documentation says of the program as the program says it; a test tells when it is stale.
 docs: build
 	$(BUILD)/bin/mambaseg networks --markdown > docs/networks.md
+	@mkdir -p docs/models
+	for model in $(notdir $(patsubst %/model.toml,%,$(wildcard models/*/model.toml))); do \
+	  $(BUILD)/bin/mambaseg models models/$$model --markdown > docs/models/$$model.md || exit 1; done
 
 # The kernels' tests on emulated processors.
 elsewhere: build

@@ -3,6 +3,8 @@
 namespace mambaseg {
 
 void declare_demo(CLI::App& command);
+void declare_segment(CLI::App& command);
+void declare_models(CLI::App& command);
 void declare_networks(CLI::App& command);
 void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
@@ -18,8 +20,11 @@ void declare_train(CLI::App& command);
 const std::vector<Command>& commands() {
   static const std::vector<Command> list{
       {"demo", "Train on one half of a brain, segment the other half, score it", declare_demo},
+      {"segment", "Segment brains and skin lesions with the models that come with the program",
+       declare_segment},
+      {"models", "List the models that come with the program, or show the card of one", declare_models},
       {"networks", "List the networks, or the settings of one", declare_networks},
-      {"convert", "Turn weights of PyTorch into a model", declare_convert},
+      {"convert", "Turn weights of PyTorch into a model, or a model into a smaller one", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
       {"recipe", "List the recipes, or print one with every setting, its meaning and origin", declare_recipe},
       {"plan", "Check a dataset and plan spacing, patch and stages for it", declare_plan},

@@ -14,7 +14,7 @@ namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string input, output, network, recipe, official_arguments, official_class;
+  std::string input, output, network, recipe, official_arguments, official_class, weights = "fp32";
   std::vector<std::string> settings;
 };
 
@@ -70,30 +70,46 @@ ModelInfo model_info(const Options& options) {
   return info;
 }
 
-void run(const Options& options) {
-  if (!ends_with(options.output, ".safetensors"))
-    throw UsageError("convert: the output should end with .safetensors, got " + options.output);
-  prepare_outputs({options.input}, {{options.output, "the model"}});
-  const ModelInfo info = model_info(options);
-  const std::shared_ptr<Network> network = make_network(info.network);
+/// Weights of elsewhere in the network that the options name.
+Model converted(const Options& options) {
+  Model model{nullptr, model_info(options)};
+  model.network = make_network(model.info.network);
   const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)
                                                                    : read_torch_file(options.input);
   Weights weights;
   for (const StoredTensor& tensor : file.tensors) weights[tensor.name] = to_tensor(tensor);
-  const std::string name = info.network["name"].get<std::string>();
+  const std::string name = model.info.network["name"].get<std::string>();
   with_context(options.input, [&] {
-    with_context(name, [&] { load_weights(*network, with_our_names(weights, find_network(name))); });
+    with_context(name, [&] { load_weights(*model.network, with_our_names(weights, find_network(name))); });
   });
-  save_model(options.output, *network, info);
-  std::printf("%s: %s, %lld parameters\n", options.output.c_str(), name.c_str(),
-              static_cast<long long>(parameter_count(*network)));
+  return model;
+}
+
+/// Nothing says which network, and the input is a model already: it is written anew.
+bool is_model(const Options& options) {
+  return options.network.empty() && options.recipe.empty() && options.settings.empty() &&
+         ends_with(options.input, ".safetensors") &&
+         read_safetensors(options.input).metadata.contains("mambaseg");
+}
+
+void run(const Options& options) {
+  if (!ends_with(options.output, ".safetensors"))
+    throw UsageError("convert: the output should end with .safetensors, got " + options.output);
+  prepare_outputs({options.input}, {{options.output, "the model"}});
+  const Model model = is_model(options) ? load_model(options.input) : converted(options);
+  save_model(options.output, *model.network, model.info, stored_weights_named(options.weights));
+  std::printf("%s: %s, %lld parameters\n", options.output.c_str(),
+              model.info.network["name"].get<std::string>().c_str(),
+              static_cast<long long>(parameter_count(*model.network)));
 }
 
 }  // namespace
 
 void declare_convert(CLI::App& command) {
   auto options = std::make_shared<Options>();
-  command.add_option("input", options->input, "Weights: a .pth file of torch.save, or .safetensors")
+  command
+      .add_option("input", options->input,
+                  "Weights: a .pth file of torch.save, or .safetensors; or a model of mambaseg")
       ->required();
   command.add_option("output", options->output, "Model to write, .safetensors")->required();
   command.add_option("--network", options->network, "Network that the weights belong to (mambaseg networks)");
@@ -105,6 +121,13 @@ void declare_convert(CLI::App& command) {
                      "Which official class, for networks that have several, for example \"UMambaBot (2d)\"");
   command.add_option("--recipe", options->recipe,
                      "Recipe, a file or a name, whose [network] and [plan] the model gets");
+  command
+      .add_option(
+          "--weights", options->weights,
+          "How the model holds its weights: fp32, or bf16 in half the size (they are computed with in "
+          "fp32): mambaseg convert run/best.safetensors small.safetensors --weights bf16")
+      ->check(CLI::IsMember({"fp32", "bf16"}))
+      ->capture_default_str();
   command.callback([options] { run(*options); });
 }
 

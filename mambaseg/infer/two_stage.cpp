@@ -30,6 +30,19 @@ TwoStage::TwoStage(Predictor first, std::optional<Predictor> second)
     throw UsageError("prediction: the second model does not work around labels of the first");
 }
 
+TwoStage TwoStage::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
+  std::vector<std::string> first, second;
+  for (const std::string& path : paths)
+    (read_model_info(path).plan.value("region", "brain") == "labels" ? second : first).push_back(path);
+  if (first.empty())
+    throw UsageError(
+        paths.front() +
+        ": this model works around labels of an earlier stage; give the model of that stage as well");
+  std::optional<Predictor> later;
+  if (!second.empty()) later = Predictor::load(second, settings);
+  return TwoStage(Predictor::load(first, settings), std::move(later));
+}
+
 CaseLabels TwoStage::run(std::vector<Image> channels, const Progress& progress, const Warn& warn,
                          const Warn& note, const ScoreResampler::Slice& slice) {
   const auto tell = [](const Warn& where, const std::string& line) {

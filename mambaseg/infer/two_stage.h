@@ -20,6 +20,10 @@ class TwoStage {
   /// Throws UsageError when the first plan works in a region or the second does not.
   TwoStage(Predictor first, std::optional<Predictor> second);
 
+  /// Reads models in any order: those that work on the whole image form the first stage, those that work
+  /// around labels the second; several of one stage are averaged.
+  static TwoStage load(const std::vector<std::string>& paths, const PredictorSettings& settings);
+
   /// `channels` of one case, on one grid, freed once they are needed no more. `note` gets one line of planned
   /// work before each stage runs, and one when its precision is chosen, which happens at the first image.
   /// `slice` gets the first stage's class probabilities (Predictor::labels).
@@ -27,6 +31,9 @@ class TwoStage {
                  const Warn& note = {}, const ScoreResampler::Slice& slice = {});
 
   const Predictor& first() const { return first_; }
+
+  /// The stage whose labels people want.
+  const Predictor& last() const { return second_ ? *second_ : first_; }
 
   bool has_second() const { return second_.has_value(); }
 

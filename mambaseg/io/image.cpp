@@ -15,6 +15,7 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/labels_with_comment.h"
 #include "mambaseg/io/nifti_channels.h"
 
 namespace mambaseg {
@@ -194,7 +195,10 @@ void write_volume(const std::string& path, const Volume<float>& volume) {
   write_image(path, Image{volume.geometry, volume.voxels});
 }
 
-void write_labels(const std::string& path, const Volume<int32_t>& labels) {
+namespace {
+
+/// Labels in the smallest type that holds them.
+Image image_of_labels(const Volume<int32_t>& labels) {
   int32_t low = 0, high = 0;
   for (const int32_t value : labels.voxels) {
     low = std::min(low, value);
@@ -208,7 +212,21 @@ void write_labels(const std::string& path, const Volume<int32_t>& labels) {
   } else {
     image.voxels = labels.voxels;
   }
-  write_image(path, image);
+  return image;
+}
+
+}  // namespace
+
+void write_labels(const std::string& path, const Volume<int32_t>& labels) {
+  write_image(path, image_of_labels(labels));
+}
+
+void write_labels_with_comment(const std::string& path, const Volume<int32_t>& labels,
+                               const std::string& comment) {
+  const ImageFormat* format = format_of_name(path);
+  if (format == nullptr || format->write != write_nifti) return write_labels(path, labels);
+  with_context(path, [&] { check_geometry(labels.geometry, {}); });
+  write_nifti_with_comment(path, image_of_labels(labels), comment);
 }
 
 bool is_image_name(const std::string& path) {

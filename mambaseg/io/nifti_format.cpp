@@ -268,8 +268,22 @@ VoxelData read_voxels(ByteReader& file, const Header& header, size_t count) {
   return scale ? scaled(std::move(voxels), slope, header.offset) : voxels;
 }
 
+/// What stands between a header and the voxels: whether extensions follow, and a comment as one of them.
+std::string extension_bytes(const std::string& comment) {
+  if (comment.empty()) return std::string(kExtensionBytes, '\0');
+  constexpr size_t kMultiple = 16;
+  std::array<int32_t, 2> head{0, NIFTI_ECODE_COMMENT};  // the size, which counts these 8 bytes, and the kind
+  const size_t size = (sizeof head + comment.size() + 1 + kMultiple - 1) / kMultiple * kMultiple;
+  head[0] = static_cast<int32_t>(size);
+  std::string bytes{'\1', '\0', '\0', '\0'};
+  bytes.append(reinterpret_cast<const char*>(head.data()), sizeof head);
+  bytes += comment;
+  bytes.resize(kExtensionBytes + size, '\0');
+  return bytes;
+}
+
 template <class FileHeader>
-FileHeader make_header(const Image& image, int version, bool pair) {
+FileHeader make_header(const Image& image, int version, bool pair, size_t extension_bytes) {
   FileHeader h{};
   h.sizeof_hdr = sizeof h;
   h.dim[0] = 3;
@@ -280,7 +294,7 @@ FileHeader make_header(const Image& image, int version, bool pair) {
   int bytes = 0, swap = 0;
   nifti_datatype_sizes(h.datatype, &bytes, &swap);
   h.bitpix = static_cast<short>(8 * bytes);
-  h.vox_offset = pair ? 0 : (version == 1 ? 352 : 544);
+  h.vox_offset = static_cast<decltype(h.vox_offset)>(pair ? 0 : sizeof h + extension_bytes);
   h.scl_slope = 1;
   h.xyzt_units = NIFTI_UNITS_MM;
   std::strcpy(h.descrip, "mambaseg");
@@ -328,15 +342,15 @@ FileHeader make_header(const Image& image, int version, bool pair) {
 }
 
 template <class FileHeader>
-void write_with_header(const std::string& path, const Image& image, int version) {
+void write_with_header(const std::string& path, const Image& image, int version, const std::string& comment) {
   const auto packing = [](const std::string& name) {
     return name.ends_with("gz") || name.ends_with("GZ") ? ByteWriter::Packing::kGzip
                                                         : ByteWriter::Packing::kNone;
   };
   const bool pair = is_pair(path);
-  const auto header = make_header<FileHeader>(image, version, pair);
+  const std::string extension = extension_bytes(comment);
+  const auto header = make_header<FileHeader>(image, version, pair, extension.size());
   const std::span<const std::byte> voxels = bytes_of(image.voxels);
-  constexpr std::array<char, kExtensionBytes> kNoExtensions{};
   const auto write_voxels = [&](const std::string& temporary) {
     ByteWriter file(temporary, ByteWriter::Packing::kNone);
     file.write(voxels.data(), voxels.size());
@@ -345,7 +359,7 @@ void write_with_header(const std::string& path, const Image& image, int version)
   const auto write_header = [&](const std::string& temporary) {
     ByteWriter file(temporary, packing(temporary));
     file.write(&header, sizeof header);
-    file.write(kNoExtensions.data(), kNoExtensions.size());
+    file.write(extension.data(), extension.size());
     if (!pair) file.write(voxels.data(), voxels.size());
     file.close();
   };
@@ -426,12 +440,14 @@ std::vector<Image> read_nifti_channels(const std::string& path, const Warn& warn
   return channels;
 }
 
-void write_nifti(const std::string& path, const Image& image) {
+void write_nifti(const std::string& path, const Image& image) { write_nifti_with_comment(path, image, ""); }
+
+void write_nifti_with_comment(const std::string& path, const Image& image, const std::string& comment) {
   const Index3& size = image.geometry.size;
   if (std::max({size[0], size[1], size[2]}) <= std::numeric_limits<short>::max()) {
-    write_with_header<nifti_1_header>(path, image, 1);
+    write_with_header<nifti_1_header>(path, image, 1, comment);
   } else {
-    write_with_header<nifti_2_header>(path, image, 2);
+    write_with_header<nifti_2_header>(path, image, 2, comment);
   }
 }
 

@@ -34,22 +34,30 @@ std::string cases_csv(const Evaluation& evaluation) {
   return text;
 }
 
-std::string aseg_stats(const Evaluation& evaluation, const CaseScores& one) {
-  std::string text = concat("# Title Segmentation Statistics\n#\n# subjectname ", one.files.name,
-                            "\n# SegVolFile ", one.files.prediction, "\n# VoxelVolume_mm3 ",
-                            short_number(one.voxel_volume_mm3), "\n# NRows ", one.labels.size(),
-                            "\n# NTableCols 5\n", "# ColHeaders Index SegId NVoxels Volume_mm3 StructName\n");
-  for (size_t l = 0; l < one.labels.size(); ++l) {
-    const int64_t voxels = one.labels[l].counts.prediction();
-    std::string name = evaluation.labels[l].name;
+std::string aseg_stats(const std::string& subject, const std::string& path, double voxel_volume_mm3,
+                       const std::vector<StructureVolume>& structures) {
+  std::string text =
+      concat("# Title Segmentation Statistics\n#\n# subjectname ", subject, "\n# SegVolFile ", path,
+             "\n# VoxelVolume_mm3 ", short_number(voxel_volume_mm3), "\n# NRows ", structures.size(),
+             "\n# NTableCols 5\n", "# ColHeaders Index SegId NVoxels Volume_mm3 StructName\n");
+  for (size_t s = 0; s < structures.size(); ++s) {
+    const StructureVolume& one = structures[s];
+    std::string name = one.name;
     for (char& letter : name)
       if (letter == ' ') letter = '-';
     char line[256];
-    std::snprintf(line, sizeof line, "%3zu %5d %9lld %12.1f  %s\n", l + 1, one.labels[l].label,
-                  (long long)voxels, double(voxels) * one.voxel_volume_mm3, name.c_str());
+    std::snprintf(line, sizeof line, "%3zu %5lld %9lld %12.1f  %s\n", s + 1, (long long)one.id,
+                  (long long)one.voxels, double(one.voxels) * voxel_volume_mm3, name.c_str());
     text += line;
   }
   return text;
+}
+
+std::string aseg_stats(const Evaluation& evaluation, const CaseScores& one) {
+  std::vector<StructureVolume> structures;
+  for (size_t l = 0; l < one.labels.size(); ++l)
+    structures.push_back({one.labels[l].label, evaluation.labels[l].name, one.labels[l].counts.prediction()});
+  return aseg_stats(one.files.name, one.files.prediction, one.voxel_volume_mm3, structures);
 }
 
 }  // namespace mambaseg

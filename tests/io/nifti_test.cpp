@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <span>
@@ -11,6 +12,7 @@
 
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/image_folder.h"
+#include "mambaseg/io/labels_with_comment.h"
 #include "mambaseg/io/packed_bytes.h"
 #include "tests/io/byte_writer.h"
 #include "tests/io/temporary_folder.h"
@@ -465,6 +467,34 @@ TEST_F(Nifti, AnAnalyzeHeaderIsRefused) {
   file.magic = std::string(3, '\0');
   write_bytes(folder_ / "a.hdr", file.bytes());
   EXPECT_THAT(error_of([&] { read_image(folder_ / "a.hdr"); }), HasSubstr("Analyze 7.5"));
+}
+
+// nifti1.h: byte 348 says whether extensions follow; each has its size (a multiple of 16) and its code in
+// front.
+TEST_F(Nifti, LabelsCarryACommentThatReadersSkip) {
+  Volume<int32_t> labels(oblique_grid());
+  for (size_t v = 0; v < labels.voxels.size(); ++v) labels.voxels[v] = static_cast<int32_t>(v % 3) * 1000;
+  const std::string comment = "1000 ctx-lh-unknown\n2000 ctx-rh-unknown\n";
+  write_labels_with_comment(path_, labels, comment);
+  EXPECT_EQ(read_labels(path_).voxels, labels.voxels);
+  EXPECT_EQ(read_geometry(path_).size, labels.geometry.size);
+  const std::string bytes = read_bytes(path_);
+  EXPECT_EQ(bytes[348], 1);
+  const auto number = [&](size_t at) {
+    int32_t value = 0;
+    std::memcpy(&value, &bytes[at], sizeof value);
+    return value;
+  };
+  EXPECT_EQ(number(352) % 16, 0);
+  EXPECT_EQ(number(356), 6);
+  EXPECT_EQ(std::string(&bytes[360]), comment);
+  EXPECT_EQ(bytes.size(), size_t(352 + number(352)) + 2 * labels.voxels.size());
+  for (const char* name : {"a.nii.gz", "a.hdr", "a.mgz"}) {
+    write_labels_with_comment(folder_ / name, labels, comment);
+    EXPECT_EQ(read_labels(folder_ / name).voxels, labels.voxels) << name;
+  }
+  write_labels(path_, labels);
+  EXPECT_EQ(read_bytes(path_).substr(348, 4), std::string(4, '\0'));
 }
 
 TEST_F(Nifti, GzipIsKnownByContent) {

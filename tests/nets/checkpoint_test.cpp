@@ -49,6 +49,26 @@ TEST_F(Checkpoint, KeepsPlanRecipeAndHistory) {
   EXPECT_EQ(model.info.history.at("seed"), 7);
 }
 
+TEST_F(Checkpoint, WeightsInBf16TakeHalfAndComputeAlmostAlike) {
+  const Json config = small_config(3);
+  torch::manual_seed(4);
+  const auto network = make_network(config);
+  network->eval();
+  const ModelInfo info{config, Json::object(), Json::object(), Json::object()};
+  save_model(path_, *network, info);
+  const auto whole = std::filesystem::file_size(path_);
+  save_model(path_, *network, info, StoredWeights::bf16);
+  EXPECT_LT(double(std::filesystem::file_size(path_)), 0.65 * double(whole));
+  const Model model = load_model(path_);
+  const torch::NoGradGuard no_grad;
+  const auto x = torch::rand({1, 1, 16, 16, 16});
+  const auto expected = network->forward(x).front(), got = model.network->forward(x).front();
+  EXPECT_EQ(got.scalar_type(), torch::kFloat32);
+  const double error = ((got - expected).norm() / expected.norm()).item<double>();
+  EXPECT_GT(error, 0);     // they are other weights,
+  EXPECT_LT(error, 0.05);  // off by 2^-9 at most, through some ten layers
+}
+
 TEST_F(Checkpoint, RefusesOtherFilesWithOneLine) {
   TensorFile file = saved();
   const TensorFile good = file;

@@ -14,10 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::map<std::string, int> kStep{{"core", 0},    {"kernels", 0}, {"config", 1}, {"scan", 2},
-                                       {"metrics", 2}, {"stats", 2},   {"io", 2},     {"ops", 3},
-                                       {"nets", 4},    {"losses", 4},  {"data", 4},   {"infer", 5},
-                                       {"report", 5},  {"tasks", 6},   {"train", 7}};
+const std::map<std::string, int> kStep{
+    {"core", 0},   {"kernels", 0}, {"config", 1}, {"scan", 2},   {"metrics", 2}, {"stats", 2},
+    {"io", 2},     {"ops", 3},     {"nets", 4},   {"losses", 4}, {"data", 4},    {"infer", 5},
+    {"models", 5}, {"report", 5},  {"tasks", 6},  {"train", 7},  {"segment", 7}};
 
 struct Source {
   fs::path path;

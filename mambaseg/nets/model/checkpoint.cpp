@@ -30,8 +30,18 @@ ModelInfo read_info(const TensorFile& file) {
 
 }  // namespace
 
-void save_model(const std::string& path, const Network& network, const ModelInfo& info) {
-  const Weights weights = weights_of(network);
+StoredWeights stored_weights_named(const std::string& name) {
+  if (name == "fp32") return StoredWeights::as_they_are;
+  if (name == "bf16") return StoredWeights::bf16;
+  throw UsageError("weights: expected fp32 or bf16, got " + name);
+}
+
+void save_model(const std::string& path, const Network& network, const ModelInfo& info,
+                StoredWeights stored) {
+  Weights weights = weights_of(network);
+  if (stored == StoredWeights::bf16)
+    for (auto& [name, value] : weights)
+      if (value.is_floating_point() && value.dim() >= 2) value = value.to(torch::kBFloat16);
   TensorFile file = to_tensor_file({weights.begin(), weights.end()});
   file.metadata = {{kVersionKey, kVersion},
                    {"network", info.network.dump()},

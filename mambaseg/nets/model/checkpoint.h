@@ -22,14 +22,22 @@ struct Model {
   ModelInfo info;
 };
 
+/// How weights lie in a model file. bf16: kernels and matrices take 2 bytes a number, vectors (norms, biases)
+/// are kept as they are; a model is computed with in fp32 whichever it is.
+enum class StoredWeights { as_they_are, bf16 };
+
+/// "fp32" (as they are) or "bf16"; UsageError otherwise.
+StoredWeights stored_weights_named(const std::string& name);
+
 /// Writes weights (parameters and persistent buffers) and info, atomically.
-void save_model(const std::string& path, const Network& network, const ModelInfo& info);
+void save_model(const std::string& path, const Network& network, const ModelInfo& info,
+                StoredWeights stored = StoredWeights::as_they_are);
 
 /// Reads what a model file says of itself, not its weights. Throws Error naming the path.
 ModelInfo read_model_info(const std::string& path);
 
-/// Reads a model; the network is in evaluation mode. Throws Error naming the path and the missing, extra and
-/// misshaped tensors (the first few, and how many there are).
+/// Reads a model; the network is in evaluation mode, its weights are fp32 (StoredWeights). Throws Error
+/// naming the path and the missing, extra and misshaped tensors (the first few, and how many there are).
 Model load_model(const std::string& path, torch::Device device = torch::kCPU);
 
 }  // namespace mambaseg

@@ -10,15 +10,12 @@
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/outputs.h"
-#include "mambaseg/report/contour.h"
-#include "mambaseg/report/palette.h"
 #include "mambaseg/tasks/pictures/picture_files.h"
+#include "mambaseg/tasks/pictures/picture_overlay.h"
 #include "mambaseg/tasks/pictures/picture_predictor.h"
 
 namespace mambaseg {
 namespace {
-
-constexpr Colour kContour{0, 255, 0};  // of one structure: seen on skin and on mucosa
 
 std::vector<int64_t> probability_classes(const PictureLabels& labels) {
   std::vector<int64_t> classes;
@@ -39,18 +36,6 @@ std::vector<Output> outputs_of(const std::vector<PictureFiles>& pictures, const 
     if (request.overlay) outputs.push_back({files.overlay, "the overlay of " + files.name});
   }
   return outputs;
-}
-
-/// The picture with the contour of each class.
-Picture overlay_of(const Picture& picture, const torch::Tensor& classes_YX, const PictureLabels& labels) {
-  std::vector<int32_t> numbers;
-  for (int64_t k = 1; k <= labels.scheme().class_count(); ++k) numbers.push_back(static_cast<int32_t>(k));
-  const Palette palette(numbers);
-  Picture drawn = picture;
-  for (const int32_t k : numbers)
-    drawn = draw_contour(drawn, grey_picture(classes_YX.eq(k).to(torch::kFloat32)),
-                         numbers.size() == 1 ? kContour : palette.colour(k));
-  return drawn;
 }
 
 void write_results(const PictureFiles& files, const Picture& picture, const torch::Tensor& votes_KYX,

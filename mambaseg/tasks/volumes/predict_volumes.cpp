@@ -21,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The models in the order given: those that work on the whole image form the first stage, those that work
-/// around labels the second; several of one stage are averaged.
 TwoStage load_stages(const PredictRequest& request) {
   PredictorSettings settings;
   settings.step = request.step;
@@ -31,18 +29,7 @@ TwoStage load_stages(const PredictRequest& request) {
   settings.mirror = request.mirror;
   settings.device = request.device;
   settings.precision = request.precision;
-  std::vector<std::string> first, second;
-  for (const std::string& path : request.models) {
-    const Json plan = read_model_info(path).plan;
-    (plan.value("region", "brain") == "labels" ? second : first).push_back(path);
-  }
-  if (first.empty())
-    throw UsageError(
-        request.models.front() +
-        ": this model works around labels of an earlier stage; give the model of that stage as well");
-  std::optional<Predictor> later;
-  if (!second.empty()) later = Predictor::load(second, settings);
-  return TwoStage(Predictor::load(first, settings), std::move(later));
+  return TwoStage::load(request.models, settings);
 }
 
 /// Labels are written under a temporary name and renamed, so a file that is there is complete.

@@ -1,0 +1,109 @@
+#include "mambaseg/segment/volume_segmenter.h"
+
+#include <algorithm>
+
+#include "mambaseg/segment/limits.h"
+
+namespace mambaseg {
+namespace {
+
+/// The array axis that comes nearest to left and right.
+size_t side_axis(const Geometry& geometry) {
+  const std::string words = geometry.orientation();
+  return words.find_first_of("LR");
+}
+
+template <class T>
+std::vector<T> reversed_along(const std::vector<T>& values, const Index3& n, size_t axis) {
+  std::vector<T> out(values.size());
+  size_t v = 0;
+  for (int64_t k = 0; k < n[2]; ++k)
+    for (int64_t j = 0; j < n[1]; ++j)
+      for (int64_t i = 0; i < n[0]; ++i) {
+        Index3 from{i, j, k};
+        from[axis] = n[axis] - 1 - from[axis];
+        out[v++] = values[static_cast<size_t>(from[0] + n[0] * (from[1] + n[1] * from[2]))];
+      }
+  return out;
+}
+
+std::vector<LabelClass> classes_of(const Plan& plan, int64_t count) {
+  if (!plan.classes.empty()) return plan.classes;
+  std::vector<LabelClass> numbered;
+  for (int64_t k = 1; k < count; ++k) numbered.push_back({concat("label ", k), {k}});
+  return numbered;
+}
+
+}  // namespace
+
+Image mirrored(const Image& image) {
+  Image out{image.geometry, {}, image.step};
+  std::visit(
+      [&](const auto& voxels) {
+        out.voxels = reversed_along(voxels, image.geometry.size, side_axis(image.geometry));
+      },
+      image.voxels);
+  return out;
+}
+
+Volume<int32_t> mirrored(const Volume<int32_t>& labels, const std::map<int64_t, int64_t>& other_sides) {
+  Volume<int32_t> out;
+  out.geometry = labels.geometry;
+  out.voxels = reversed_along(labels.voxels, labels.geometry.size, side_axis(labels.geometry));
+  for (int32_t& label : out.voxels)
+    if (const auto found = other_sides.find(label); found != other_sides.end())
+      label = static_cast<int32_t>(found->second);
+  return out;
+}
+
+VolumeSegmenter::VolumeSegmenter(const ModelInBox& model, const PredictorSettings& settings)
+    : limits_(model.card.limits), stages_((check_weights(model), TwoStage::load(model.weights, settings))) {
+  const Predictor& last = stages_.last();
+  classes_ = classes_of(last.plan(), last.probability_maps() + last.first_probability());
+}
+
+Volume<int32_t> VolumeSegmenter::labels_of(Image image, const Progress& progress, const Warn& warn,
+                                           const Warn& note) {
+  std::vector<Image> channels;
+  channels.push_back(std::move(image));
+  CaseLabels labels = stages_.run(std::move(channels), progress, warn, note);
+  check_found(labels.first, limits_);
+  if (!stages_.has_second()) return std::move(labels.first);
+  require(labels.second.has_value(),
+          "no head was found: the first look sees nothing around which the second "
+          "could look");
+  return std::move(*labels.second);
+}
+
+SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Progress& progress,
+                                     const Warn& warn, const Warn& note) {
+  SegmentedVolume out;
+  out.findings.flags = check_image(image, limits_);
+  out.labels = labels_of(image, progress, warn, note);
+  std::map<int64_t, int64_t> voxels;
+  for (const int32_t label : out.labels.voxels)
+    if (label != 0) ++voxels[label];
+  const double voxel_mm3 = image.geometry.voxel_volume_mm3();
+  for (const LabelClass& one : classes_) {
+    int64_t count = 0;  // one number is written for a class; regions share them
+    for (const int64_t id : one.ids) count += voxels[id];
+    out.findings.structures.push_back(
+        {one.ids.at(0), one.name, count, static_cast<double>(count) * voxel_mm3, 0, std::nullopt});
+  }
+  for (std::string& flag : check_labels(image, out.labels, out.findings.structures, limits_))
+    out.findings.flags.push_back(std::move(flag));
+  if (!quality) return out;
+  Agreement agreement;
+  try {
+    const Volume<int32_t> second =
+        mirrored(labels_of(mirrored(image), progress, {}, {}), other_sides(classes_));
+    for (size_t v = 0; v < second.voxels.size(); ++v) agreement.add(out.labels.voxels[v], second.voxels[v]);
+  } catch (const Error& error) {  // the first pass has labels: they stand, and somebody should look at them
+    out.findings.flags.push_back(concat("the mirrored image: ", error.what()));
+    for (const int32_t label : out.labels.voxels) agreement.add(label, 0);
+  }
+  judge_agreement(out.findings, agreement, limits_.agreement);
+  return out;
+}
+
+}  // namespace mambaseg

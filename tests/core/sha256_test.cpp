@@ -1,0 +1,23 @@
+#include "mambaseg/core/sha256.h"
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/core/error.h"
+
+namespace mambaseg {
+namespace {
+
+// The examples of FIPS 180-4 and of NIST's test vectors, whose ends fall on either side of a block.
+TEST(Sha256, IsWhatTheStandardSays) {
+  EXPECT_EQ(sha256(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, NamesAFileThatIsNotThere) { EXPECT_THROW(sha256_of_file("/no/such/file"), Error); }
+
+}  // namespace
+}  // namespace mambaseg
