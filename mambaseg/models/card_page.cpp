@@ -57,7 +57,7 @@ std::string card_page(const ModelInBox& model) {
     stages += concat(s + 1, ". ", stage_line(info), "\n");
     classes = classes_of(info.plan);  // the last stage's labels are what people get
   }
-  for (const TrainingData& one : card.training)
+  for (const CardTraining& one : card.training)
     training += concat("- ", one.data, ". Licence: ", one.licence, ". ", one.source, "\n");
   for (const ModelScore& one : card.scores)
     scores += concat("- ", one.metric, " ", number(one.value), ", ", one.structure, ": ", one.data,

@@ -20,7 +20,7 @@ struct ModelStage {
 };
 
 /// What a model learned from.
-struct TrainingData {
+struct CardTraining {
   std::string data, licence, source;
   void describe(SettingsVisitor& visit) {
     visit("data", data, "what it is, and how many");
@@ -100,7 +100,7 @@ struct ModelLimits {
 struct ModelCard {
   std::string title, task, input, version, citation;
   std::vector<ModelStage> stages;
-  std::vector<TrainingData> training;
+  std::vector<CardTraining> training;
   std::vector<ModelScore> scores;
   std::vector<std::string> failures;
   ModelLimits limits;
