@@ -13,10 +13,14 @@ struct Options {
   bool markdown = false, json = false;
 };
 
+Json json_of(const ModelInBox& model) {
+  return {{"name", model.name}, {"weights", model.weights}, {"card", to_json(model.card)}};
+}
+
 void print_list() {
   const std::vector<ModelInBox> models = models_in(model_folders());
-  if (models.empty()) std::printf("no models are installed (looked in:");
   if (models.empty()) {
+    std::printf("no models are installed (looked in:");
     for (const std::string& folder : model_folders()) std::printf(" %s", folder.c_str());
     std::printf(")\n");
   }
@@ -29,16 +33,14 @@ void run(const Options& options) {
   if (options.name.empty()) {
     if (!options.json) return print_list();
     Json list = Json::array();
-    for (const ModelInBox& model : models_in(model_folders()))
-      list.push_back({{"name", model.name}, {"weights", model.weights}, {"card", to_json(model.card)}});
+    for (const ModelInBox& model : models_in(model_folders())) list.push_back(json_of(model));
     std::printf("%s\n", list.dump(2).c_str());
     return;
   }
   const ModelInBox model = find_model({options.name}, model_folders());
   check_weights(model);
   if (options.json) {
-    const Json json{{"name", model.name}, {"weights", model.weights}, {"card", to_json(model.card)}};
-    std::printf("%s\n", json.dump(2).c_str());
+    std::printf("%s\n", json_of(model).dump(2).c_str());
   } else if (options.markdown) {
     std::printf("<!-- make docs writes this file from models/%s/model.toml and the weights -->\n%s",
                 model.name.c_str(), card_page(model).c_str());

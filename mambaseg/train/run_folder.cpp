@@ -76,11 +76,7 @@ TrainingState RunFolder::last_state() const {
   state.network = model.network;
   state.machine = model.info.history.value("machine", Json());
   state.optimizer = make_optimizer(settings_.training, *state.network);
-  if (settings_.training.ema > 0) {
-    state.average = make_network(settings_.network);
-    state.average->to(options_.device);
-    update_average(*state.average, *state.network, 0, 0);
-  }
+  state.average = first_average(settings_.training.ema, settings_.network, *state.network, options_.device);
   load_moments(options_.folder, model, state);
   remove_moments(options_.folder,
                  model.info.history["moments"]);  // older ones, if it ended before it could

@@ -21,11 +21,7 @@ TrainingState first_state(const RunSettings& settings, torch::Device device) {
   state.network = make_network(settings.network);
   state.network->to(device);
   state.optimizer = make_optimizer(training, *state.network);
-  if (training.ema > 0) {
-    state.average = make_network(settings.network);
-    state.average->to(device);
-    update_average(*state.average, *state.network, 0, 0);
-  }
+  state.average = first_average(training.ema, settings.network, *state.network, device);
   state.at.loss_scale.factor = training.loss_scale > 0        ? training.loss_scale
                                : training.precision == "fp16" ? kFirstLossScale
                                                               : 1;

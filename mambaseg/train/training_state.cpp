@@ -92,15 +92,24 @@ void load_moments(const std::string& folder, const Model& last, TrainingState& s
 void update_average(Network& average, const Network& network, double share, int64_t steps) {
   const torch::NoGradGuard no_grad;
   const double kept = std::min(share, (1 + static_cast<double>(steps)) / (10 + static_cast<double>(steps)));
-  const auto weights = network.named_parameters(), buffers = network.named_buffers();
-  for (auto& mean : average.named_parameters()) mean.value().lerp_(weights[mean.key()], 1 - kept);
-  for (auto& buffer : average.named_buffers()) {
-    const torch::Tensor& now = buffers[buffer.key()];
-    if (now.is_floating_point())
-      buffer.value().lerp_(now, 1 - kept);
-    else
-      buffer.value().copy_(now);
-  }
+  const auto move = [&](const std::vector<torch::Tensor>& means, const std::vector<torch::Tensor>& now) {
+    for (size_t i = 0; i < means.size(); ++i)
+      if (now[i].is_floating_point())
+        torch::Tensor(means[i]).lerp_(now[i], 1 - kept);
+      else
+        torch::Tensor(means[i]).copy_(now[i]);
+  };
+  move(average.parameters(), network.parameters());
+  move(average.buffers(), network.buffers());
+}
+
+std::shared_ptr<Network> first_average(double ema, const Json& settings, const Network& network,
+                                       torch::Device device) {
+  if (ema == 0) return nullptr;
+  auto average = make_network(settings);
+  average->to(device);
+  update_average(*average, network, 0, 0);
+  return average;
 }
 
 }  // namespace mambaseg

@@ -70,4 +70,9 @@ void load_moments(const std::string& folder, const Model& last, TrainingState& s
 /// numbers of steps are taken as they are. Early on less of the old is kept: (1 + steps) / (10 + steps).
 void update_average(Network& average, const Network& network, double share, int64_t steps);
 
+/// An average that begins with the weights of `network`, which `settings` describe; null without
+/// training.ema.
+std::shared_ptr<Network> first_average(double ema, const Json& settings, const Network& network,
+                                       torch::Device device);
+
 }  // namespace mambaseg

@@ -68,6 +68,21 @@ TEST(Layers, AFolderIncludesOnlyLowerSteps) {
     }
 }
 
+/// Two types of one name in headers of different folders compile, and end each other's objects: their inline
+/// functions are taken for the same.
+TEST(Layers, ATypeHasItsNameForItself) {
+  static const std::regex type(R"((?:^|\n)(?:struct|class) (\w+)(?: final)?(?: :[^;{]*)?\s*\{)");
+  std::map<std::string, fs::path> owner;
+  for (const Source& source : sources()) {
+    if (source.path.extension() != ".h") continue;
+    for (std::sregex_iterator at(source.text.begin(), source.text.end(), type), end; at != end; ++at) {
+      const auto [first, fresh] = owner.emplace((*at)[1], source.path);
+      EXPECT_TRUE(fresh) << (*at)[1] << " stands in " << first->second << " and " << source.path;
+    }
+  }
+  EXPECT_GT(owner.size(), 100u);
+}
+
 TEST(Layers, KernelsKnowNothingOfOurs) {
   for (const Source& source : sources()) {
     if (source.folder != "kernels") continue;

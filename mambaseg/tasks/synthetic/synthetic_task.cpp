@@ -34,15 +34,20 @@ void SyntheticTask::check_validation(const PreparedCase& one) const {
 
 PlanAnswer SyntheticTask::plan_experiment(const PlanRequest& request) const {
   PlanAnswer answer;
-  for (const Case& one : request.cases) try {
-      preparation().prepare(one, nullptr);
+  const Preparation looks = preparation();
+  int64_t seen = 0;
+  const auto total = static_cast<int64_t>(request.cases.size());
+  for (const Case& one : request.cases) {
+    try {
+      looks.prepare(one, nullptr);
     } catch (const UsageError&) {
       throw;
     } catch (const Error& error) {
       answer.problems.emplace_back(error.what());
     }
-  answer.lines = {
-      concat(request.cases.size(), " cases can be read; label maps need no plan, train takes the recipe")};
+    if (request.progress) request.progress("reading label maps", ++seen, total);
+  }
+  answer.lines = {concat(total, " cases can be read; label maps need no plan, train takes the recipe")};
   return answer;
 }
 
