@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "mambaseg/nets/layers/resampling.h"
+
 namespace mambaseg {
 namespace {
 
@@ -20,8 +22,9 @@ void check(const MedSegMambaShell& s) {
 }  // namespace
 
 MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<Layer> bottleneck)
-    : bottleneck_(std::move(bottleneck)) {
+    : fold_(s.fold), bottleneck_(std::move(bottleneck)) {
   check(s);
+  const int64_t voxels = s.fold * s.fold * s.fold;  // of the image in one of the folded grid
   const ConvStyle style{s.preactivation, s.plain_identity};
   const std::vector<int64_t>& w = s.widths;
   const auto conv3 = [](int64_t in, int64_t out) { return conv(3, in, out, 3); };
@@ -35,8 +38,8 @@ MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<Layer> bottl
     return register_module(name, std::make_shared<UpBlock3d>(in, out, s.nearest_up, style));
   };
 
-  if (s.preactivation) preconv_ = register_module("preconv", conv3(s.in_channels, w[0]));
-  conv1_ = res("Conv1", s.preactivation ? w[0] : s.in_channels, w[0]);
+  if (s.preactivation) preconv_ = register_module("preconv", conv3(s.in_channels * voxels, w[0]));
+  conv1_ = res("Conv1", s.preactivation ? w[0] : s.in_channels * voxels, w[0]);
   downconv1_ = down("downconv1", w[0], w[1]);
   downconv2_ = down("downconv2", w[1], w[2]);
   downconv3_ = down("downconv3", w[2], w[3]);
@@ -53,10 +56,11 @@ MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<Layer> bottl
   up_conv3_ = res("Up_conv3", 2 * w[1], w[1]);
   up2_ = up("Up2", w[1], w[0]);
   up_conv2_ = res("Up_conv2", 2 * w[0], final_width(s));
-  conv_1x1_ = register_module("Conv_1x1", conv(3, final_width(s), s.classes, 1));
+  conv_1x1_ = register_module("Conv_1x1", conv(3, final_width(s), s.classes * voxels, 1));
 }
 
-std::vector<torch::Tensor> MedSegMamba::scores(const torch::Tensor& input) {
+std::vector<torch::Tensor> MedSegMamba::scores(const torch::Tensor& image) {
+  const torch::Tensor input = fold_ == 1 ? image : folded(image, fold_);
   // A skip lives until its concatenation, so that at full resolution nothing else is held.
   torch::Tensor skip1 = conv1_->forward(preconv_ ? preconv_->forward(input) : input);
   torch::Tensor skip2 = downconv1_->forward(skip1);
@@ -77,7 +81,8 @@ std::vector<torch::Tensor> MedSegMamba::scores(const torch::Tensor& input) {
   seen("up_conv4", x);
   x = up_conv3_->forward(joined(skip2, up3_->forward(x)));
   x = up_conv2_->forward(joined(skip1, up2_->forward(x)));
-  return {conv_1x1_->forward(x)};
+  x = conv_1x1_->forward(x);
+  return {fold_ == 1 ? x : unfolded(x, fold_)};
 }
 
 }  // namespace mambaseg

@@ -17,6 +17,7 @@ struct MedSegMambaShell {
   bool max_pool = true;
   bool nearest_up = true;
   bool full_final_block = true;
+  int64_t fold = 1;
 
   void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
@@ -29,6 +30,10 @@ struct MedSegMambaShell {
     visit("nearest_up", nearest_up,
           "double the grid by nearest neighbour instead of transposed convolutions");
     visit("full_final_block", full_final_block, "keep twice the first width in the last block");
+    visit("fold", fold,
+          "voxels along each axis that are folded into channels before the first layer, whose scores unfold "
+          "them again: full resolution is then that of the folded grid (ours; 1 as published)",
+          at_least(1));
   }
 };
 
@@ -38,12 +43,13 @@ struct MedSegMambaShell {
 class MedSegMamba : public Network {
  public:
   MedSegMamba(const MedSegMambaShell& settings, std::shared_ptr<Layer> bottleneck);
-  Extent size_multiples() const override { return cube(3, 8); }
+  Extent size_multiples() const override { return cube(3, 8 * fold_); }
 
  protected:
   std::vector<torch::Tensor> scores(const torch::Tensor& x) override;
 
  private:
+  int64_t fold_;
   std::shared_ptr<Convolution> preconv_, expand_, conv_1x1_;
   std::shared_ptr<GroupNorm> gn_;
   std::shared_ptr<LayerNorm> pre_head_ln_;

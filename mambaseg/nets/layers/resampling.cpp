@@ -1,5 +1,7 @@
 #include "mambaseg/nets/layers/resampling.h"
 
+#include <cmath>
+
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
@@ -36,6 +38,32 @@ torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor, bool alig
   Extent sizes = spatial_size(x);
   for (int64_t& size : sizes) size *= factor;
   return linear_resized(x, sizes, align_corners);
+}
+
+torch::Tensor folded(const torch::Tensor& x, int64_t factor) {
+  const int64_t dims = x.dim() - 2;
+  Extent split{x.size(0), x.size(1)}, order{0, 1}, merged{x.size(0), -1};
+  for (int64_t axis = 0; axis < dims; ++axis) {
+    split.insert(split.end(), {x.size(2 + axis) / factor, factor});
+    order.push_back(3 + 2 * axis);
+    merged.push_back(x.size(2 + axis) / factor);
+  }
+  for (int64_t axis = 0; axis < dims; ++axis) order.push_back(2 + 2 * axis);
+  return x.reshape(split).permute(order).reshape(merged);
+}
+
+torch::Tensor unfolded(const torch::Tensor& x, int64_t factor) {
+  const int64_t dims = x.dim() - 2;
+  Extent split{x.size(0), -1}, order{0, 1}, merged{x.size(0), -1};
+  split.insert(split.end(), dims, factor);
+  for (int64_t axis = 0; axis < dims; ++axis) {
+    split.push_back(x.size(2 + axis));
+    order.insert(order.end(), {2 + dims + axis, 2 + axis});
+    merged.push_back(x.size(2 + axis) * factor);
+  }
+  split[1] = x.size(1) / static_cast<int64_t>(std::pow(factor, dims));
+  merged[1] = split[1];
+  return x.reshape(split).permute(order).reshape(merged);
 }
 
 Extent spatial_size(const torch::Tensor& x) { return x.sizes().slice(2).vec(); }

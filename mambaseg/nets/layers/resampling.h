@@ -29,6 +29,13 @@ torch::Tensor linear_resized(const torch::Tensor& x, const Extent& size, bool al
 /// The same to `factor` times the size along each axis.
 torch::Tensor linear_upsampled(const torch::Tensor& x, int64_t factor, bool align_corners = false);
 
+/// Each block of `factor` voxels along every axis becomes the channels of one (space to depth): (B, C, S...)
+/// -> (B, C * factor^dims, S / factor...); the place in the block varies fastest.
+torch::Tensor folded(const torch::Tensor& x, int64_t factor);
+
+/// Undoes folded.
+torch::Tensor unfolded(const torch::Tensor& x, int64_t factor);
+
 /// The spatial sizes of x (B, C, spatial...).
 Extent spatial_size(const torch::Tensor& x);
 
