@@ -1,4 +1,5 @@
-# make demo   train MedSegMamba on one half of a brain, segment the other half, score it
+# make demo   segment a head with the model in the box, score it beside an atlas
+# make demo-train   train MedSegMamba on one half of a brain, segment the other half, score it
 # make test   build everything and run the tests; ISA=avx2 or ISA=sse41: as on a processor with no more than that
 # Both install what packages.txt names and is missing (Debian 12; as root or with sudo).
 
@@ -12,7 +13,7 @@ ISA ?= native
 # What `make tidy` compares with.
 BASE ?= main
 
-.PHONY: all setup build test demo asan ubsan assertions no-itk no-onednn docs elsewhere format tidy clean
+.PHONY: all setup build test demo demo-train asan ubsan assertions no-itk no-onednn docs elsewhere format tidy clean
 
 all: build
 
@@ -35,6 +36,10 @@ test: build
 demo: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target mambaseg
 	$(BUILD)/bin/mambaseg demo -o demo_output
+
+demo-train: setup $(BUILD)/build.ninja
+	cmake --build $(BUILD) -j $(JOBS) --target mambaseg
+	$(BUILD)/bin/mambaseg demo --train -o demo_train_output
 
 # The tests in other builds: under sanitizers, with assertions, without a library that can be left out.
 asan ubsan assertions no-itk no-onednn: setup
@@ -63,4 +68,4 @@ format:
 	git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i
 
 clean:
-	rm -rf build demo_output
+	rm -rf build demo_output demo_train_output

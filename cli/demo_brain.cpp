@@ -32,31 +32,38 @@ void keep_structures(Volume<int32_t>& labels) {
   for (int32_t& label : labels.voxels) {
     bool known = false;
     for (const DemoStructure& s : demo_structures())
-      known = known || label == s.left_id || label == s.right_id;
+      known = known || label == s.aal_left || label == s.aal_right;
     if (!known) label = 0;
   }
+}
+
+/// Reads an image and the atlas; returns the path of the image.
+std::string read_with_atlas(const std::string& folder, const char* name, Volume<float>& image,
+                            Volume<int32_t>& atlas) {
+  const std::string image_path = folder + "/" + name, atlas_path = folder + "/aal.nii.gz";
+  for (const std::string& path : {image_path, atlas_path})
+    require(std::filesystem::exists(path), path,
+            ": no such file; it comes with Debian's package mricron-data");
+  image = read_volume(image_path);
+  atlas = read_labels(atlas_path);
+  require(same_grid(image.geometry, atlas.geometry) && image.geometry.orientation() == "RAS", folder,
+          ": expected ", name, " and aal.nii.gz on one RAS grid");
+  return image_path;
 }
 
 }  // namespace
 
 const std::vector<DemoStructure>& demo_structures() {
-  static const std::vector<DemoStructure> list{{"hippocampus", 37, 38}, {"amygdala", 41, 42},
-                                               {"caudate", 71, 72},     {"putamen", 73, 74},
-                                               {"pallidum", 75, 76},    {"thalamus", 77, 78}};
+  static const std::vector<DemoStructure> list{{"hippocampus", 37, 38, 17, 53}, {"amygdala", 41, 42, 18, 54},
+                                               {"caudate", 71, 72, 11, 50},     {"putamen", 73, 74, 12, 51},
+                                               {"pallidum", 75, 76, 13, 52},    {"thalamus", 77, 78, 10, 49}};
   return list;
 }
 
 DemoBrain read_demo_brain(const std::string& folder) {
-  const std::string image_path = folder + "/ch2bet.nii.gz";
-  const std::string atlas_path = folder + "/aal.nii.gz";
-  for (const std::string& path : {image_path, atlas_path})
-    require(std::filesystem::exists(path), path,
-            ": no such file; it comes with Debian's package mricron-data");
   DemoBrain brain;
-  brain.image = read_volume(image_path);
-  Volume<int32_t> labels = read_labels(atlas_path);
-  require(same_grid(brain.image.geometry, labels.geometry) && brain.image.geometry.orientation() == "RAS",
-          folder, ": expected ch2bet.nii.gz and aal.nii.gz on one RAS grid");
+  Volume<int32_t> labels;
+  read_with_atlas(folder, "ch2bet.nii.gz", brain.image, labels);
   keep_structures(labels);
   const auto is_left = [](double x_mm) { return x_mm < -0.25; };
   const auto is_right = [](double x_mm) { return x_mm > 0.25; };
@@ -67,10 +74,24 @@ DemoBrain read_demo_brain(const std::string& folder) {
   return brain;
 }
 
+DemoHead read_demo_head(const std::string& folder) {
+  DemoHead head;
+  head.path = read_with_atlas(folder, "ch2.nii.gz", head.image, head.atlas);
+  keep_structures(head.atlas);
+  for (int32_t& label : head.atlas.voxels)
+    for (const DemoStructure& s : demo_structures()) {
+      if (label == s.aal_left)
+        label = s.freesurfer_left;
+      else if (label == s.aal_right)
+        label = s.freesurfer_right;
+    }
+  return head;
+}
+
 void rename_to_right_side(Volume<int32_t>& labels) {
   for (int32_t& label : labels.voxels)
     for (const DemoStructure& s : demo_structures())
-      if (label == s.left_id) label = s.right_id;
+      if (label == s.aal_left) label = s.aal_right;
 }
 
 Volume<int32_t> mirrored_to_the_right(const Volume<int32_t>& left_labels) {

@@ -7,11 +7,11 @@
 
 namespace mambaseg {
 
-/// One of the six structures of the demo, with its AAL numbers on either side.
+/// One of the six structures of the demo, with its numbers on either side in AAL and FreeSurfer.
 struct DemoStructure {
   const char* name;
-  int32_t left_id;
-  int32_t right_id;
+  int32_t aal_left, aal_right;
+  int32_t freesurfer_left, freesurfer_right;
 };
 const std::vector<DemoStructure>& demo_structures();
 
@@ -26,6 +26,16 @@ struct DemoBrain {
 
 /// Reads ch2bet.nii.gz and aal.nii.gz from `folder`. Throws Error naming the package when they are missing.
 DemoBrain read_demo_brain(const std::string& folder);
+
+/// Colin27 with skull and skin.
+struct DemoHead {
+  std::string path;  ///< ch2.nii.gz
+  Volume<float> image;
+  Volume<int32_t> atlas;  ///< the demo's structures, with FreeSurfer's numbers
+};
+
+/// Reads ch2.nii.gz and aal.nii.gz from `folder`. Throws Error naming the package when they are missing.
+DemoHead read_demo_head(const std::string& folder);
 
 /// The trivial answer to "segment the right half": the labels of the left half mirrored at the midline, with
 /// the numbers of the right side.

@@ -2,9 +2,12 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/infer/small_components.h"
 
 namespace mambaseg {
 namespace {
+
+constexpr double kLeastShare = 0.1;  ///< smaller components would widen the region for nothing
 
 std::string words(const std::vector<int64_t>& labels) {
   std::string out;
@@ -66,8 +69,9 @@ CaseLabels TwoStage::run(std::vector<Image> channels, const Progress& progress, 
   prepared = {};
   auto second_image = prepare_images(channels, second_->plan());
   channels.clear();
-  const auto region =
-      label_box(resample_labels(labels, second_image.image.geometry), second_->plan().region_labels);
+  // Left and right hippocampus are two components, of about one size.
+  labels = without_strays(labels, second_->plan().region_labels, kLeastShare);
+  const auto region = label_box(resample_labels(labels, second_image.image.geometry), {1});
   labels = {};
   if (!region) {
     tell(warn, "the first stage found none of the labels " + words(second_->plan().region_labels) +

@@ -7,6 +7,7 @@
 #include "mambaseg/nets/blocks/ss3d.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/nets/blocks/transformer_bottleneck.h"
+#include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/model/weights.h"
 #include "mambaseg/scan/orders.h"
 
@@ -71,6 +72,35 @@ TEST(MedSegMamba, EveryVariantRunsAndTrains) {
       scores.square().sum().backward();
       for (const auto& p : network->named_parameters()) EXPECT_TRUE(p.value().grad().defined()) << p.key();
     }
+}
+
+// Ours: voxels folded into channels. Each keeps its place, in either number of dimensions.
+TEST(MedSegMamba, FoldsVoxelsIntoChannelsAndBack) {
+  for (const int64_t dims : {2, 3}) {
+    Extent shape{2, 3};
+    for (int64_t axis = 0; axis < dims; ++axis) shape.push_back(4 + 2 * axis);
+    const torch::Tensor image = torch::rand(shape);
+    const torch::Tensor fold = folded(image, 2);
+    EXPECT_EQ(fold.size(1), dims == 2 ? 12 : 24);
+    EXPECT_TRUE(fold.select(1, 0).equal(image.select(1, 0)
+                                            .slice(1, 0, {}, 2)
+                                            .slice(2, 0, {}, 2)
+                                            .slice(dims == 3 ? 3 : 2, 0, {}, dims == 3 ? 2 : 1)));
+    EXPECT_TRUE(unfolded(fold, 2).equal(image));
+  }
+  EXPECT_TRUE(folded(torch::arange(16).view({1, 1, 4, 4}), 2)
+                  .select(1, 1)
+                  .flatten()
+                  .equal(torch::tensor({1, 3, 9, 11}, torch::kLong)));
+
+  MedSegMambaSettings s = small();
+  s.fold = 2;
+  const auto network = make_medsegmamba(s);
+  EXPECT_EQ(network->size_multiples(), (Extent{16, 16, 16}));
+  EXPECT_EQ(logits(network, torch::rand({1, 1, 16, 32, 16})).sizes().vec(), (Extent{1, 3, 16, 32, 16}));
+  s.bottleneck = "transformer";  // its positions are those of the folded grid
+  EXPECT_EQ(logits(make_medsegmamba(s), torch::rand({1, 1, 16, 16, 16})).sizes().vec(),
+            (Extent{1, 3, 16, 16, 16}));
 }
 
 TEST(MedSegMamba, InferenceWithoutGradientsGivesTheSameScores) {

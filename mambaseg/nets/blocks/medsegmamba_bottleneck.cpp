@@ -8,13 +8,13 @@
 namespace mambaseg {
 namespace {
 
-constexpr int64_t kTokenEdge = 8;  // voxels a token spans
+constexpr int64_t kTokenEdge = 8;  // voxels of the folded grid that a token spans
 
 }  // namespace
 
 std::shared_ptr<Layer> make_medsegmamba_bottleneck(const MedSegMambaSettings& s) {
   if (s.bottleneck == "transformer") {
-    const int64_t edge = s.edge / kTokenEdge;
+    const int64_t edge = s.edge / (kTokenEdge * s.fold);
     return std::make_shared<TransformerBottleneck>(
         TransformerSettings{s.token_width, edge * edge * edge, s.heads, s.layers, s.mlp_dropout, s.dropout});
   }
