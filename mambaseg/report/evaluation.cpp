@@ -212,6 +212,25 @@ Description Evaluation::over_labels(size_t metric) const {
   return describe(means);
 }
 
+Evaluation::Volumes Evaluation::volumes(size_t label) const {
+  const auto position = [&](const char* name) {
+    return static_cast<size_t>(
+        std::find_if(metrics.begin(), metrics.end(),
+                     [&](const Metric* one) { return one->name == std::string(name); }) -
+        metrics.begin());
+  };
+  const size_t predicted = position("volume_prediction"), reference = position("volume_reference");
+  Volumes out;
+  if (pictures || predicted == metrics.size() || reference == metrics.size()) return out;
+  for (const CaseScores& one : cases) {
+    const LabelScores& scores = one.labels[label];
+    if (scores.presence == Presence::absent) continue;
+    out.predicted.push_back(scores.values[predicted].value_or(0));
+    out.reference.push_back(scores.values[reference].value_or(0));
+  }
+  return out;
+}
+
 Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, const Progress& progress,
                     const Warn& warn) {
   EvaluationOptions options = given;

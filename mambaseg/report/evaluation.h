@@ -58,6 +58,13 @@ struct Evaluation {
   /// Mean over the labels of their means over cases (nnU-Net's foreground mean), in the description of the
   /// label means: n is the number of labels that have a value.
   Description over_labels(size_t metric) const;
+
+  /// Predicted and reference volumes of a label, mm3, in the cases where either has it; empty where they were
+  /// not measured and of pictures.
+  struct Volumes {
+    std::vector<double> predicted, reference;
+  };
+  Volumes volumes(size_t label) const;
 };
 
 /// Reads and scores every pair, regions as the unions of their labels, without the voxels that the reference

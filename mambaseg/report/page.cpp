@@ -104,17 +104,9 @@ std::string boxes_section(const Evaluation& e) {
 }
 
 std::string volumes_section(const Evaluation& e) {
-  const auto reference = metric_position(e, "volume_reference"),
-             prediction = metric_position(e, "volume_prediction");
-  if (!reference || !prediction || e.cases.size() < 2 || e.pictures) return "";
   std::string html;
   for (size_t l = 0; l < e.labels.size(); ++l) {
-    std::vector<double> a, b;
-    for (const CaseScores& one : e.cases) {
-      if (one.labels[l].presence == Presence::absent) continue;
-      a.push_back(one.labels[l].values[*prediction].value_or(0));
-      b.push_back(one.labels[l].values[*reference].value_or(0));
-    }
+    auto [a, b] = e.volumes(l);
     if (a.size() < 2) continue;
     const double largest =
         std::max(*std::max_element(a.begin(), a.end()), *std::max_element(b.begin(), b.end()));

@@ -128,7 +128,8 @@ std::string bland_altman_plot(const std::string& title, const std::vector<double
                 short_number(result.bias, 3), " ", unit, " (95 % interval ",
                 short_number(result.bias_ci95[0], 3), " to ", short_number(result.bias_ci95[1], 3),
                 "), limits of agreement ", short_number(result.limits[0], 3), " to ",
-                short_number(result.limits[1], 3), ", n = ", result.n, "</figcaption></figure>\n");
+                short_number(result.limits[1], 3), ", correlation ", short_number(result.correlation, 3),
+                ", n = ", result.n, "</figcaption></figure>\n");
 }
 
 }  // namespace mambaseg

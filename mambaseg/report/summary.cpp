@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "mambaseg/report/text_table.h"
+#include "mambaseg/stats/bland_altman.h"
 
 namespace mambaseg {
 namespace {
@@ -50,6 +51,17 @@ Json spread(const Description& d) {
           {"q1", number(d.q1)}, {"median", number(d.median)}, {"q3", number(d.q3)}, {"max", number(d.max)}};
 }
 
+/// Null with fewer than two cases.
+Json volumes_json(const Evaluation::Volumes& volumes) {
+  if (volumes.predicted.size() < 2) return {};
+  const BlandAltman agreement = bland_altman(volumes.predicted, volumes.reference);
+  return {{"n", agreement.n},
+          {"correlation", number(agreement.correlation)},
+          {"bias_mm3", agreement.bias},
+          {"sd_mm3", agreement.sd},
+          {"limits_mm3", agreement.limits}};
+}
+
 std::string formatted(const char* format, double a, double b = 0) {
   char text[64];
   std::snprintf(text, sizeof text, format, a, b);
@@ -67,7 +79,7 @@ std::string mean_and_sd(const Description& d) {
 
 Json summary_json(const Evaluation& evaluation, const Origin& origin) {
   Json mean = Json::object(), pooled = Json::object(), foreground = Json::object(), spreads = Json::object(),
-       presence = Json::object();
+       presence = Json::object(), volumes = Json::object();
   Json names = Json::object(), cases = Json::array(), units = Json::object(), definitions = Json::object();
   for (size_t l = 0; l < evaluation.labels.size(); ++l) {
     const std::string key = std::to_string(evaluation.labels[l].id);
@@ -80,6 +92,7 @@ Json summary_json(const Evaluation& evaluation, const Origin& origin) {
         pooled[key][evaluation.metrics[m]->name] = number(*value);
       spreads[key][evaluation.metrics[m]->name] = spread(d);
     }
+    volumes[key] = volumes_json(evaluation.volumes(l));
     for (const Presence p : {Presence::both, Presence::missed, Presence::spurious, Presence::absent})
       presence[key][to_text(p)] = evaluation.count(l, p);
   }
@@ -103,6 +116,7 @@ Json summary_json(const Evaluation& evaluation, const Origin& origin) {
           {"metric_per_case", cases},
           {"spread", spreads},
           {"presence", presence},
+          {"volume_agreement", volumes},
           {"labels", names},
           {"units", units},
           {"definitions", definitions},

@@ -1,6 +1,7 @@
 #include "mambaseg/stats/bland_altman.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/stats/distributions.h"
@@ -23,8 +24,15 @@ BlandAltman bland_altman(std::span<const double> a, std::span<const double> b) {
     out.percent_bias += 100 * (a[i] - b[i]) / mean;
   }
   out.percent_bias /= double(with_size);
-  double squares = 0;
-  for (size_t i = 0; i < a.size(); ++i) squares += std::pow(a[i] - b[i] - out.bias, 2);
+  const double mean_a = std::reduce(a.begin(), a.end()) / n, mean_b = std::reduce(b.begin(), b.end()) / n;
+  double squares = 0, squares_a = 0, squares_b = 0, products = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    squares += std::pow(a[i] - b[i] - out.bias, 2);
+    squares_a += std::pow(a[i] - mean_a, 2);
+    squares_b += std::pow(b[i] - mean_b, 2);
+    products += (a[i] - mean_a) * (b[i] - mean_b);
+  }
+  out.correlation = products / std::sqrt(squares_a * squares_b);
   out.sd = std::sqrt(squares / (n - 1));
   const double half = student_t_quantile(0.975, n - 1) * out.sd / std::sqrt(n);
   out.bias_ci95 = {out.bias - half, out.bias + half};

@@ -15,6 +15,7 @@ struct BlandAltman {
   std::array<double, 2> bias_ci95{};  ///< Student's t
   std::array<double, 2> limits{};     ///< bias -+ 1.96 sd: 95 % of differences lie between
   double limit_error = 0;             ///< standard error of a limit, sqrt(3 sd^2 / n)
+  double correlation = 0;             ///< Pearson's r of a and b; NaN when one of them never changes
   double percent_bias = 0;            ///< mean of 100 d / ((a + b) / 2), pairs that are both zero left out
 };
 

@@ -176,6 +176,15 @@ TEST_F(Set, TheSummaryHasTheShapeOfNnUNet) {
   EXPECT_EQ(first["metrics"]["5"]["TN"], 16 * 13 * 9);
   EXPECT_EQ(json["presence"]["2"]["absent"], 2);
   EXPECT_EQ(json["version"], "1.2");
+  const Evaluation scored = evaluate(pairs(), {});
+  for (size_t l = 0; l < scored.labels.size(); ++l) {
+    const Json& agreement = json["volume_agreement"][std::to_string(scored.labels[l].id)];
+    const size_t n = scored.volumes(l).predicted.size();
+    EXPECT_EQ(scored.count(l, Presence::absent) + static_cast<int64_t>(n),
+              static_cast<int64_t>(scored.cases.size()));
+    EXPECT_EQ(agreement.is_null(), n < 2);
+    EXPECT_EQ(agreement.is_null() ? n : agreement["n"].get<size_t>(), n);
+  }
 }
 
 TEST_F(Set, TheTextTableHasALineForEachStructure) {

@@ -37,6 +37,7 @@ TEST(BlandAltman, WorkedExample) {
   EXPECT_DOUBLE_EQ(result.sd, std::sqrt(10.0 / 3));
   EXPECT_DOUBLE_EQ(result.limits[1] - result.limits[0], 2 * 1.96 * result.sd);
   EXPECT_NEAR(result.percent_bias, 100 * (2 / 9.0 - 1 / 12.5 + 3 / 12.5) / 3, 1e-12);
+  EXPECT_NEAR(result.correlation, 0.95666115, 1e-8);  // numpy.corrcoef
   EXPECT_LT(result.bias_ci95[0], 1);
   EXPECT_GT(result.bias_ci95[1], 1);
 }
