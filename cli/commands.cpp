@@ -13,7 +13,7 @@ void declare_predict(CLI::App& command);
 void declare_compare(CLI::App& command);
 void declare_plan(CLI::App& command);
 void declare_recipe(CLI::App& command);
-void declare_ablate(CLI::App& command);
+void declare_study(CLI::App& command);
 void declare_prepare(CLI::App& command);
 void declare_train(CLI::App& command);
 
@@ -30,7 +30,7 @@ const std::vector<Command>& commands() {
       {"plan", "Check a dataset and plan spacing, patch and stages for it", declare_plan},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
       {"train", "Train a network by a recipe", declare_train},
-      {"ablate", "Train and score a table of variants of a recipe", declare_ablate},
+      {"study", "Train networks on one data set with one budget and compare them", declare_study},
       {"predict", "Segment images with a trained model", declare_predict},
       {"evaluate", "Score predictions against references", declare_evaluate},
       {"compare", "Test sets of predictions against each other", declare_compare},

@@ -4,8 +4,12 @@
 
 namespace mambaseg {
 
-/// Largest memory of the process so far, in bytes (0 where the system does not tell).
+/// Largest memory of the process so far, or since forget_peak_memory, in bytes (0 where the system does not
+/// tell).
 long long peak_memory_bytes();
+
+/// Lets the peak begin anew from what is taken now, where the system can.
+void forget_peak_memory();
 
 /// Half of the memory that the machine, or the container around the process, has: what cases that are worked
 /// on at the same time may take together.

@@ -65,7 +65,18 @@ std::string second_name(const std::string& output) {
   return (path.parent_path() / (stem + "_stage2" + ending)).string();
 }
 
+PredictionCase case_in(const fs::path& folder, const std::string& name, std::vector<std::string> paths) {
+  return {name, std::move(paths), (folder / (name + ".nii.gz")).string(),
+          (folder / "stage2" / (name + ".nii.gz")).string()};
+}
+
 }  // namespace
+
+std::vector<PredictionCase> cases_of(const std::vector<Case>& dataset, const std::string& output) {
+  std::vector<PredictionCase> cases;
+  for (const Case& one : dataset) cases.push_back(case_in(output, one.id, one.images));
+  return cases;
+}
 
 std::vector<PredictionCase> find_cases(const std::string& input, const std::string& output,
                                        int64_t channels) {
@@ -73,8 +84,7 @@ std::vector<PredictionCase> find_cases(const std::string& input, const std::stri
   require(fs::exists(in), input, ": no such file or folder");
   std::vector<PredictionCase> cases;
   const auto add = [&](const std::string& name, std::vector<std::string> paths) {
-    cases.push_back({name, std::move(paths), (out / (name + ".nii.gz")).string(),
-                     (out / "stage2" / (name + ".nii.gz")).string()});
+    cases.push_back(case_in(out, name, std::move(paths)));
   };
   const auto add_alone = [&](const std::string& path) {
     if (!is_image_name(output))

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/data/datasets.h"
+
 namespace mambaseg {
 
 /// One image to predict, and where its labels go.
@@ -22,5 +24,8 @@ struct PredictionCase {
 /// missing, UsageError when an output file name has no known ending.
 std::vector<PredictionCase> find_cases(const std::string& input, const std::string& output,
                                        int64_t channels = 1);
+
+/// Those of a data set, with OUTPUT/ID.nii.gz and OUTPUT/stage2/ID.nii.gz.
+std::vector<PredictionCase> cases_of(const std::vector<Case>& dataset, const std::string& output);
 
 }  // namespace mambaseg

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "mambaseg/core/error.h"
@@ -66,12 +67,41 @@ std::string boxes_section(const Comparison& comparison) {
   return html;
 }
 
+/// The cases that all methods together find hardest.
+std::string worst_section(const Comparison& comparison) {
+  constexpr size_t kShown = 5;
+  const Evaluation& first = comparison.methods[0].evaluation;
+  const std::vector<size_t> ranked = ranked_metrics(first);
+  if (ranked.empty()) return "";
+  const size_t metric = ranked[0];
+  std::vector<std::pair<double, size_t>> means;
+  for (size_t c = 0; c < first.cases.size(); ++c) {
+    double sum = 0;
+    for (const Method& method : comparison.methods) sum += case_mean(method.evaluation, metric, c);
+    if (std::isfinite(sum)) means.emplace_back(first.metrics[metric]->kind == Kind::score ? sum : -sum, c);
+  }
+  std::sort(means.begin(), means.end());
+  if (means.size() > kShown) means.resize(kShown);
+  std::vector<std::string> header{"case"};
+  for (const Method& method : comparison.methods) header.push_back(html_text(method.name));
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [mean, c] : means) {
+    rows.push_back({html_text(first.cases[c].files.name)});
+    for (const Method& method : comparison.methods)
+      rows.back().push_back(number_cell(case_mean(method.evaluation, metric, c)));
+  }
+  return html_section("Hardest cases",
+                      html_text(first.metrics[metric]->name) + ", worst of all methods first.",
+                      html_table(header, rows));
+}
+
 }  // namespace
 
-std::string comparison_page(const Comparison& comparison, const std::string& title, const Origin& origin) {
+std::string comparison_page(const Comparison& comparison, const ComparisonHead& head, const Origin& origin) {
   const Evaluation& e = comparison.methods[0].evaluation;
-  std::string body = concat("<p class=\"soft\">", comparison.methods.size(), " sets of predictions, ",
-                            e.cases.size(), " cases in common, ", e.labels.size(), " structures.</p>\n");
+  std::string body =
+      head.lead + concat("<p class=\"soft\">", comparison.methods.size(), " sets of predictions, ",
+                         e.cases.size(), " cases in common, ", e.labels.size(), " structures.</p>\n");
   if (!comparison.left_out.empty())
     body += "<p class=\"warn\">Left out, because some method lacks them: " +
             html_text(name_list(comparison.left_out, 20)) + "</p>\n";
@@ -87,8 +117,9 @@ std::string comparison_page(const Comparison& comparison, const std::string& tit
         html_section("Tests for each structure", "",
                      "<details><summary>All " + std::to_string(comparison.by_label.size()) +
                          " tests</summary>" + tests_table(comparison, comparison.by_label) + "</details>\n");
-  body += boxes_section(comparison) + definitions_section(e) + origin_section(origin);
-  return html_page(title, body);
+  body +=
+      boxes_section(comparison) + worst_section(comparison) + definitions_section(e) + origin_section(origin);
+  return html_page(head.title, body);
 }
 
 }  // namespace mambaseg

@@ -32,8 +32,14 @@ struct PageContent {
 /// report.html of one set of predictions. Metrics that were not computed leave their part out.
 std::string evaluation_page(const Evaluation& evaluation, const PageContent& content, const Origin& origin);
 
+/// What a comparison begins with.
+struct ComparisonHead {
+  std::string title = "Comparison of methods";
+  std::string lead = {};  ///< HTML before everything else
+};
+
 /// report.html of a comparison.
-std::string comparison_page(const Comparison& comparison, const std::string& title, const Origin& origin);
+std::string comparison_page(const Comparison& comparison, const ComparisonHead& head, const Origin& origin);
 
 /// Mean over labels of a metric in one case, NaN when nothing is defined.
 double case_mean(const Evaluation& evaluation, size_t metric, size_t case_index);

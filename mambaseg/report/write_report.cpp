@@ -89,7 +89,8 @@ std::string method_folder(const std::string& method) {
   return name;
 }
 
-void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin) {
+void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin,
+                      const ComparisonHead& head) {
   const fs::path path = made_folder(folder);
   for (const Method& method : comparison.methods) {
     const fs::path own = made_folder(path / method_folder(method.name));
@@ -97,8 +98,7 @@ void write_comparison(const Comparison& comparison, const std::string& folder, c
     write_file_atomically((own / "cases.csv").string(), cases_csv(method.evaluation));
   }
   write_json(path / "comparison.json", comparison_json(comparison, origin.command, origin.version));
-  write_file_atomically((path / "report.html").string(),
-                        comparison_page(comparison, "Comparison of methods", origin));
+  write_file_atomically((path / "report.html").string(), comparison_page(comparison, head, origin));
 }
 
 }  // namespace mambaseg

@@ -27,6 +27,7 @@ void write_report(const Evaluation& evaluation, const EvaluationOptions& scored,
 std::string method_folder(const std::string& method);
 
 /// Writes comparison.json, report.html and METHOD/summary.json and cases.csv for each method into a folder.
-void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin);
+void write_comparison(const Comparison& comparison, const std::string& folder, const Origin& origin,
+                      const ComparisonHead& head = {});
 
 }  // namespace mambaseg

@@ -51,6 +51,7 @@ struct PlanAnswer {
 /// What `predict` is asked for. Each kind of images refuses what it does not have with a UsageError.
 struct PredictRequest {
   std::vector<std::string> models, inputs;
+  std::vector<Case> cases;  ///< of a data set, in place of inputs: OUTPUT/ID.nii.gz, of pictures ID.png
   std::string output;
   std::string split;  ///< file of a run; only its test cases
   int64_t step = 0;   ///< voxels between patches; 0: the plan's

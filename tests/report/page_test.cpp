@@ -99,7 +99,7 @@ TEST_F(Page, OfAComparison) {
   Method a{"first", evaluation}, b{"second", evaluation};
   for (CaseScores& one : b.evaluation.cases) one.labels[0].values[0] = 0.3;
   const Comparison comparison = compare_methods({a, b});
-  const std::string html = comparison_page(comparison, "Comparison", {"mambaseg compare", "9.9"});
+  const std::string html = comparison_page(comparison, {"Comparison"}, {"mambaseg compare", "9.9"});
   expect_well_formed(html);
   EXPECT_NE(html.find("first – second"), std::string::npos);
   EXPECT_EQ(count_of(html, "nan"), 0u);

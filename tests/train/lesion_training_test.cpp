@@ -13,8 +13,8 @@
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/tasks/volumes/planned_recipe.h"
-#include "mambaseg/train/ablation.h"
 #include "mambaseg/train/curves.h"
+#include "mambaseg/train/study.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/task_settings.h"
 #include "tests/train/training_states.h"
@@ -177,32 +177,71 @@ TEST_F(LesionTraining, EachFoldValidatesOtherCases) {
   EXPECT_EQ(validated.size(), 4U);
 }
 
-TEST_F(LesionTraining, ATableOfVariantsIsMadeAndContinued) {
-  AblationOptions ablation;
+TEST_F(LesionTraining, AStudyIsMadeAndContinuedAndSurvivesARowThatFails) {
+  StudyOptions study;
   Json settings = recipe();
   settings["data"]["dataset"]["folder"] = folder_ / "tree";
   settings["data"]["split"] = {{"validation_fraction", 0.25}, {"test_fraction", 0.25}};
   settings["training"]["epochs"] = 3;
-  ablation.recipe = {"lesions", {{"lesions", settings}}};
-  ablation.settings.repeats = 2;
-  ablation.settings.metrics = {"Dice", "HD95"};
-  ablation.settings.variants = {{"small", {}}, {"wide", {"network.features=[6, 12]"}}};
-  ablation.folder = folder_ / "ablation";
-  const auto rows = run_ablation(ablation);
-  ASSERT_EQ(rows.size(), 2U);
-  EXPECT_GT(rows[1].parameters, rows[0].parameters);
-  const Json table = ablation_json(rows, ablation.settings.metrics);
-  EXPECT_EQ(table[1]["variant"], "wide");
-  EXPECT_EQ(table[1]["Dice"]["values"].size(), 2U);
-  EXPECT_THAT(ablation_table(rows, ablation.settings.metrics), HasSubstr(" ± "));
+  study.recipe = {"lesions", {{"lesions", settings}}};
+  study.settings.repeats = 2;
+  study.settings.seeds = {1, 2};
+  study.settings.budget.epochs = 2;
+  study.settings.metrics = {"Dice", "HD95"};
+  Json wide = settings["network"];
+  wide["features"] = {6, 12};
+  study.settings.variants = {
+      {"small", {}, {}}, {"broken", {}, {"training.learning_rate=1e30"}}, {"wide", wide, {}}};
+  study.folder = folder_ / "study";
+  const auto rows = run_study(study);
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_GT(rows[2].parameters, rows[0].parameters);
+  EXPECT_EQ(rows[0].problem, "");
+  EXPECT_THAT(rows[1].problem, HasSubstr("training stopped"));
+  ASSERT_EQ(rows[0].runs.size(), 4U);
+  EXPECT_EQ(rows[0].runs[0].epochs, 2);
+  EXPECT_GT(rows[0].runs[0].patches_per_s, 0);
+  EXPECT_GT(rows[0].runs[0].prediction_s, 0);
+  const Json table = study_json(rows, study.settings.metrics);
+  EXPECT_EQ(table[2]["name"], "wide");
+  EXPECT_EQ(table[2]["Dice"]["values"].size(), 4U);
+  EXPECT_THAT(study_table(rows, study.settings.metrics), HasSubstr(" ± "));
   // Predictions lie on the grid of their references.
-  for (const CaseScores& one : rows[0].repeats[0].evaluation.cases)
+  for (const CaseScores& one : rows[0].runs[0].evaluation.cases)
     EXPECT_TRUE(same_grid(read_geometry(one.files.reference), read_geometry(one.files.prediction)));
-  const auto written = fs::last_write_time(folder_ / "ablation/wide/repeat_1/best.safetensors");
-  EXPECT_EQ(ablation_json(run_ablation(ablation), ablation.settings.metrics), table);
-  EXPECT_EQ(fs::last_write_time(folder_ / "ablation/wide/repeat_1/best.safetensors"), written);
-  ablation.settings.variants[1].name = "small";
-  EXPECT_THROW(run_ablation(ablation), UsageError);
+  // A case counts once, with the mean of its seeds.
+  const Method method = method_of(rows[0]);
+  EXPECT_EQ(method.evaluation.cases.size(), 2U);
+  const auto dice = [](const Evaluation& e, size_t c) { return e.cases[c].labels[0].values[0].value_or(-1); };
+  EXPECT_DOUBLE_EQ(dice(method.evaluation, 0),
+                   (dice(rows[0].runs[0].evaluation, 0) + dice(rows[0].runs[1].evaluation, 0)) / 2);
+  std::ifstream file(folder_ / "study/report.html");
+  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  for (const char* text : {"small", "wide", "Failed", "broken", "p, Holm", "Hardest cases", "<svg"})
+    EXPECT_THAT(page, HasSubstr(text));
+
+  const auto written = fs::last_write_time(folder_ / "study/wide/repeat_1_seed_2/best.safetensors");
+  Json again = study_json(run_study(study), study.settings.metrics);
+  EXPECT_EQ(again[2]["Dice"], table[2]["Dice"]);
+  EXPECT_EQ(fs::last_write_time(folder_ / "study/wide/repeat_1_seed_2/best.safetensors"), written);
+  study.settings.variants[2].name = "small";
+  EXPECT_THROW(run_study(study), UsageError);
+}
+
+TEST_F(LesionTraining, ABudgetOfSecondsBecomesEpochsOnce) {
+  StudyOptions study;
+  Json settings = recipe();
+  settings["data"]["dataset"]["folder"] = folder_ / "tree";
+  settings["training"]["epochs"] = 3;
+  study.recipe = {"lesions", {{"lesions", settings}}};
+  study.settings.variants = {{"one", {}, {}}};
+  study.settings.budget.seconds = 1e-6;  // less than an epoch, which is the least
+  study.folder = folder_ / "timed";
+  const auto rows = run_study(study);
+  ASSERT_EQ(rows[0].problem, "");
+  EXPECT_EQ(rows[0].runs[0].epochs, 1);
+  EXPECT_GT(read_json(folder_ / "timed/one/repeat_0.budget.json")["seconds_of_an_epoch"].get<double>(), 0);
+  EXPECT_FALSE(fs::exists(folder_ / "timed/one/repeat_0.trial"));
 }
 
 TEST_F(LesionTraining, APlanIsAPieceOfTheRecipe) {

@@ -58,6 +58,12 @@ std::string PictureFiles::probability_of(int64_t k, size_t maps) const {
   return concat(probability.substr(0, probability.size() - 4), "_class", k, ".png");
 }
 
+std::vector<PictureFiles> pictures_of(const std::vector<Case>& dataset, const std::string& output) {
+  std::vector<PictureFiles> pictures;
+  for (const Case& one : dataset) pictures.push_back(in_folder(one.id, one.images, output));
+  return pictures;
+}
+
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
                                         const std::vector<std::string>& only, const Warn& warn,
                                         int64_t files) {

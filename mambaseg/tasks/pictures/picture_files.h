@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "mambaseg/core/progress.h"
+#include "mambaseg/data/datasets.h"
 
 namespace mambaseg {
 
@@ -28,5 +29,8 @@ struct PictureFiles {
 std::vector<PictureFiles> find_pictures(const std::string& input, const std::string& output,
                                         const std::vector<std::string>& only = {}, const Warn& warn = {},
                                         int64_t files = 1);
+
+/// Those of a data set, with OUTPUT/ID.png and so on.
+std::vector<PictureFiles> pictures_of(const std::vector<Case>& dataset, const std::string& output);
 
 }  // namespace mambaseg

@@ -49,10 +49,11 @@ void write_results(const PictureFiles& files, const Picture& picture, const torc
   write_picture(files.mask, labels.mask_of(classes));  // last: with --resume it says that all is there
 }
 
-std::vector<PictureFiles> pictures_of(const PredictRequest& request, const Listeners& listeners,
-                                      int64_t files) {
+std::vector<PictureFiles> requested(const PredictRequest& request, const Listeners& listeners,
+                                    int64_t files) {
   if (request.step > 0 || request.memory_gib > 0 || request.least_mm3 > 0 || !request.mirror)
     throw UsageError("--step, --memory, --remove-below and --no-mirror belong to models of volumes");
+  if (!request.cases.empty()) return pictures_of(request.cases, request.output);
   std::vector<std::string> only;
   if (!request.split.empty()) {
     only = read_split_file(request.split).test;
@@ -71,7 +72,7 @@ std::vector<PictureFiles> pictures_of(const PredictRequest& request, const Liste
 
 void predict_pictures(const PredictRequest& request, const Listeners& listeners) {
   PicturePredictor predictor = PicturePredictor::load(request.models, request.device, request.precision);
-  const std::vector<PictureFiles> all = pictures_of(request, listeners, predictor.files());
+  const std::vector<PictureFiles> all = requested(request, listeners, predictor.files());
   const PictureLabels& labels = predictor.labels();
   std::vector<std::string> inputs = request.inputs;
   for (const PictureFiles& files : all) inputs.insert(inputs.end(), files.inputs.begin(), files.inputs.end());

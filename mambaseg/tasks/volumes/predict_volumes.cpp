@@ -82,11 +82,8 @@ void predict_case(TwoStage& stages, const PredictionCase& one, const PredictRequ
   write_labels(one.output, labels.first);
 }
 
-}  // namespace
-
-void predict_volumes(const PredictRequest& request, const Listeners& listeners) {
-  if (request.overlay || !request.split.empty())
-    throw UsageError("--overlay and --split belong to models of pictures");
+std::vector<PredictionCase> requested(const PredictRequest& request) {
+  if (!request.cases.empty()) return cases_of(request.cases, request.output);
   for (const std::string& input : request.inputs)
     require(!is_picture_name(input), input, ": a picture, but ", request.models.front(),
             " is a model of volumes");
@@ -97,6 +94,15 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
       throw UsageError("-i: several inputs are the channels of one case and must be image files");
     cases[0].inputs = request.inputs;
   }
+  return cases;
+}
+
+}  // namespace
+
+void predict_volumes(const PredictRequest& request, const Listeners& listeners) {
+  if (request.overlay || !request.split.empty())
+    throw UsageError("--overlay and --split belong to models of pictures");
+  const std::vector<PredictionCase> cases = requested(request);
   TwoStage stages = load_stages(request);
   std::vector<std::string> inputs = request.inputs;
   inputs.insert(inputs.end(), request.models.begin(), request.models.end());
