@@ -96,7 +96,8 @@ std::vector<CasePicture> write_case_pictures(const Evaluation& evaluation, const
     OverlayStyle style;
     style.labels = drawn_labels(evaluation, options.labels);
     Volume<float> image(reference.geometry);
-    if (const std::string path = image_of_case(images, files.name); !path.empty()) {
+    if (const std::string path = files.image.empty() ? image_of_case(images, files.name) : files.image;
+        !path.empty()) {
       Volume<float> found = is_picture_name(path) ? grey_volume(read_picture(path)) : read_volume(path, warn);
       if (found.geometry.size == reference.geometry.size) {
         image.voxels = std::move(found.voxels);

@@ -10,6 +10,7 @@ struct CasePair {
   std::string name;
   std::string reference;   ///< path
   std::string prediction;  ///< path
+  std::string image{};     ///< path, for pictures of the case; "": where it lies is not known
 };
 
 struct Pairing {

@@ -137,8 +137,8 @@ Pairing pairs_of(const std::vector<Case>& cases, const std::string& folder) {
   Pairing pairing;
   for (const Case& one : cases) {
     const std::string path = (fs::path(folder) / one.id).string();
-    pairing.pairs.push_back(
-        {one.id, one.labels, fs::exists(path + ".png") ? path + ".png" : path + ".nii.gz"});
+    pairing.pairs.push_back({one.id, one.labels, fs::exists(path + ".png") ? path + ".png" : path + ".nii.gz",
+                             one.images.front()});
   }
   return pairing;
 }
@@ -179,7 +179,6 @@ StudyRun run_once(const StudyOptions& options, RunSettings settings, const std::
       evaluate(pairs_of(cases, predictions), scoring, options.train.progress, options.train.warn);
   ReportOptions report;
   report.path = (fs::path(run.folder) / "report").string();
-  report.images = fs::path(cases.front().images.front()).parent_path().string();
   write_report(run.evaluation, scoring, report, {options.command, train_options.version}, options.train.warn);
   return run;
 }

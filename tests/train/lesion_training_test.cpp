@@ -220,6 +220,8 @@ TEST_F(LesionTraining, AStudyIsMadeAndContinuedAndSurvivesARowThatFails) {
   for (const char* text : {"small", "wide", "Failed", "broken", "p, Holm", "Hardest cases", "<svg"})
     EXPECT_THAT(page, HasSubstr(text));
 
+  EXPECT_FALSE(fs::is_empty(folder_ / "study/small/repeat_0_seed_1/report/pictures"));
+
   const auto written = fs::last_write_time(folder_ / "study/wide/repeat_1_seed_2/best.safetensors");
   Json again = study_json(run_study(study), study.settings.metrics);
   EXPECT_EQ(again[2]["Dice"], table[2]["Dice"]);
