@@ -10,6 +10,7 @@
   BLOCK(umamba_layer)                   \
   BLOCK(ss2d)                           \
   BLOCK(patch2d)                        \
+  BLOCK(bidirectional_mamba)            \
   BLOCK(unet2d)
 
 namespace mambaseg {
