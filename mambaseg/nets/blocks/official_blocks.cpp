@@ -11,7 +11,8 @@
   BLOCK(ss2d)                           \
   BLOCK(patch2d)                        \
   BLOCK(bidirectional_mamba)            \
-  BLOCK(unet2d)
+  BLOCK(unet2d)                         \
+  BLOCK(unetr_blocks)
 
 namespace mambaseg {
 

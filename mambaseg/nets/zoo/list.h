@@ -4,6 +4,7 @@
 #define MAMBASEG_NETWORKS(NETWORK) \
   NETWORK(medsegmamba)             \
   NETWORK(segmambabot)             \
+  NETWORK(segmamba)                \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
   NETWORK(umamba_bot)              \
