@@ -12,7 +12,8 @@
   BLOCK(patch2d)                        \
   BLOCK(bidirectional_mamba)            \
   BLOCK(unet2d)                         \
-  BLOCK(unetr_blocks)
+  BLOCK(unetr_blocks)                   \
+  BLOCK(vss_encoder)
 
 namespace mambaseg {
 

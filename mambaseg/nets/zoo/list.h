@@ -13,6 +13,7 @@
   NETWORK(resenc_unet)             \
   NETWORK(hym_unet)                \
   NETWORK(vm_unet)                 \
+  NETWORK(vm_unet_v2)              \
   NETWORK(ultralight_vm_unet)      \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
