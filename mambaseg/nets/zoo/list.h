@@ -14,6 +14,7 @@
   NETWORK(hym_unet)                \
   NETWORK(vm_unet)                 \
   NETWORK(vm_unet_v2)              \
+  NETWORK(mamba_unet)              \
   NETWORK(ultralight_vm_unet)      \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
