@@ -15,6 +15,8 @@
   NETWORK(vm_unet)                 \
   NETWORK(vm_unet_v2)              \
   NETWORK(mamba_unet)              \
+  NETWORK(swin_umamba)             \
+  NETWORK(swin_umamba_d)           \
   NETWORK(ultralight_vm_unet)      \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
