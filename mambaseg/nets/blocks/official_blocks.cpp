@@ -11,6 +11,7 @@
   BLOCK(ss2d)                           \
   BLOCK(patch2d)                        \
   BLOCK(bidirectional_mamba)            \
+  BLOCK(pvm_layer)                      \
   BLOCK(unet2d)                         \
   BLOCK(unetr_blocks)                   \
   BLOCK(vss_encoder)

@@ -5,6 +5,7 @@
   NETWORK(medsegmamba)             \
   NETWORK(segmambabot)             \
   NETWORK(segmamba)                \
+  NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
   NETWORK(umamba_bot)              \
@@ -18,6 +19,7 @@
   NETWORK(swin_umamba)             \
   NETWORK(swin_umamba_d)           \
   NETWORK(ultralight_vm_unet)      \
+  NETWORK(h_vmunet)                \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
   NETWORK(unet_cbam)               \
