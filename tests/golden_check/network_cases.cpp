@@ -11,11 +11,12 @@
 namespace mambaseg {
 namespace {
 
-/// "x = x_u8 tiled 3x along each spatial axis": 3; 1 when the note does not speak of tiles.
+/// "x = x_u8 tiled (or repeated) 3x along each spatial axis": 3; 1 when the note does not speak of tiles.
 int64_t tiles(const GoldenCase& golden) {
   const auto note = golden.metadata.find("note");
   std::smatch match;
-  if (note == golden.metadata.end() || !std::regex_search(note->second, match, std::regex("tiled (\\d+)x")))
+  if (note == golden.metadata.end() ||
+      !std::regex_search(note->second, match, std::regex("(?:tiled|repeated) (\\d+)x")))
     return 1;
   return std::stoll(match[1]);
 }
@@ -113,12 +114,18 @@ GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official
   const torch::AutoGradMode mode(gradients);
   auto inputs = inputs_of(golden);
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
-  const torch::Tensor y = official.run != nullptr ? official.run(*block, inputs)
-                                                  : dynamic_cast<Layer&>(*block).forward(inputs.at("x"));
+  std::vector<torch::Tensor> outputs;
+  auto* several = dynamic_cast<GivesSeveral*>(block.get());
+  if (several != nullptr)
+    outputs = several->outputs(inputs.at("x"));
+  else
+    outputs = {official.run != nullptr ? official.run(*block, inputs)
+                                       : dynamic_cast<Layer&>(*block).forward(inputs.at("x"))};
   GoldenComparison comparison(golden);
-  comparison.output("y", y);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    comparison.output(several != nullptr ? "y" + std::to_string(i) : "y", outputs[i]);
   if (gradients)
-    compare_gradients(golden, {y}, inputs, parameters_by_official_name(*block, golden, official.our_name),
+    compare_gradients(golden, outputs, inputs, parameters_by_official_name(*block, golden, official.our_name),
                       comparison);
   return comparison.result();
 }

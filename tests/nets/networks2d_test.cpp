@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/nets/model/weights.h"
@@ -60,6 +62,54 @@ TEST(VmUnet, RepeatsAGreyPicture) {
   network->eval();
   const torch::Tensor grey = drawn({1, 1, 32, 64});
   EXPECT_TRUE(torch::equal(network->forward(grey)[0], network->forward(grey.repeat({1, 3, 1, 1}))[0]));
+}
+
+TEST(VmambaUnets, HaveTheParametersOfTheOfficialClassesInOtherConfigurationsToo) {
+  EXPECT_EQ(parameter_count(*made("vm_unet_v2", {{"depths", {2, 2, 2, 2}}})), 14'400'502);
+  EXPECT_EQ(parameter_count(*made("mamba_unet", {{"depths", {2, 2, 9, 2}}})), 35'862'528);
+  EXPECT_EQ(parameter_count(*made("swin_umamba", {{"classes", 14}})), 59'889'368);
+}
+
+/// The parameters of the small network that no gradient reaches.
+std::vector<std::string> without_gradient(const std::string& name, const Json& changes) {
+  const auto network = made(name, small(name, changes));
+  network->train();
+  const int64_t edge = find_network(name).small_edge;
+  network->forward(drawn({2, 3, edge, edge}))[0].sum().backward();
+  std::vector<std::string> names;
+  for (const auto& parameter : network->named_parameters())
+    if (!parameter.value().grad().defined()) names.push_back(parameter.key());
+  return names;
+}
+
+TEST(UnusedParameters, AreThoseThatNoScoreDependsOn) {
+  const auto of_v2 = without_gradient("vm_unet_v2", {{"unused", true}});
+  EXPECT_EQ(
+      std::count_if(of_v2.begin(), of_v2.end(),
+                    [](const std::string& name) { return name.starts_with("vmunet.layers.3.blocks.0."); }),
+      13);
+  EXPECT_EQ(of_v2.size(), 13u + 5);  // two heads with bias and a transposed convolution
+  const auto of_h = without_gradient("h_vmunet", {{"unused", true}});
+  EXPECT_EQ(of_h.size(), 8u);  // a block in each of the coarse scales, down and up
+  for (const std::string& name : of_h) EXPECT_TRUE(name.ends_with(".dwconv.complex_weight")) << name;
+}
+
+TEST(VmUnetV2, AddsTheSecondScaleToEachMap) {
+  torch::NoGradGuard no_grad;
+  const auto network = made("vm_unet_v2", small("vm_unet_v2", {{"classes", 3}}));
+  network->eval();
+  torch::Tensor grown;
+  network->set_observer([&](const std::string&, const torch::Tensor& value) { grown = value; });
+  const torch::Tensor y = network->forward(drawn({2, 3, 32, 64}))[0];
+  EXPECT_EQ(y.sizes(), (std::vector<int64_t>{2, 3, 32, 64}));
+  EXPECT_EQ(grown.sizes(), y.sizes());
+  const auto alone = made("vm_unet_v2", small("vm_unet_v2", {{"classes", 3}, {"deep_supervision", false}}));
+  alone->eval();
+  Weights weights = weights_of(*network);
+  for (const char* name : {"seg_outs.2.weight", "seg_outs.2.bias", "deconv6.weight", "deconv6.bias"})
+    EXPECT_EQ(weights.erase(name), 1u) << name;
+  load_weights(*alone, weights);
+  EXPECT_TRUE(torch::allclose(alone->forward(drawn({2, 3, 32, 64}))[0] + grown, y, 1e-5, 1e-6));
 }
 
 TEST(HymUnet, HasTheParametersOfTheSpecification) {
@@ -140,6 +190,13 @@ TEST(VssBlock, DropPathActsInTrainingOnly) {
 TEST(Networks2d, RefuseSettingsThatDoNotFit) {
   EXPECT_THROW(made("vm_unet", {{"widths", {8, 16, 32}}}), UsageError);
   EXPECT_THROW(made("vm_unet", {{"widths", {8, 16, 32, 60}}}), UsageError);
+  EXPECT_THROW(made("vm_unet_v2", {{"widths", {8, 16, 32, 64}}}), UsageError);
+  EXPECT_THROW(made("vm_unet_v2", {{"widths", {16, 32, 64}}, {"depths", {1, 1, 1}}}), UsageError);
+  EXPECT_THROW(made("mamba_unet", {{"depths", {1, 1}}}), UsageError);
+  EXPECT_THROW(made("swin_umamba", {{"widths", {8, 12}}, {"depths", {1, 1}}}), UsageError);
+  EXPECT_THROW(made("swin_umamba_d", {{"widths", Json::array()}, {"depths", Json::array()}}), UsageError);
+  EXPECT_THROW(made("h_vmunet", {{"widths", {4, 8, 16, 32, 48, 64}}}), UsageError);
+  EXPECT_THROW(made("h_vmunet", {{"depths", {1, 1, 1}}}), UsageError);
   EXPECT_THROW(made("hym_unet", {{"widths", {8, 16, 32, 60}}}), UsageError);
   EXPECT_THROW(made("hym_unet", {{"patch", 3}}), UsageError);
   EXPECT_THROW(made("hym_unet", {{"gate", "spatail"}}), UsageError);

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "mambaseg/nets/blocks/mamba.h"
+#include "mambaseg/nets/blocks/bidirectional_mamba.h"
 #include "mambaseg/nets/blocks/nnunet.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/nets/model/weights.h"
@@ -50,10 +50,67 @@ TEST(Mamba, SeesNoLaterToken) {
   EXPECT_TRUE(torch::equal(before, mamba.forward(x).narrow(1, 0, 5)));
 }
 
+TEST(BidirectionalMamba, ReadsTheReversedSequenceWithItsOtherBranch) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(4);
+  BidirectionalMambaSettings settings;
+  settings.width = 6;
+  settings.states = 3;
+  BidirectionalMamba mamba(settings), turned(settings);
+  Weights weights;
+  for (const auto& [name, tensor] : weights_of(mamba)) {
+    std::string other = name;
+    for (const char* part : {"conv1d", "x_proj", "dt_proj", "A", "D"}) {
+      const std::string plain = part, backward = plain + "_b";
+      if (name.starts_with(backward + ".") || name == backward + "_log" || name == backward)
+        other = plain + name.substr(backward.size());
+      else if (name.starts_with(plain + ".") || name == plain + "_log" || name == plain)
+        other = backward + name.substr(plain.size());
+    }
+    weights[other] = tensor;
+  }
+  load_weights(turned, weights);
+  const torch::Tensor x = torch::randn({2, 7, 6});
+  EXPECT_TRUE(torch::allclose(turned.forward(x.flip(1)).flip(1), mamba.forward(x), 1e-5, 1e-6));
+  EXPECT_FALSE(torch::allclose(turned.forward(x), mamba.forward(x), 1e-3, 1e-3));
+}
+
 // Counts of the official classes at full size.
 TEST(NnUNet, HasTheParametersOfTheOfficialClasses) {
   EXPECT_EQ(parameters("plain_unet"), 31'195'594);
   EXPECT_EQ(parameters("resenc_unet"), 102'349'770);
+}
+
+TEST(SegMamba, HasTheParametersOfTheOfficialClass) {
+  EXPECT_EQ(parameters("segmamba"), 67'416'196);
+  EXPECT_EQ(parameters("segmamba", {{"in_channels", 1}, {"classes", 13}}), 67'363'213);
+}
+
+TEST(SegMamba, TakesSizesThatItsSlicesDivide) {
+  EXPECT_EQ(made("segmamba")->size_multiples(), (Extent{32, 32, 32}));
+  EXPECT_EQ(made("segmamba", {{"slices", {0, 0, 0, 0}}})->size_multiples(), (Extent{16, 16, 16}));
+  EXPECT_EQ(made("segmamba", {{"slices", {8, 4, 2, 3}}})->size_multiples(), (Extent{48, 48, 48}));
+  EXPECT_THROW(made("segmamba", {{"slices", {8, 4}}}), UsageError);
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(5);
+  const torch::Tensor x = torch::randn({1, 1, 32, 32, 64});
+  const auto scores = [&](const std::vector<int64_t>& slices) {
+    torch::manual_seed(6);
+    const auto network = made("segmamba", small("segmamba", {{"slices", slices}}));
+    network->eval();
+    return network->forward(x)[0];
+  };
+  EXPECT_TRUE(torch::equal(scores({0, 0, 0, 0}), scores({16, 8, 4, 2})));
+  EXPECT_FALSE(torch::equal(scores({0, 0, 0, 0}), scores({8, 8, 4, 2})));
+}
+
+TEST(LightMUnet, HasTheParametersOfTheOfficialClass) {
+  EXPECT_EQ(parameters("lightm_unet"), 5'015'733);
+  EXPECT_EQ(parameters("lightm_unet", {{"classes", 3}}), 5'015'766);
+  EXPECT_EQ(parameters("lightm_unet", {{"dims", 2}}), 5'011'683);
+  EXPECT_EQ(parameters("lightm_unet", {{"width", 8}}), 381'813);
+  EXPECT_THROW(parameters("lightm_unet", {{"width", 12}}), UsageError);
+  EXPECT_THROW(parameters("lightm_unet", {{"decoder_depths", {1, 1}}}), UsageError);
 }
 
 TEST(UMamba, HasTheParametersOfTheOfficialClasses) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include "mambaseg/config/config.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
@@ -16,6 +18,31 @@ struct MambaSettings {
   bool conv_bias = true;
 };
 
+/// The arguments that the official constructor and its forks share.
+MambaSettings read_mamba_arguments(const Json& arguments);
+
+/// What reads the tokens of a Mamba along one walk: causal depthwise convolution, SiLU, projections,
+/// selective scan. Its modules and parameters lie in the owner, with a suffix in their names where an owner
+/// has several: "conv1d_b", "x_proj_b", "dt_proj_b", "A_b_log", "D_b".
+class MambaBranch {
+ public:
+  MambaBranch(torch::nn::Module& owner, const MambaSettings& settings, const std::string& suffix = "");
+  /// The operands of the scan of tokens (B, L, C) along `walk`; null: in raster order.
+  SelectiveScanInputs operands(const torch::Tensor& tokens_BLC, const ScanTables* walk) const;
+  /// The scan, times silu(gate) where a gate (B, L, C) is given. In fp32.
+  torch::Tensor follow(const torch::Tensor& tokens_BLC, const ScanTables* walk,
+                       const torch::Tensor& gate_BLC = {}) const;
+
+ private:
+  std::shared_ptr<Convolution> conv1d_;
+  std::shared_ptr<Linear> x_proj_, dt_proj_;
+  torch::Tensor A_log_, D_;
+  PackedWeights packed_;  ///< of x_proj_
+};
+
+/// One walk over `length` tokens in raster order, from the end.
+ScanTables backward_walk(int64_t length, torch::Device device);
+
 /// Mamba-1 (Gu & Dao 2023): projection to inner channels and gate, causal depthwise convolution, SiLU,
 /// selective scan, gate, projection. No norm and no residual inside. Module names are those of
 /// state-spaces/mamba.
@@ -29,12 +56,9 @@ class Mamba : public Layer {
   torch::Tensor forward(const torch::Tensor& x_BLC) override { return read(x_BLC, false); }
 
  private:
-  MambaSettings settings_;
-  int64_t channels_, rank_;
-  std::shared_ptr<Linear> in_proj_, x_proj_, dt_proj_, out_proj_;
-  std::shared_ptr<Convolution> conv1d_;
-  torch::Tensor A_log_, D_;
-  PackedWeights packed_;  ///< of x_proj_
+  int64_t channels_;
+  std::shared_ptr<Linear> in_proj_, out_proj_;
+  MambaBranch branch_;
 };
 
 }  // namespace mambaseg

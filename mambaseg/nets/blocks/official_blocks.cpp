@@ -10,7 +10,11 @@
   BLOCK(umamba_layer)                   \
   BLOCK(ss2d)                           \
   BLOCK(patch2d)                        \
-  BLOCK(unet2d)
+  BLOCK(bidirectional_mamba)            \
+  BLOCK(pvm_layer)                      \
+  BLOCK(unet2d)                         \
+  BLOCK(unetr_blocks)                   \
+  BLOCK(vss_encoder)
 
 namespace mambaseg {
 

@@ -29,17 +29,17 @@ torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
   return reduction_->forward(norm_->forward(joined));
 }
 
-PatchExpand2d::PatchExpand2d(int64_t width, int64_t scale)
-    : scale_(scale),
-      expand_(register_module("expand", std::make_shared<Linear>(width, scale * width, false))),
-      norm_(register_module("norm", std::make_shared<LayerNorm>(width / scale))) {
-  if (width % scale != 0)
+PatchExpand2d::PatchExpand2d(int64_t width, int64_t scale, int64_t out) : scale_(scale) {
+  if (out == 0 && width % scale != 0)
     throw UsageError(
         concat("widths: expected a multiple of ", scale, " where the grid grows by it, got ", width));
+  if (out == 0) out = width / scale;
+  expand_ = register_module("expand", std::make_shared<Linear>(width, scale * scale * out, false));
+  norm_ = register_module("norm", std::make_shared<LayerNorm>(out));
 }
 
 torch::Tensor PatchExpand2d::forward(const torch::Tensor& x) {
-  const int64_t B = x.size(0), Y = x.size(1), X = x.size(2), C = x.size(3) / scale_;
+  const int64_t B = x.size(0), Y = x.size(1), X = x.size(2), C = norm_->weight.numel();
   const torch::Tensor spread = expand_->forward(x)
                                    .view({B, Y, X, scale_, scale_, C})
                                    .permute({0, 1, 3, 2, 4, 5})

@@ -31,12 +31,13 @@ class PatchMerging2d : public Layer {
   std::shared_ptr<Linear> reduction_;
 };
 
-/// Projects each token to scale * scale tokens of width / scale channels, then a norm (Swin-Unet). Prefixes
-/// "expand", "norm".
+/// Projects each token to scale * scale tokens of `out` channels, then a norm (Swin-Unet). Prefixes "expand",
+/// "norm".
 class PatchExpand2d : public Layer {
  public:
-  PatchExpand2d(int64_t width, int64_t scale);
-  /// x (B, Y, X, width) -> (B, scale * Y, scale * X, width / scale)
+  /// Without `out` it is width / scale.
+  PatchExpand2d(int64_t width, int64_t scale, int64_t out = 0);
+  /// x (B, Y, X, width) -> (B, scale * Y, scale * X, out)
   torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:

@@ -88,9 +88,11 @@ Ss2dSettings official_mixer(const Json& a, const char* width) {
 
 std::vector<OfficialBlock> official_ss2d() {
   using Module = std::shared_ptr<torch::nn::Module>;
-  return {{"JCruan519/VM-UNet",
-           {"SS2D"},
-           [](const Json& a) -> Module { return std::make_shared<SS2D>(official_mixer(a, "d_model")); }},
+  const auto mixer = [](const Json& a) -> Module {
+    return std::make_shared<SS2D>(official_mixer(a, "d_model"));
+  };
+  return {{"JCruan519/VM-UNet", {"SS2D"}, mixer},
+          {"JiarunLiu/Swin-UMamba", {"SS2D (SwinUMamba)"}, mixer},
           {"JCruan519/VM-UNet", {"VSSBlock"}, [](const Json& a) -> Module {
              // 1e-6 is the default of the official block; the layers above pass 1e-5.
              return std::make_shared<VssBlock2d>(official_mixer(a, "hidden_dim"), 0, 1e-6);

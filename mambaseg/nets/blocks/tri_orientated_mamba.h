@@ -1,11 +1,7 @@
 #pragma once
 
-#include <array>
-
+#include "mambaseg/nets/blocks/mamba.h"
 #include "mambaseg/nets/blocks/of_last_grid.h"
-#include "mambaseg/nets/layers/convolution.h"
-#include "mambaseg/nets/layers/linear.h"
-#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
@@ -14,7 +10,7 @@ struct TriOrientatedMambaSettings {
   int64_t states = 16;
   int64_t conv_kernel = 4;
   int64_t expand = 2;
-  int64_t slices = 12;  ///< of the third walk; must divide the number of tokens
+  int64_t slices = 12;  ///< of the third walk, must divide the number of tokens; 0: those of the grid
   bool bias = false;
 };
 
@@ -28,19 +24,9 @@ class TriOrientatedMamba : public Layer {
   torch::Tensor forward(const torch::Tensor& x_BZYXC) override;
 
  private:
-  /// Causal convolution, projections and scan along one walk.
-  struct Branch {
-    std::shared_ptr<Convolution> conv;
-    std::shared_ptr<Linear> x_proj, dt_proj;
-    torch::Tensor A_log, D;
-    PackedWeights packed;  ///< of x_proj
-  };
-  torch::Tensor follow(const ScanTables& walk, const Branch& branch, const torch::Tensor& tokens_BLC) const;
-
-  TriOrientatedMambaSettings settings_;
-  int64_t channels_, rank_;
+  int64_t slices_, channels_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
-  std::array<Branch, 3> branches_;
+  std::vector<MambaBranch> branches_;
   OfLastGrid<ScanTables> walks_;
 };
 

@@ -43,6 +43,14 @@ torch::Tensor GroupNorm::run(const torch::Tensor& x, const Epilogue& epilogue) {
   return group_norm(x, groups_, weight, bias, kEps, epilogue);
 }
 
+torch::Tensor PlainInstanceNorm::run(const torch::Tensor& x, const Epilogue& epilogue) {
+  const int64_t channels = x.size(1);
+  const auto options =
+      torch::dtype(x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat).device(x.device());
+  return group_norm(x, channels, torch::ones({channels}, options), torch::zeros({channels}, options), kEps,
+                    epilogue);
+}
+
 LayerNorm::LayerNorm(int64_t width, double eps)
     : weight(register_parameter("weight", torch::ones({width}))),
       bias(register_parameter("bias", torch::zeros({width}))),

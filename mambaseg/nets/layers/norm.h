@@ -32,6 +32,13 @@ class InstanceNorm : public GroupNorm {
   explicit InstanceNorm(int64_t channels) : GroupNorm(channels, channels) {}
 };
 
+/// The same without scale and shift: no parameters, so that a count of layers is all it leaves in a
+/// state_dict.
+class PlainInstanceNorm : public EpilogueLayer {
+ public:
+  torch::Tensor run(const torch::Tensor& x, const Epilogue& epilogue) override;
+};
+
 /// Over the last axis.
 class LayerNorm : public Layer {
  public:

@@ -4,6 +4,8 @@
 #define MAMBASEG_NETWORKS(NETWORK) \
   NETWORK(medsegmamba)             \
   NETWORK(segmambabot)             \
+  NETWORK(segmamba)                \
+  NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
   NETWORK(umamba_bot)              \
@@ -12,7 +14,12 @@
   NETWORK(resenc_unet)             \
   NETWORK(hym_unet)                \
   NETWORK(vm_unet)                 \
+  NETWORK(vm_unet_v2)              \
+  NETWORK(mamba_unet)              \
+  NETWORK(swin_umamba)             \
+  NETWORK(swin_umamba_d)           \
   NETWORK(ultralight_vm_unet)      \
+  NETWORK(h_vmunet)                \
   NETWORK(unet)                    \
   NETWORK(unet_se)                 \
   NETWORK(unet_cbam)               \
