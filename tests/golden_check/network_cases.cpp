@@ -96,7 +96,8 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
     outputs.push_back(official.behind == nullptr ? one : official.behind(one));
   stages.emplace("logits", scores[0]);  // unless the network makes another known
   stages["prob"] = stages["y"] = outputs[0];
-  for (size_t i = 0; i < outputs.size(); ++i) stages["y" + std::to_string(i)] = outputs[i];
+  for (size_t i = 0; i < outputs.size(); ++i)  // in the official order, where the network has made it known
+    outputs[i] = stages.emplace("y" + std::to_string(i), outputs[i]).first->second;
   GoldenComparison comparison(golden);
   for (const auto& [stage, value] : stages)
     if (golden.has("output." + stage)) comparison.output(stage, value);

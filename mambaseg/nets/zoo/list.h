@@ -26,4 +26,6 @@
   NETWORK(unet_mamba)              \
   NETWORK(attention_unet)          \
   NETWORK(r2_attention_unet)       \
-  NETWORK(ce_net)
+  NETWORK(ce_net)                  \
+  NETWORK(unet_pp)                 \
+  NETWORK(basic_unet_pp)
