@@ -1,6 +1,7 @@
 #include "mambaseg/nets/blocks/umamba.h"
 
 #include "mambaseg/nets/blocks/official_blocks.h"
+#include "mambaseg/nets/blocks/res_block.h"
 
 #include <c10/core/DispatchKeySet.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -29,34 +30,11 @@ torch::Tensor UMambaLayer::forward(const torch::Tensor& x) {
 
 namespace {
 
-/// Convolution (with stride), norm, leaky ReLU, convolution, norm; plus a 1x1 convolution of the input; leaky
-/// ReLU. Prefixes conv1, norm1, conv2, norm2, conv3.
-class ProjectedBlock : public Layer {
- public:
-  ProjectedBlock(int64_t in, int64_t out, const Extent& kernel, const Extent& stride)
-      : conv1_(register_module("conv1",
-                               std::make_shared<Convolution>(in, out, kernel, nnunet_convolution(stride)))),
-        conv2_(
-            register_module("conv2", std::make_shared<Convolution>(out, out, kernel, nnunet_convolution()))),
-        conv3_(register_module("conv3", std::make_shared<Convolution>(in, out, Extent(kernel.size(), 1),
-                                                                      nnunet_convolution(stride)))),
-        norm1_(register_module("norm1", std::make_shared<InstanceNorm>(out))),
-        norm2_(register_module("norm2", std::make_shared<InstanceNorm>(out))) {}
-  torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor y = norm1_->run(conv1_->forward(x), {Activation::leaky_relu, {}});
-    return norm2_->run(conv2_->forward(y), {Activation::leaky_relu, conv3_->forward(x)});
-  }
-
- private:
-  std::shared_ptr<Convolution> conv1_, conv2_, conv3_;
-  std::shared_ptr<InstanceNorm> norm1_, norm2_;
-};
-
-/// One ProjectedBlock (prefix "0"), then BasicBlockD ("1", "2", ...).
+/// One projecting ResBlock (prefix "0"), then BasicBlockD ("1", "2", ...).
 class Stage : public Layer {
  public:
   Stage(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride)
-      : first_(register_module("0", std::make_shared<ProjectedBlock>(in, out, kernel, stride))) {
+      : first_(register_module("0", std::make_shared<ResBlock>(in, out, kernel, stride))) {
     for (int64_t i = 1; i < count; ++i)
       rest_.push_back(register_module(
           std::to_string(i), std::make_shared<BasicBlockD>(out, out, kernel, Extent(kernel.size(), 1))));
@@ -68,24 +46,8 @@ class Stage : public Layer {
   }
 
  private:
-  std::shared_ptr<ProjectedBlock> first_;
+  std::shared_ptr<ResBlock> first_;
   std::vector<std::shared_ptr<BasicBlockD>> rest_;
-};
-
-/// Nearest neighbour by the stride, then a 1x1 convolution. Prefix "conv".
-class Upsampling : public Layer {
- public:
-  Upsampling(int64_t in, int64_t out, const Extent& factor)
-      : factor_(factor),
-        conv_(register_module("conv", nnunet_pointwise(static_cast<int64_t>(factor.size()), in, out))) {}
-  torch::Tensor forward(const torch::Tensor& x) override {
-    // A 1x1 convolution and the repetition of voxels may change places: the convolution sees the small grid.
-    return nearest_upsampled(conv_->forward(x), factor_);
-  }
-
- private:
-  Extent factor_;
-  std::shared_ptr<Convolution> conv_;
 };
 
 }  // namespace
@@ -129,7 +91,7 @@ class UMambaDecoder : public Module {
       const int64_t in = s.features[static_cast<size_t>(below)],
                     out = s.features[static_cast<size_t>(below - 1)];
       const bool join = below > 1 || joins_last_skip_;
-      upsample_layers_.push_back(std::make_shared<Upsampling>(in, out, s.stride(below)));
+      upsample_layers_.push_back(std::make_shared<NearestGrowth>(in, out, s.stride(below)));
       stages_.push_back(std::make_shared<Stage>(counts[stages_.size()], join ? 2 * out : out, out,
                                                 s.kernel(below - 1),
                                                 Extent(static_cast<size_t>(s.dimension), 1)));
@@ -157,7 +119,7 @@ class UMambaDecoder : public Module {
 
  private:
   bool joins_last_skip_;
-  std::vector<std::shared_ptr<Upsampling>> upsample_layers_;
+  std::vector<std::shared_ptr<NearestGrowth>> upsample_layers_;
   std::vector<std::shared_ptr<Stage>> stages_;
   std::vector<std::shared_ptr<Convolution>> seg_layers_;
 };

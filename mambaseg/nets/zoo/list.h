@@ -28,4 +28,5 @@
   NETWORK(r2_attention_unet)       \
   NETWORK(ce_net)                  \
   NETWORK(unet_pp)                 \
-  NETWORK(basic_unet_pp)
+  NETWORK(basic_unet_pp)           \
+  NETWORK(stu_net)
