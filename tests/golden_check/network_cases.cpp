@@ -6,6 +6,8 @@
 #include <regex>
 
 #include "mambaseg/nets/blocks/official_blocks.h"
+#include "mambaseg/nets/model/near_ties.h"
+#include "mambaseg/nets/model/pixel_scale.h"
 #include "mambaseg/nets/model/weights.h"
 
 namespace mambaseg {
@@ -38,6 +40,13 @@ std::map<std::string, torch::Tensor> inputs_of(const GoldenCase& golden) {
     inputs[name] = value.clone();
   }
   return inputs;
+}
+
+/// In fp64 what rounding of fp32 may turn.
+void widen_where_ties_matter(torch::nn::Module& module, std::map<std::string, torch::Tensor>& inputs) {
+  if (dynamic_cast<TurnsOnNearTies*>(&module) == nullptr) return;
+  module.to(torch::kDouble);
+  for (auto& [name, input] : inputs) input = input.to(torch::kDouble);
 }
 
 /// The parameters of `module` under the names that the file uses.
@@ -88,8 +97,11 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
   const bool gradients = has_gradients(golden);
   const torch::AutoGradMode mode(gradients);
   auto inputs = inputs_of(golden);
+  widen_where_ties_matter(*network, inputs);
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
   require(inputs.count("x") != 0, "a network reads input.x");
+  if (auto* scaled = dynamic_cast<PixelScaled*>(network.get()); scaled && inputs.count("scale_factor") != 0)
+    scaled->set_scale_factors(inputs.at("scale_factor").detach());
   const std::vector<torch::Tensor> scores = network->forward(inputs.at("x"));
   std::vector<torch::Tensor> outputs;
   for (const torch::Tensor& one : scores)
@@ -114,6 +126,7 @@ GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official
   const bool gradients = has_gradients(golden);
   const torch::AutoGradMode mode(gradients);
   auto inputs = inputs_of(golden);
+  widen_where_ties_matter(*block, inputs);
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
   std::vector<torch::Tensor> outputs;
   auto* several = dynamic_cast<GivesSeveral*>(block.get());

@@ -8,4 +8,7 @@ namespace mambaseg {
 /// where there is none.
 torch::optional<GoldenResult> check_counterpart(const GoldenCase& golden);
 
+/// The zoom between resolutions that a network does inside.
+std::span<const GoldenCheck> zoom_checks();
+
 }  // namespace mambaseg

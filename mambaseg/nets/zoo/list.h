@@ -29,4 +29,6 @@
   NETWORK(ce_net)                  \
   NETWORK(unet_pp)                 \
   NETWORK(basic_unet_pp)           \
-  NETWORK(stu_net)
+  NETWORK(stu_net)                 \
+  NETWORK(fastsurfer_cnn)          \
+  NETWORK(fastsurfer_vinn)
