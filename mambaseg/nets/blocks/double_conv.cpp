@@ -5,10 +5,12 @@
 
 namespace mambaseg {
 
-std::shared_ptr<Sequence> double_conv(int64_t in, int64_t out, bool bias) {
-  const auto conv3 = [bias](int64_t from, int64_t to) { return conv(2, from, to, 3, {.bias = bias}); };
-  const auto norm = [out] { return std::make_shared<BatchNorm>(out); };
-  return sequence({conv3(in, out), norm(), relu(), conv3(out, out), norm(), relu()});
+std::shared_ptr<Sequence> double_conv(int64_t in, int64_t out, const DoubleConvSettings& s) {
+  const int64_t middle = s.middle > 0 ? s.middle : out;
+  const auto conv3 = [&](int64_t from, int64_t to) { return conv(2, from, to, 3, {.bias = s.bias}); };
+  const auto norm = [](int64_t channels) { return std::make_shared<BatchNorm>(channels); };
+  return sequence({conv3(in, middle), norm(middle), activation(s.activation), conv3(middle, out), norm(out),
+                   activation(s.activation)});
 }
 
 }  // namespace mambaseg

@@ -4,7 +4,13 @@
 
 namespace mambaseg {
 
-/// [Convolution 3x3, batch norm, ReLU] twice in two dimensions, named "0" to "5".
-std::shared_ptr<Sequence> double_conv(int64_t in, int64_t out, bool bias = false);
+struct DoubleConvSettings {
+  int64_t middle = 0;  ///< channels between the convolutions; 0: those of the result
+  bool bias = false;
+  Activation activation = Activation::relu;
+};
+
+/// [Convolution 3x3, batch norm, activation] twice in two dimensions, named "0" to "5".
+std::shared_ptr<Sequence> double_conv(int64_t in, int64_t out, const DoubleConvSettings& settings = {});
 
 }  // namespace mambaseg

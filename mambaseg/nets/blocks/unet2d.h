@@ -28,24 +28,32 @@ struct UnetExtra {
   std::function<std::shared_ptr<Layer>(int64_t channels)> make;  ///< keeps the sizes
 };
 
+/// How the features of a coarser scale are doubled.
+enum class UnetGrowth {
+  transposed,  ///< transposed convolution to the channels of the skip
+  bilinear     ///< interpolation, corners aligned; half as many channels between the two convolutions
+};
+
 /// The features of the coarser scale, doubled, padded with zeros to those of the skip (the smaller half
 /// before) and joined to them behind; two convolutions. Prefixes "up" and "conv.double_conv".
 class UnetUp : public Module {
  public:
-  UnetUp(int64_t in, int64_t out);
+  UnetUp(int64_t deep, int64_t skip, int64_t out, UnetGrowth growth = UnetGrowth::transposed);
   torch::Tensor forward(const torch::Tensor& deep_BCYX, const torch::Tensor& skip_BCYX);
 
  private:
-  std::shared_ptr<TransposedConvolution> grow_;
+  std::shared_ptr<TransposedConvolution> grow_;  ///< or null
   std::shared_ptr<Sequence> conv_;
 };
 
-/// U-Net (Ronneberger et al. 2015) with padded convolutions, batch norm and transposed convolutions, built
-/// and named as in github.com/milesial/Pytorch-UNet. `extra` modules follow the double convolutions of
-/// encoder stages; what leaves them goes into the skip and down. UsageError for a stage that does not exist.
+/// U-Net (Ronneberger et al. 2015) with padded convolutions and batch norm, built and named as in
+/// github.com/milesial/Pytorch-UNet. With bilinear growth the bottleneck and what the decoder's stages give,
+/// but for the finest, have half the channels. `extra` modules follow the double convolutions of encoder
+/// stages; what leaves them goes into the skip and down. UsageError for a stage that does not exist.
 class Unet : public Network {
  public:
-  explicit Unet(const UnetSettings& settings, const UnetExtra& extra = {});
+  explicit Unet(const UnetSettings& settings, const UnetExtra& extra = {},
+                UnetGrowth growth = UnetGrowth::transposed);
   Extent size_multiples() const override;
   Extent least_sizes() const override;
 

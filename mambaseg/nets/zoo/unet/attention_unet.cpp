@@ -16,7 +16,7 @@ std::shared_ptr<BatchNorm> norm(int64_t channels) { return std::make_shared<Batc
 /// [convolution 3x3, batch norm, ReLU] twice; prefix "conv".
 class ConvBlock : public Layer {
  public:
-  ConvBlock(int64_t in, int64_t out) : conv_(register_module("conv", double_conv(in, out, true))) {}
+  ConvBlock(int64_t in, int64_t out) : conv_(register_module("conv", double_conv(in, out, {.bias = true}))) {}
   torch::Tensor forward(const torch::Tensor& x) override { return conv_->forward(x); }
 
  private:

@@ -6,10 +6,17 @@
 namespace mambaseg {
 namespace {
 
+struct PlainUnetSettings : UnetSettings {
+  bool bilinear = false;
+  void describe(SettingsVisitor& visit) {
+    UnetSettings::describe(visit);
+    visit("bilinear", bilinear, "grow by interpolation, with half the channels at the bottom and behind it");
+  }
+};
+
 Json official_settings(const Json& a) {
-  if (argument(a, "bilinear", false))
-    throw UsageError("bilinear: expected false; the variant that interpolates has other widths");
-  UnetSettings s;
+  PlainUnetSettings s;
+  s.bilinear = argument(a, "bilinear", false);
   s.in_channels = a.at("n_channels");
   s.classes = a.at("n_classes");
   return to_json(s);
@@ -18,7 +25,7 @@ Json official_settings(const Json& a) {
 }  // namespace
 
 NetworkEntry unet_entry() {
-  return network_entry<UnetSettings>(
+  return network_entry<PlainUnetSettings>(
       {.name = "unet",
        .dims = {2},
        .source = "Ronneberger, Fischer, Brox: U-Net, 2015; github.com/milesial/Pytorch-UNet",
@@ -27,7 +34,10 @@ NetworkEntry unet_entry() {
        .small = R"({"classes": 3, "widths": [4, 8, 12]})",
        .small_edge = 16,
        .official = {{"milesial/Pytorch-UNet", "UNet", official_settings}}},
-      [](const UnetSettings& s) { return std::make_shared<Unet>(s); });
+      [](const PlainUnetSettings& s) {
+        return std::make_shared<Unet>(s, UnetExtra(),
+                                      s.bilinear ? UnetGrowth::bilinear : UnetGrowth::transposed);
+      });
 }
 
 }  // namespace mambaseg
