@@ -67,7 +67,9 @@ struct Plan : LabelSettings {
     visit("step_fraction", step_fraction, "window gaussian: patches between neighbouring patches",
           between(0.01, 1));
     visit("mirror", mirror,
-          "array axes along which each patch is also seen mirrored at prediction, the mean of all counts",
+          "array axes along which each patch is also seen mirrored at prediction, the mean of all counts; "
+          "along "
+          "left and right structures whose names differ in Left and Right change their places",
           between(0, 2));
     LabelSettings::describe(visit);
     visit("unknown_labels", unknown_labels, "labels in no class: background, or error",

@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/resize.h"
+#include "mambaseg/data/sides.h"
 #include "mambaseg/infer/ensemble.h"
 #include "mambaseg/ops/block_cache.h"
 
@@ -14,6 +15,11 @@ Index3 patch_of(const Plan& plan) { return {plan.patch[0], plan.patch[1], plan.p
 
 int64_t setting(const Model& model, const char* key, int64_t otherwise) {
   return model.info.network.contains(key) ? model.info.network.at(key).get<int64_t>() : otherwise;
+}
+
+/// The array axis that comes nearest to left and right.
+int64_t side_axis_of(const PreparedImage& image) {
+  return static_cast<int64_t>(image.image.geometry.orientation().find_first_of("LR"));
 }
 
 /// The channels in `box`, in place of the prepared image.
@@ -66,6 +72,8 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
     throw UsageError(concat("prediction: the network gives ", given, " classes, the plan names ",
                             plan_.classes.size(), scheme_.regions() ? " regions" : " and background"));
   window_.classes = scheme_.vote_maps(given);
+  if (const std::vector<int64_t> sides = other_side_maps(plan_.classes); !sides.empty())
+    other_sides_ = torch::tensor(sides);
 }
 
 Predictor Predictor::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
@@ -138,7 +146,7 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region, int64_t
   return work_in(image, box, held_bytes);
 }
 
-torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision) const {
+torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const {
   const torch::Tensor x = x_BCXYZ.to(activation_type(precision));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
@@ -147,9 +155,11 @@ torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision
     for (size_t m = 0; m < plan_.mirror.size(); ++m)
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
     const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
+    const bool sides_change = std::find(flipped.begin(), flipped.end(), side_axis + 2) != flipped.end();
     for (const Model& model : models_) {
       torch::Tensor p = scheme_.votes(model.network->forward(seen).front().to(torch::kFloat32));
       if (!flipped.empty()) p = torch::flip(p, flipped);
+      if (sides_change && other_sides_.defined()) p = p.index_select(1, other_sides_.to(p.device()));
       sum = sum.defined() ? sum.add_(p) : p;
     }
   }
@@ -162,9 +172,11 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
   const torch::NoGradGuard no_grad;
   Box middle{work.box.start, window_.patch};
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
+  const int64_t side_axis = side_axis_of(image);
   const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
   const PrecisionChoice choice = choose_precision(
-      precision_, [&](Precision precision) { return scheme_.decide(votes(patch, precision).squeeze(0)); },
+      precision_,
+      [&](Precision precision) { return scheme_.decide(votes(patch, precision, side_axis).squeeze(0)); },
       window_.device.is_cuda() || has_bf16_arithmetic());
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
@@ -172,9 +184,10 @@ std::string Predictor::settle_precision(const PreparedImage& image, const Work& 
 
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
+  const int64_t side_axis = side_axis_of(image);
   const torch::Tensor in_box = classes_in_box(
       image_tensor(image), work.box, window_for(work),
-      [this](const torch::Tensor& x) { return votes(x, precision_); }, progress,
+      [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); }, progress,
       [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
@@ -197,6 +210,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   }
   const Geometry grid = image.image.geometry, input = image.input, target = score_grid(input);
   check_covered(work.box.size, window_);
+  const int64_t side_axis = side_axis_of(image);
   Volume<uint8_t> classes(target);
   require(window_.classes <= 256, "prediction: at most 256 classes");
   const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
@@ -210,7 +224,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
                            scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
   vote(
       boxed_image(std::move(image), work.box), window_for(work),
-      [this](const torch::Tensor& x) { return votes(x, precision_); },
+      [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); },
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept

@@ -84,7 +84,7 @@ class Predictor {
   SlidingWindow window_for(const Work& work) const;
   int64_t classes_peak(const Work& work, const Geometry& input) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;
-  torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision) const;
+  torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const;
 
   std::vector<Model> models_;
   Plan plan_;
@@ -92,6 +92,7 @@ class Predictor {
   SlidingWindow window_;
   double memory_gib_ = 0;
   int64_t channels_ = 1;
+  torch::Tensor other_sides_;  ///< other_side_maps; undefined where there are none
   Precision precision_;
 };
 

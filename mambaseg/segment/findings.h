@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "mambaseg/data/label_settings.h"
-
 namespace mambaseg {
 
 /// What was found of one structure.
@@ -28,10 +26,6 @@ struct Findings {
   /// Mean agreement of the structures that have one.
   std::optional<double> quality() const;
 };
-
-/// The number on the other side of the body for each label number that has one: structures whose names differ
-/// only in Left and Right (left and right, lh and rh) at a place between other letters.
-std::map<int64_t, int64_t> other_sides(const std::vector<LabelClass>& classes);
 
 /// How many voxels each number has, and how many of them have it in both: for agreement.
 class Agreement {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mambaseg/data/sides.h"
 #include "mambaseg/segment/limits.h"
 
 namespace mambaseg {

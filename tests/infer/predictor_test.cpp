@@ -324,6 +324,36 @@ TEST(Predictor, MirroredViewsAverageOutTheSideOfThePatch) {
   }
 }
 
+/// Knows left from right by the place in the patch: class 1 in the first half of the first axis, 2 in the
+/// second.
+class KnowsSides : public Threshold {
+ public:
+  std::vector<torch::Tensor> scores(const torch::Tensor& x) override {
+    const auto first = (torch::arange(x.size(2)) < x.size(2) / 2).to(x.dtype()).view({-1, 1, 1}).expand_as(x);
+    return {torch::cat({torch::zeros_like(x), 20 * first, 20 * (1 - first)}, 1)};
+  }
+};
+
+TEST(Predictor, MirroredViewsExchangeTheSides) {
+  Model model = threshold_model();
+  model.network = std::make_shared<KnowsSides>();
+  Plan plan = plan_of("none", 16, 16);
+  plan.classes = {{"Left-Thalamus", {10}}, {"Right-Thalamus", {49}}};
+  plan.mirror = {0, 1};
+  for (const char* orientation : {"RAS", "ARS"}) {  // in the second the sides lie along another axis
+    plan.orientation = orientation;
+    const Drawn drawn = drawn_on(ras_grid({16, 16, 16}, {1, 1, 1}), {{0, 0, 0}, {16, 16, 16}});
+    const Predictor predictor({model}, plan, {});
+    auto image = prepare_image(drawn.image, plan);
+    const Work work = predictor.plan_work(image);
+    const bool sides_first = orientation[0] == 'R';
+    const Volume<int32_t> classes = predictor.classes(image, work);
+    // Where the network's halves are not the sides, its answers cancel: both classes have a half.
+    EXPECT_EQ(classes.at(2, 8, 8), 1);
+    EXPECT_EQ(classes.at(13, 8, 8) == 2, sides_first) << orientation;
+  }
+}
+
 /// The second channel decides.
 class SecondChannel : public Threshold {
  public:

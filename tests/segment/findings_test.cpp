@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/data/sides.h"
 #include "mambaseg/segment/picture_segmenter.h"
 #include "mambaseg/segment/volume_segmenter.h"
 #include "tests/metrics/blobs.h"
@@ -28,6 +29,10 @@ TEST(OtherSides, PairsNamesThatDifferInTheSideAlone) {
                            {"Rightover", {91}}}),
               UnorderedElementsAre(Pair(17, 53), Pair(53, 17), Pair(1, 2), Pair(2, 1), Pair(1005, 2005),
                                    Pair(2005, 1005)));
+  EXPECT_THAT(
+      other_side_maps({{"Brain-Stem", {16}}, {"Left-Hippocampus", {17}}, {"Right-Hippocampus", {53}}}),
+      ElementsAre(0, 1, 3, 2));
+  EXPECT_THAT(other_side_maps({{"Brain-Stem", {16}}, {"Left-Caudate", {11}}}), ElementsAre());
 }
 
 TEST(Agreement, IsDiceOfEachNumber) {

@@ -1,0 +1,52 @@
+#include "mambaseg/data/sides.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+
+namespace mambaseg {
+namespace {
+
+/// The name with the side exchanged, or "".
+std::string other_side(const std::string& name) {
+  constexpr std::array<std::array<const char*, 2>, 3> kSides{
+      {{"Left", "Right"}, {"left", "right"}, {"lh", "rh"}}};
+  for (const auto& sides : kSides)
+    for (const size_t side : {0, 1}) {
+      const std::string word = sides[side];
+      const size_t at = name.find(word);
+      if (at == std::string::npos) continue;
+      const bool begins = at == 0 || !std::isalpha(static_cast<unsigned char>(name[at - 1]));
+      const size_t end = at + word.size();
+      const bool ends = end == name.size() || !std::islower(static_cast<unsigned char>(name[end]));
+      if (begins && ends) return name.substr(0, at) + sides[1 - side] + name.substr(end);
+    }
+  return "";
+}
+
+}  // namespace
+
+std::map<int64_t, int64_t> other_sides(const std::vector<LabelClass>& classes) {
+  std::map<std::string, int64_t> by_name;
+  for (const LabelClass& one : classes) by_name[one.name] = one.ids.at(0);
+  std::map<int64_t, int64_t> sides;
+  for (const auto& [name, id] : by_name)
+    if (const auto found = by_name.find(other_side(name)); found != by_name.end()) sides[id] = found->second;
+  return sides;
+}
+
+std::vector<int64_t> other_side_maps(const std::vector<LabelClass>& classes) {
+  std::vector<int64_t> maps{0};
+  bool any = false;
+  for (size_t k = 0; k < classes.size(); ++k) {
+    const std::string name = other_side(classes[k].name);
+    const auto other =
+        std::find_if(classes.begin(), classes.end(), [&](const LabelClass& one) { return one.name == name; });
+    any = any || other != classes.end();
+    maps.push_back(1 + (other == classes.end() ? static_cast<int64_t>(k) : other - classes.begin()));
+  }
+  return any ? maps : std::vector<int64_t>{};
+}
+
+}  // namespace mambaseg
