@@ -169,7 +169,7 @@ NetworkEntry lightm_unet_entry() {
                  "github.com/MrBlankness/LightM-UNet",
        .summary = "Mamba in place of convolutions in the encoder, depthwise convolutions in the decoder",
        .parameters = 5'015'733,
-       .small = R"({"classes": 3, "width": 8, "depths": [1, 1, 1], "decoder_depths": [1, 1], "states": 4})",
+       .small = R"({"classes": 3, "width": 16, "depths": [1, 1, 1], "decoder_depths": [1, 1], "states": 4})",
        .small_edge = 8,
        .official = {{"MrBlankness/LightM-UNet", "LightMUNet", official_settings}}},
       [](const LightMUnetSettings& s) { return std::make_shared<LightMUnet>(s); });
