@@ -31,4 +31,5 @@
   NETWORK(basic_unet_pp)           \
   NETWORK(stu_net)                 \
   NETWORK(fastsurfer_cnn)          \
-  NETWORK(fastsurfer_vinn)
+  NETWORK(fastsurfer_vinn)         \
+  NETWORK(unetr)
