@@ -32,4 +32,5 @@
   NETWORK(stu_net)                 \
   NETWORK(fastsurfer_cnn)          \
   NETWORK(fastsurfer_vinn)         \
-  NETWORK(unetr)
+  NETWORK(unetr)                   \
+  NETWORK(swin_unet)
