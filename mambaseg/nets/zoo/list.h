@@ -33,4 +33,5 @@
   NETWORK(fastsurfer_cnn)          \
   NETWORK(fastsurfer_vinn)         \
   NETWORK(unetr)                   \
-  NETWORK(swin_unet)
+  NETWORK(swin_unet)               \
+  NETWORK(swin_unetr)
