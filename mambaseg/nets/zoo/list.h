@@ -34,4 +34,5 @@
   NETWORK(fastsurfer_vinn)         \
   NETWORK(unetr)                   \
   NETWORK(swin_unet)               \
-  NETWORK(swin_unetr)
+  NETWORK(swin_unetr)              \
+  NETWORK(trans_unet)
