@@ -35,4 +35,5 @@
   NETWORK(unetr)                   \
   NETWORK(swin_unet)               \
   NETWORK(swin_unetr)              \
-  NETWORK(trans_unet)
+  NETWORK(trans_unet)              \
+  NETWORK(tabsurfer)
