@@ -194,7 +194,7 @@ TEST(MixerBlock, DropPathKeepsOrDropsWholeSamplesAndKeepsTheMean) {
   s.width = 4;
   s.mlp_hidden = 0;
   s.drop_path = 0.25;
-  MixerBlock3d block(s, std::make_shared<Ones>());
+  MixerBlock block(s, std::make_shared<Ones>());
   const torch::Tensor out = block.forward(torch::zeros({4000, 1, 1, 2, 4}));
   const torch::Tensor first = out.select(4, 0).select(3, 0).flatten();
   EXPECT_TRUE(torch::equal(out, first.view({4000, 1, 1, 1, 1}).expand_as(out)));

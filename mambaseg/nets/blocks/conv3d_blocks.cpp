@@ -49,7 +49,9 @@ ConvBlock3d::ConvBlock3d(int64_t channels_in, int64_t channels_out)
 torch::Tensor ConvBlock3d::forward(const torch::Tensor& x) { return conv_->forward(x); }
 
 ResBlock3d::ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style)
-    : conv_(register_module("conv", two_convolutions(channels_in, channels_out, style.preactivation))) {
+    : conv_(register_module(
+          "conv", style.single ? sequence({conv3(channels_in, channels_out), norm(channels_out), relu()})
+                               : two_convolutions(channels_in, channels_out, style.preactivation))) {
   if (!(style.plain_identity && channels_in == channels_out))
     identity_ = register_module("identity", conv(3, channels_in, channels_out, 1));
 }
@@ -73,7 +75,7 @@ DownBlock3d::DownBlock3d(int64_t channels_in, int64_t channels_out, bool max_poo
   down_->push_back(strided);
   if (!style.preactivation) down_->push_back(norm_relu(channels_out));
   down_->push_back(
-      std::make_shared<ResBlock3d>(channels_out, channels_out, ConvStyle{true, style.plain_identity}));
+      std::make_shared<ResBlock3d>(channels_out, channels_out, ConvStyle{true, style.plain_identity, false}));
 }
 
 torch::Tensor DownBlock3d::forward(const torch::Tensor& x) { return down_->forward(x); }
@@ -98,7 +100,7 @@ std::vector<OfficialBlock> official_conv3d_blocks() {
   using Module = std::shared_ptr<torch::nn::Module>;
   // The defaults are those of the official constructors.
   static const auto style = [](const Json& a) {
-    return ConvStyle{argument(a, "preact", true), argument(a, "id", true)};
+    return ConvStyle{argument(a, "preact", true), argument(a, "id", true), false};
   };
   const char* repository = "aaroncao06/MedSegMamba";
   return {

@@ -10,6 +10,7 @@ namespace mambaseg {
 struct ConvStyle {
   bool preactivation = false;   ///< norm, ReLU, convolution instead of convolution, norm, ReLU
   bool plain_identity = false;  ///< residual without its 1x1x1 convolution where the channels agree
+  bool single = false;          ///< one convolution in a ResBlock3d instead of two
 };
 
 /// [Conv3 GN ReLU] twice; state_dict prefix "conv".
@@ -23,9 +24,9 @@ class ConvBlock3d : public Layer {
   std::shared_ptr<Sequence> conv_;
 };
 
-/// identity(x) + conv(x), where conv is two 3x3x3 convolutions with norms and ReLUs, without an activation
-/// after the sum; identity is a 1x1x1 convolution unless the style says otherwise. Prefixes "conv",
-/// "identity".
+/// identity(x) + conv(x), where conv is two 3x3x3 convolutions with norms and ReLUs, or one as TABSurfer has
+/// it, without an activation after the sum; identity is a 1x1x1 convolution unless the style says otherwise.
+/// Prefixes "conv", "identity".
 class ResBlock3d : public Layer {
  public:
   ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style);

@@ -36,7 +36,7 @@ std::shared_ptr<Layer> make_medsegmamba_bottleneck(const MedSegMambaSettings& s)
     mixer.variant = s.bottleneck;
     mixer.walk = s.walk;
     mixer.orientation = s.orientations.empty() ? i : s.orientations[static_cast<size_t>(i)];
-    blocks.push_back(std::make_shared<MixerBlock3d>(block, std::make_shared<SS3D>(mixer)));
+    blocks.push_back(std::make_shared<MixerBlock>(block, std::make_shared<SS3D>(mixer)));
   }
   return std::make_shared<MixerStack3d>(std::move(blocks));
 }
@@ -65,7 +65,7 @@ std::shared_ptr<Layer> official_block(const Json& a, const char* variant) {
   block.width = mixer.width;
   block.mlp_hidden = mlp ? static_cast<int64_t>(mixer.expand * static_cast<double>(mixer.width)) : 0;
   block.norm_eps = 1e-6;  // the default of the official block; the layer below passes 1e-5
-  return std::make_shared<MixerBlock3d>(block, std::make_shared<SS3D>(mixer));
+  return std::make_shared<MixerBlock>(block, std::make_shared<SS3D>(mixer));
 }
 
 /// `version` where the arguments say nothing; None there is the vanilla block.
@@ -89,8 +89,7 @@ std::shared_ptr<Layer> official_layer(const Json& a, const std::string& version)
 
 std::shared_ptr<Layer> official_transformer(const Json& a) {
   TransformerSettings s;
-  const int64_t edge = argument<int64_t>(a, "dim", 12);
-  s.tokens = edge * edge * edge;
+  s.grid = cube(3, argument<int64_t>(a, "dim", 12));
   s.width = argument<int64_t>(a, "embedding_dim", 1024);
   s.heads = argument<int64_t>(a, "num_heads", 16);
   s.layers = argument<int64_t>(a, "num_layers", 8);

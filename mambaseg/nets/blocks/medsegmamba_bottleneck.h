@@ -43,7 +43,9 @@ struct MedSegMambaSettings : MedSegMambaShell {
     visit("drop_path", drop_path, "training: chance that a residual branch is left out for a sample",
           between(0, 1));
     visit("heads", heads, "attention heads of the transformer bottleneck", at_least(1));
-    visit("edge", edge, "input edge that the transformer bottleneck learns positions for", at_least(8));
+    visit("edge", edge,
+          "input edge that the transformer bottleneck learns positions for; interpolated for others",
+          at_least(8));
   }
 };
 

@@ -9,6 +9,7 @@ namespace {
 
 /// Channels of the last block.
 int64_t final_width(const MedSegMambaShell& s) {
+  if (s.final_width > 0) return s.final_width;
   if (s.full_final_block) return 2 * s.widths[0];
   return s.classes <= s.widths[0] ? s.widths[0] : s.classes + 8 - s.classes % 8;
 }
@@ -22,10 +23,10 @@ void check(const MedSegMambaShell& s) {
 }  // namespace
 
 MedSegMamba::MedSegMamba(const MedSegMambaShell& s, std::shared_ptr<Layer> bottleneck)
-    : fold_(s.fold), bottleneck_(std::move(bottleneck)) {
+    : fold_(s.fold), head_norm_(s.head_norm), bottleneck_(std::move(bottleneck)) {
   check(s);
   const int64_t voxels = s.fold * s.fold * s.fold;  // of the image in one of the folded grid
-  const ConvStyle style{s.preactivation, s.plain_identity};
+  const ConvStyle style{s.preactivation, s.plain_identity, s.single_convolutions};
   const std::vector<int64_t>& w = s.widths;
   const auto conv3 = [](int64_t in, int64_t out) { return conv(3, in, out, 3); };
   const auto res = [&](const char* name, int64_t in, int64_t out) {
@@ -71,8 +72,8 @@ std::vector<torch::Tensor> MedSegMamba::scores(const torch::Tensor& image) {
   x = expand_->forward(gn_->run(x, {Activation::relu, {}}));
   x = bottleneck_->forward(x.permute({0, 2, 3, 4, 1}));
   seen("bottleneck", x);
-  x = pre_head_ln_->forward(x).permute({0, 4, 1, 2, 3});
-  x = compress_->forward(x);
+  if (head_norm_) x = pre_head_ln_->forward(x);
+  x = compress_->forward(x.permute({0, 4, 1, 2, 3}));
 
   const auto joined = [](torch::Tensor& skip, const torch::Tensor& up) {
     return torch::cat({std::exchange(skip, {}), up}, 1);

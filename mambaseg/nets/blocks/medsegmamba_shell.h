@@ -6,7 +6,7 @@
 
 namespace mambaseg {
 
-/// The convolutional part that MedSegMamba and SegMambaBot share.
+/// The convolutional part that MedSegMamba, SegMambaBot and TABSurfer share.
 struct MedSegMambaShell {
   int64_t in_channels = 1;
   int64_t classes = 32;
@@ -18,6 +18,11 @@ struct MedSegMambaShell {
   bool nearest_up = true;
   bool full_final_block = true;
   int64_t fold = 1;
+
+  // No settings of MedSegMamba: what TABSurfer, from which it comes, has otherwise.
+  bool single_convolutions = false;  ///< one in a residual block
+  int64_t final_width = 0;           ///< channels of the last block; 0: as full_final_block says
+  bool head_norm = true;             ///< a norm behind the bottleneck; else its parameters have no effect
 
   void describe(SettingsVisitor& visit) {
     visit("in_channels", in_channels, "image channels", at_least(1));
@@ -50,6 +55,7 @@ class MedSegMamba : public Network {
 
  private:
   int64_t fold_;
+  bool head_norm_;
   std::shared_ptr<Convolution> preconv_, expand_, conv_1x1_;
   std::shared_ptr<GroupNorm> gn_;
   std::shared_ptr<LayerNorm> pre_head_ln_;

@@ -3,26 +3,39 @@
 namespace mambaseg {
 
 MixerMlp::MixerMlp(int64_t width, int64_t hidden, double dropout)
-    : net_(register_module(
-          "net", sequence({std::make_shared<Linear>(width, hidden), activation(Activation::gelu),
-                           std::make_shared<Dropout>(dropout), std::make_shared<Linear>(hidden, width),
-                           std::make_shared<Dropout>(dropout)}))) {}
-
-torch::Tensor MixerMlp::forward(const torch::Tensor& x) { return net_->forward(x); }
-
-MixerBlock3d::MixerBlock3d(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer)
-    : ln_1_(register_module("ln_1", std::make_shared<LayerNorm>(settings.width, settings.norm_eps))),
-      path_(register_module("drop_path", std::make_shared<DropPath>(settings.drop_path))),
-      mixer_(register_module("self_attention", std::move(mixer))) {
-  if (settings.mlp_hidden == 0) return;
-  ln_2_ = register_module("ln_2", std::make_shared<LayerNorm>(settings.width, settings.norm_eps));
-  mlp_ = register_module(
-      "mlp", std::make_shared<MixerMlp>(settings.width, settings.mlp_hidden, settings.mlp_dropout));
+    : first_(std::make_shared<Linear>(width, hidden)),
+      second_(std::make_shared<Linear>(hidden, width)),
+      dropout_(register_module("dropout", std::make_shared<Dropout>(dropout))) {
+  const auto net = register_module("net", std::make_shared<torch::nn::Module>());
+  net->register_module("0", first_);
+  net->register_module("3", second_);
 }
 
-torch::Tensor MixerBlock3d::forward(const torch::Tensor& x) {
-  const torch::Tensor mixed = x + path_->forward(mixer_->forward(ln_1_->forward(x)));
-  return mlp_ ? mixed + path_->forward(mlp_->forward(ln_2_->forward(mixed))) : mixed;
+MixerMlp::MixerMlp(int64_t width, int64_t hidden, double dropout, const char* first, const char* second)
+    : first_(register_module(first, std::make_shared<Linear>(width, hidden))),
+      second_(register_module(second, std::make_shared<Linear>(hidden, width))),
+      dropout_(register_module("dropout", std::make_shared<Dropout>(dropout))) {}
+
+torch::Tensor MixerMlp::forward(const torch::Tensor& x) {
+  const torch::Tensor hidden = dropout_->forward(first_->run(x, {Activation::gelu, {}}));
+  return dropout_->forward(second_->forward(hidden));
+}
+
+MixerBlock::MixerBlock(const MixerBlockSettings& s, std::shared_ptr<Layer> mixer)
+    : norm1_(register_module(s.names.norm1, std::make_shared<LayerNorm>(s.width, s.norm_eps))),
+      path_(register_module("drop_path", std::make_shared<DropPath>(s.drop_path))),
+      mixer_(register_module(s.names.mixer, std::move(mixer))) {
+  if (s.mlp_hidden == 0) return;
+  norm2_ = register_module(s.names.norm2, std::make_shared<LayerNorm>(s.width, s.norm_eps));
+  mlp_ = register_module(s.names.mlp, s.names.first == nullptr
+                                          ? std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout)
+                                          : std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout,
+                                                                       s.names.first, s.names.second));
+}
+
+torch::Tensor MixerBlock::forward(const torch::Tensor& x) {
+  const torch::Tensor mixed = x + path_->forward(mixer_->forward(norm1_->forward(x)));
+  return mlp_ ? mixed + path_->forward(mlp_->forward(norm2_->forward(mixed))) : mixed;
 }
 
 MixerStack3d::MixerStack3d(std::vector<std::shared_ptr<Layer>> blocks) : blocks_(std::move(blocks)) {

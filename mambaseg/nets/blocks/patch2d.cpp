@@ -13,20 +13,31 @@ torch::Tensor PatchEmbed2d::forward(const torch::Tensor& x) {
   return norm_->forward(proj_->forward(x).permute({0, 2, 3, 1}));
 }
 
-PatchMerging2d::PatchMerging2d(int64_t width)
-    : norm_(register_module("norm", std::make_shared<LayerNorm>(4 * width))),
-      reduction_(register_module("reduction", std::make_shared<Linear>(4 * width, 2 * width, false))) {}
+PatchMerging::PatchMerging(int64_t width, JoinOrder order) : order_(std::move(order)) {
+  const auto joined = static_cast<int64_t>(order_.size()) * width;
+  norm_ = register_module("norm", std::make_shared<LayerNorm>(joined));
+  reduction_ = register_module("reduction", std::make_shared<Linear>(joined, 2 * width, false));
+}
+
+torch::Tensor PatchMerging::forward(const torch::Tensor& x) {
+  const auto axes = static_cast<int64_t>(order_[0].size());
+  std::vector<int64_t> behind{0, 0};  // last axis first
+  for (int64_t axis = axes; axis > 0; --axis) behind.insert(behind.end(), {0, x.size(axis) % 2});
+  const torch::Tensor even = torch::constant_pad_nd(x, behind);
+  std::vector<torch::Tensor> parts;
+  for (const std::vector<int64_t>& place : order_) {
+    torch::Tensor part = even;
+    for (int64_t axis = 0; axis < axes; ++axis)
+      part = part.slice(axis + 1, place[static_cast<size_t>(axis)], torch::nullopt, 2);
+    parts.push_back(part);
+  }
+  return reduction_->forward(norm_->forward(torch::cat(parts, -1)));
+}
 
 torch::Tensor PatchMerging2d::forward(const torch::Tensor& x) {
   const int64_t Y = x.size(1) / 2, X = x.size(2) / 2;
   require(Y > 0 && X > 0, "patch merging: a grid of ", x.size(1), " x ", x.size(2), " cannot be halved");
-  // Offsets in the order row, column: (0, 0), (1, 0), (0, 1), (1, 1).
-  const torch::Tensor joined = x.slice(1, 0, 2 * Y)
-                                   .slice(2, 0, 2 * X)
-                                   .reshape({x.size(0), Y, 2, X, 2, x.size(3)})
-                                   .permute({0, 1, 3, 4, 2, 5})
-                                   .reshape({x.size(0), Y, X, 4 * x.size(3)});
-  return reduction_->forward(norm_->forward(joined));
+  return PatchMerging::forward(x.slice(1, 0, 2 * Y).slice(2, 0, 2 * X));
 }
 
 PatchExpand2d::PatchExpand2d(int64_t width, int64_t scale, int64_t out) : scale_(scale) {

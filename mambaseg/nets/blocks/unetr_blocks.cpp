@@ -9,6 +9,12 @@ std::shared_ptr<MonaiConvolution> without_bias(int64_t dims, int64_t in, int64_t
   return std::make_shared<MonaiConvolution>(conv(dims, in, out, edge, {.bias = false}));
 }
 
+/// Transposed convolution that doubles the grid.
+std::shared_ptr<MonaiConvolution> doubling(int64_t dims, int64_t in, int64_t out) {
+  return std::make_shared<MonaiConvolution>(
+      std::make_shared<TransposedConvolution>(in, out, cube(dims, 2), TransposedSettings{.bias = false}));
+}
+
 }  // namespace
 
 UnetrResBlock::UnetrResBlock(int64_t dims, int64_t in, int64_t out)
@@ -24,13 +30,24 @@ torch::Tensor UnetrResBlock::forward(const torch::Tensor& x) {
 }
 
 UnetrUpBlock::UnetrUpBlock(int64_t dims, int64_t in, int64_t out)
-    : grow_(register_module("transp_conv",
-                            std::make_shared<MonaiConvolution>(std::make_shared<TransposedConvolution>(
-                                in, out, cube(dims, 2), TransposedSettings{.bias = false})))),
+    : grow_(register_module("transp_conv", doubling(dims, in, out))),
       block_(register_module("conv_block", std::make_shared<UnetrResBlock>(dims, 2 * out, out))) {}
 
 torch::Tensor UnetrUpBlock::forward(const torch::Tensor& x, const torch::Tensor& skip) {
   return block_->forward(torch::cat({grow_->forward(x), skip}, 1));
+}
+
+UnetrPrUpBlock::UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers)
+    : grow_(register_module("transp_conv_init", doubling(dims, in, out))) {
+  for (int64_t i = 0; i < layers; ++i)
+    blocks_.push_back(sequence({doubling(dims, out, out), std::make_shared<UnetrResBlock>(dims, out, out)}));
+  register_list(*this, "blocks", blocks_);
+}
+
+torch::Tensor UnetrPrUpBlock::forward(const torch::Tensor& x) {
+  torch::Tensor y = grow_->forward(x);
+  for (const auto& block : blocks_) y = block->forward(y);
+  return y;
 }
 
 std::shared_ptr<Layer> unetr_head(int64_t dims, int64_t in, int64_t classes) {

@@ -2,6 +2,7 @@
 
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/sequence.h"
 
 /// The convolutional blocks around the encoders of UNETR and its successors, in two or three dimensions,
 /// named as in MONAI. Norms are instance norms without scale and shift; the activation is leaky ReLU.
@@ -54,6 +55,19 @@ class UnetrUpBlock : public Module {
  private:
   std::shared_ptr<MonaiConvolution> grow_;
   std::shared_ptr<UnetrResBlock> block_;
+};
+
+/// Doubles the grid by a transposed convolution, then `layers` times by another with UnetrResBlock behind it.
+/// Prefixes "transp_conv_init.conv", "blocks.0.0.conv", "blocks.0.1", ...
+class UnetrPrUpBlock : public Layer {
+ public:
+  UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers);
+  /// x (B, in, spatial...) -> (B, out, 2^(layers + 1) * spatial...)
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+ private:
+  std::shared_ptr<MonaiConvolution> grow_;
+  std::vector<std::shared_ptr<Sequence>> blocks_;
 };
 
 /// Pointwise convolution to scores (UnetOutBlock). Prefix "conv.conv".

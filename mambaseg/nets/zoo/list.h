@@ -31,4 +31,9 @@
   NETWORK(basic_unet_pp)           \
   NETWORK(stu_net)                 \
   NETWORK(fastsurfer_cnn)          \
-  NETWORK(fastsurfer_vinn)
+  NETWORK(fastsurfer_vinn)         \
+  NETWORK(unetr)                   \
+  NETWORK(swin_unet)               \
+  NETWORK(swin_unetr)              \
+  NETWORK(trans_unet)              \
+  NETWORK(tabsurfer)

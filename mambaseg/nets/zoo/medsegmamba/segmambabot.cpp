@@ -40,7 +40,7 @@ std::shared_ptr<Network> make(const SegMambaBotSettings& s) {
   const TriOrientatedMambaSettings mixer{s.token_width, s.states, s.conv_kernel, s.expand, s.slices};
   std::vector<std::shared_ptr<Layer>> blocks;
   for (int64_t i = 0; i < s.layers; ++i)
-    blocks.push_back(std::make_shared<MixerBlock3d>(block, std::make_shared<TriOrientatedMamba>(mixer)));
+    blocks.push_back(std::make_shared<MixerBlock>(block, std::make_shared<TriOrientatedMamba>(mixer)));
   return std::make_shared<MedSegMamba>(s, std::make_shared<MixerStack3d>(std::move(blocks)));
 }
 

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <torch/types.h>
+
+namespace mambaseg {
+
+/// What attention adds to its scores before the softmax.
+struct AttentionBias {
+  torch::Tensor of_pairs;  ///< (heads, L, L), of each query and key; undefined: nothing
+  /// (W, L), whole numbers: item i reads row i modulo W, and a key of another region than the query's loses
+  /// 100, after which next to nothing is left of its weight; undefined: one region.
+  torch::Tensor regions;
+};
+
+/// softmax(q k^T / sqrt(D) + bias) v over all L keys (Vaswani et al. 2017): q, k, v (N, heads, L, D) of any
+/// strides -> (N, L, heads * D) of their type. While training, `dropout` is the chance that a weight becomes
+/// 0; the others are scaled up. Differentiable in q, k, v and of_pairs. The scores of 32 MiB of queries are
+/// held at a time, in the backward pass too, which computes them again and keeps a byte a weight where
+/// dropout chose. Same bits for the same number of threads.
+torch::Tensor attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                        const AttentionBias& bias = {}, double dropout = 0);
+
+}  // namespace mambaseg
