@@ -1,8 +1,11 @@
+#include <charconv>
 #include <cstdio>
 #include <memory>
+#include <sstream>
 
 #include "cli/commands.h"
-#include "mambaseg/nets/model/network.h"
+#include "cli/terminal.h"
+#include "mambaseg/nets/model/cost.h"
 
 namespace mambaseg {
 namespace {
@@ -10,6 +13,8 @@ namespace {
 struct Options {
   std::string name;
   bool json = false, markdown = false;
+  std::string cost_size;
+  std::vector<std::string> assignments;
 };
 
 /// "JCruan519/VM-UNet VMUNet", for each official class.
@@ -80,7 +85,50 @@ Json with_settings(const NetworkEntry& entry) {
   return out;
 }
 
+/// "128x128x96" as sizes; one number stands for every axis.
+Extent sizes_of(const std::string& text, int64_t dims) {
+  Extent sizes;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, 'x');) {
+    int64_t size = 0;
+    const auto read = std::from_chars(word.data(), word.data() + word.size(), size);
+    if (read.ec != std::errc() || read.ptr != word.data() + word.size() || size < 1)
+      throw UsageError(concat("--cost: expected sizes as 128x128x96, got ", text));
+    sizes.push_back(size);
+  }
+  if (sizes.size() == 1) sizes.resize(static_cast<size_t>(dims), sizes[0]);
+  return sizes;
+}
+
+Json cost(const NetworkEntry& entry, const Options& options) {
+  Json settings = entry.settings();
+  for (const std::string& assignment : options.assignments) set_by_path(settings, assignment);
+  const Extent sizes = sizes_of(options.cost_size, settings.value("dims", int64_t{entry.dims.front()}));
+  if (settings.contains("dims") && sizes.size() > 1) settings["dims"] = sizes.size();
+  const NetworkCost cost = cost_of(entry, settings, sizes);
+  return {{"name", entry.name},
+          {"settings", settings},
+          {"size", sizes},
+          {"parameters", cost.parameters},
+          {"multiply_adds", cost.operations.multiply_adds},
+          {"state_updates", cost.operations.state_updates}};
+}
+
+void print_cost(const Json& cost) {
+  std::printf("%s, one image of", cost["name"].get<std::string>().c_str());
+  const char* before = " ";
+  for (const int64_t size : cost["size"].get<Extent>()) {
+    std::printf("%s%lld", before, static_cast<long long>(size));
+    before = " x ";
+  }
+  std::printf(":\n%12.3f M parameters\n%12.3f G multiply-adds of convolutions and matrix products\n",
+              cost["parameters"].get<double>() / 1e6, cost["multiply_adds"].get<double>() / 1e9);
+  std::printf("%12.3f G state updates of selective scans\n", cost["state_updates"].get<double>() / 1e9);
+}
+
 void run(const Options& options) {
+  if (options.name.empty() && !options.cost_size.empty())
+    throw UsageError("--cost: expected the name of a network before it");
   if (options.name.empty()) {
     if (options.markdown) return print_markdown();
     if (!options.json) return print_list();
@@ -89,6 +137,10 @@ void run(const Options& options) {
     return print(list);
   }
   const NetworkEntry& entry = find_network(options.name);
+  if (!options.cost_size.empty()) {
+    const Json found = cost(entry, options);
+    return options.json ? print(found) : print_cost(found);
+  }
   if (options.json) return print(with_settings(entry));
   print_settings(entry);
 }
@@ -100,6 +152,9 @@ void declare_networks(CLI::App& command) {
   command.add_option("name", options->name, "Network whose settings are shown; without it all are listed");
   command.add_flag("--json", options->json, "Print JSON");
   command.add_flag("--markdown", options->markdown, "Print the list as docs/networks.md has it");
+  command.add_option("--cost", options->cost_size,
+                     "Count what one image of this size costs (128x128x96; 128 along every axis)");
+  declare_assignments(command, options->assignments, "Change a setting of the network that is counted");
   command.callback([options] { run(*options); });
 }
 

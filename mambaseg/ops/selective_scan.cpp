@@ -2,6 +2,7 @@
 
 #include <torch/autograd.h>
 
+#include "mambaseg/ops/operation_counter.h"
 #include "mambaseg/ops/selective_scan_operands.h"
 
 namespace mambaseg {
@@ -136,6 +137,13 @@ void check(const SelectiveScanInputs& in, const ScanTables* tables) {
 
 Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, Tensor* last_state) {
   check(in, tables);
+  if (OperationCounter* counter = OperationCounter::active()) {
+    counter->add(0, in.delta.numel() * in.A.size(2));
+    if (last_state)
+      *last_state =
+          torch::zeros({in.delta.size(0), in.A.size(0), in.A.size(1), in.A.size(2)}, in.A.options());
+    return torch::zeros({in.delta.size(0), in.delta.size(1), in.delta.size(3)}, in.u.options());
+  }
   const torch::Dtype state_type = in.u.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   torch::Dtype type = torch::kBFloat16;  // only where all that comes per token has it
   for (const Tensor* t : {&in.u, &in.delta, &in.B, &in.C, &in.z}) {

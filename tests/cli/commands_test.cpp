@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/terminal.h"
+#include "mambaseg/config/config.h"
 #include "tests/cli/program.h"
 
 namespace mambaseg {
@@ -45,6 +46,22 @@ TEST(Documentation, TheListOfNetworksIsWhatTheProgramSays) {
   std::ifstream file(MAMBASEG_SOURCE_DIR "/docs/networks.md");
   const std::string written{std::istreambuf_iterator<char>(file), {}};
   EXPECT_EQ(written, run_mambaseg("networks --markdown").out);
+}
+
+TEST(Networks, CostIsCountedForASizeAndForSettings) {
+  // The first convolution of the network: 64 x 64 pixels, 9 places, 3 channels to 4; and so on by hand.
+  const std::string settings = " --set widths=[4,8] --set classes=2";
+  const int64_t encoder = 64 * 64 * 9 * (3 * 4 + 4 * 4) + 32 * 32 * 9 * (4 * 8 + 8 * 8);
+  const int64_t decoder = 64 * 64 * (8 * 4 + 9 * (8 * 4 + 4 * 4) + 4 * 2);
+  const ProgramResult found = run_mambaseg("networks unet --cost 64 --json" + settings);
+  ASSERT_EQ(found.exit_code, 0) << found.err;
+  const Json cost = Json::parse(found.out);
+  EXPECT_EQ(cost.at("multiply_adds").get<int64_t>(), encoder + decoder);
+  EXPECT_EQ(cost.at("state_updates").get<int64_t>(), 0);
+  EXPECT_THAT(run_mambaseg("networks unet --cost 64x32" + settings).out, HasSubstr("one image of 64 x 32"));
+  for (const char* words : {"networks --cost 64", "networks unet --cost 64y", "networks unet --cost 0"})
+    EXPECT_EQ(run_mambaseg(words).exit_code, 2) << words;
+  EXPECT_EQ(run_mambaseg("networks vm_unet --cost 60").exit_code, 1);
 }
 
 TEST(Program, WhatCannotBePrintedIsAnError) {

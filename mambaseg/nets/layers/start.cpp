@@ -4,11 +4,20 @@
 
 #include <torch/nn/init.h>
 
+#include "mambaseg/nets/layers/unfilled.h"
 #include "mambaseg/ops/epilogue.h"
 
 namespace mambaseg {
 
+namespace {
+thread_local bool unfilled_here = false;
+}  // namespace
+
+UnfilledWeightsGuard::UnfilledWeightsGuard() : before_(unfilled_here) { unfilled_here = true; }
+UnfilledWeightsGuard::~UnfilledWeightsGuard() { unfilled_here = before_; }
+
 void start_weights(Start start, torch::Tensor& weight, torch::Tensor& bias) {
+  if (unfilled_here) return;
   namespace init = torch::nn::init;
   const torch::NoGradGuard no_grad;
   if (start == Start::nnunet) {

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "mambaseg/nets/model/network.h"
+#include "mambaseg/ops/operation_counter.h"
+
+namespace mambaseg {
+
+struct NetworkCost {
+  int64_t parameters = 0;     ///< trainable
+  OperationCount operations;  ///< of one image's scores, as prediction computes them
+};
+
+/// What a network with these settings costs for one image of `sizes`, whose weights are neither made nor
+/// read. UsageError for settings, Error for sizes that it does not take.
+NetworkCost cost_of(const NetworkEntry& entry, const Json& settings, const Extent& sizes);
+
+}  // namespace mambaseg
