@@ -14,9 +14,9 @@ constexpr int64_t kTokenEdge = 8;  // voxels of the folded grid that a token spa
 
 std::shared_ptr<Layer> make_medsegmamba_bottleneck(const MedSegMambaSettings& s) {
   if (s.bottleneck == "transformer") {
-    const int64_t edge = s.edge / (kTokenEdge * s.fold);
+    const Extent grid = cube(3, s.edge / (kTokenEdge * s.fold));
     return std::make_shared<TransformerBottleneck>(
-        TransformerSettings{s.token_width, edge * edge * edge, s.heads, s.layers, s.mlp_dropout, s.dropout});
+        TransformerSettings{s.token_width, grid, s.heads, s.layers, s.mlp_dropout, s.dropout});
   }
   if (!s.orientations.empty() && static_cast<int64_t>(s.orientations.size()) != s.layers)
     throw UsageError(concat("orientations: expected one for each of the ", s.layers, " layers, got ",
