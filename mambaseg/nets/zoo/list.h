@@ -36,4 +36,5 @@
   NETWORK(swin_unet)               \
   NETWORK(swin_unetr)              \
   NETWORK(trans_unet)              \
-  NETWORK(tabsurfer)
+  NETWORK(tabsurfer)               \
+  NETWORK(frp_net)

@@ -3,12 +3,10 @@
 // images need not be square, and other sizes than positions were learnt for work, by interpolation.
 
 #include "mambaseg/nets/blocks/attention.h"
-#include "mambaseg/nets/blocks/mixer_block.h"
 #include "mambaseg/nets/blocks/official_blocks.h"
+#include "mambaseg/nets/blocks/trans_unet_blocks.h"
 #include "mambaseg/nets/layers/resampling.h"
-#include "mambaseg/nets/layers/sequence.h"
 #include "mambaseg/nets/model/network.h"
-#include "mambaseg/ops/growing_conv.h"
 #include "mambaseg/ops/norm.h"
 
 namespace mambaseg {
@@ -17,7 +15,6 @@ namespace {
 constexpr int64_t kPatch = 16;
 constexpr int64_t kGroups = 32;
 constexpr int64_t kHeadWidth = 512;  // of the decoder's first layer
-constexpr double kNormEps = 1e-6;    // of the encoder's group norms and the transformer
 
 struct TransUnetSettings {
   int64_t in_channels = 3;
@@ -60,40 +57,12 @@ struct TransUnetSettings {
   }
 };
 
-/// Convolution without bias whose weights have mean 0 and variance 1 in each output channel (Qiao et al.
-/// 2019).
-class StandardConvolution : public Layer {
- public:
-  StandardConvolution(int64_t in, int64_t out, int64_t edge, int64_t stride)
-      : options_{cube(2, stride), cube(2, edge / 2), cube(2, 1)},
-        weight_(register_parameter("weight", torch::empty({out, in, edge, edge}))) {
-    torch::Tensor no_bias;
-    start_weights(Start::pytorch, weight_, no_bias);
-  }
-  torch::Tensor forward(const torch::Tensor& x) override {
-    if (torch::GradMode::is_enabled()) {
-      kept_.forget();
-      return convolution(x, {standardised(weight_), {}, kept_.packed()}, options_);
-    }
-    return convolution(x, kept_.of(weight_, {}, standardised), options_);
-  }
-
- private:
-  static torch::Tensor standardised(const torch::Tensor& weight) {
-    const auto [var, mean] = torch::var_mean(weight, {1, 2, 3}, /*unbiased=*/false, /*keepdim=*/true);
-    return (weight - mean) / (var + 1e-5).sqrt();
-  }
-  ConvolutionOptions options_;
-  torch::Tensor weight_;
-  DerivedWeights kept_;
-};
-
 /// Group norm with the eps of this encoder.
 class EncoderNorm : public GroupNorm {
  public:
   explicit EncoderNorm(int64_t channels) : GroupNorm(kGroups, channels) {}
   torch::Tensor run(const torch::Tensor& x, const Epilogue& epilogue) override {
-    return group_norm(x, kGroups, weight, bias, kNormEps, epilogue);
+    return group_norm(x, kGroups, weight, bias, kVitNormEps, epilogue);
   }
 };
 
@@ -178,39 +147,12 @@ class ResnetEncoder : public Layer, public GivesSeveral {
 
 /// A block of the transformer.
 std::shared_ptr<MixerBlock> transformer_block(const TransUnetSettings& s) {
-  return std::make_shared<MixerBlock>(
-      MixerBlockSettings{.width = s.hidden_size,
-                         .mlp_hidden = s.mlp_width,
-                         .mlp_dropout = s.dropout,
-                         .norm_eps = kNormEps,
-                         .names = {"attention_norm", "attn", "ffn_norm", "ffn", "fc1", "fc2"}},
-      std::make_shared<SelfAttention>(AttentionSettings{.width = s.hidden_size,
-                                                        .heads = s.heads,
-                                                        .bias = true,
-                                                        .dropout = s.attention_dropout,
-                                                        .out_dropout = s.attention_dropout,
-                                                        .separate = true,
-                                                        .out = "out"}));
+  return vit_block({.width = s.hidden_size,
+                    .mlp_width = s.mlp_width,
+                    .heads = s.heads,
+                    .dropout = s.dropout,
+                    .attention_dropout = s.attention_dropout});
 }
-
-std::shared_ptr<Sequence> conv_norm_relu(int64_t in, int64_t out) {
-  return sequence({conv(2, in, out, 3, {.bias = false}), std::make_shared<BatchNorm>(out), relu()});
-}
-
-/// Doubles the grid, puts the skip behind where there is one, two convolutions. Prefixes "conv1", "conv2".
-class DecoderStage : public Module {
- public:
-  DecoderStage(int64_t in, int64_t out, int64_t skip)
-      : conv1_(register_module("conv1", conv_norm_relu(in + skip, out))),
-        conv2_(register_module("conv2", conv_norm_relu(out, out))) {}
-  torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& skip) {
-    const torch::Tensor up = linear_upsampled(x, 2, /*align_corners=*/true);
-    return conv2_->forward(conv1_->forward(skip.defined() ? torch::cat({up, skip}, 1) : up));
-  }
-
- private:
-  std::shared_ptr<Sequence> conv1_, conv2_;
-};
 
 class TransUnet : public Network {
  public:
@@ -256,7 +198,7 @@ TransUnet::TransUnet(const TransUnetSettings& s) : skips_(static_cast<size_t>(s.
   for (int64_t i = 0; i < s.layers; ++i) layers_.push_back(transformer_block(s));
   register_list(*encoder, "layer", layers_);
   encoder_norm_ =
-      encoder->register_module("encoder_norm", std::make_shared<LayerNorm>(s.hidden_size, kNormEps));
+      encoder->register_module("encoder_norm", std::make_shared<LayerNorm>(s.hidden_size, kVitNormEps));
 
   const auto decoder = register_module("decoder", std::make_shared<torch::nn::Module>());
   conv_more_ = decoder->register_module("conv_more", conv_norm_relu(s.hidden_size, kHeadWidth));
