@@ -191,6 +191,7 @@ TEST_P(PicturesForEachNetwork, AStepRuns) {
   plan.classes = {{"left", {1}}, {"right", {2}}};
   settings.network = entry.small;
   settings.network.erase("classes");
+  settings.network.erase("in_channels");
   settings.network["name"] = entry.name;
   settings.data.dataset.folder = folder_ / "data";
   settings.data.split.validation = {"b"};

@@ -136,10 +136,6 @@ torch::Tensor SwinUnetr::skip(const torch::Tensor& x_BSC) const {
 }
 
 std::vector<torch::Tensor> SwinUnetr::scores(const torch::Tensor& image) {
-  int64_t coarsest = 1;
-  for (int64_t axis = 2; axis < image.dim(); ++axis) coarsest *= image.size(axis) / size_multiples()[0];
-  require(coarsest > 1, "swin_unetr: expected more than ", size_multiples()[0],
-          " voxels along an axis at least, as its norms need more than one at the coarsest scale");
   std::vector<torch::Tensor> tokens{embed_->forward(image).movedim(1, -1)};
   for (const auto& one : stages_) tokens.push_back(one->forward(tokens.back()));
   for (torch::Tensor& x : tokens) x = skip(x);
