@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "mambaseg/ops/channels_last.h"
+#include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
@@ -140,6 +141,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Attent
   TORCH_CHECK(q.dim() == 4 && q.sizes() == k.sizes() && q.sizes() == v.sizes(),
               "attention: expected three tensors (N, heads, L, D) of one size, got ", q.sizes(), ", ",
               k.sizes(), " and ", v.sizes());
+  if (q.is_cpu() && q.element_size() < 4 && !has_bf16_arithmetic()) {  // LibTorch has no such products there
+    AttentionBias wide = bias;
+    if (bias.of_pairs.defined()) wide.of_pairs = bias.of_pairs.to(torch::kFloat);
+    return attention(q.to(torch::kFloat), k.to(torch::kFloat), v.to(torch::kFloat), wide, dropout)
+        .to(v.scalar_type());
+  }
   const bool recorded = needs_gradient({q, k, v, bias.of_pairs});
   const Tensor y = recorded ? AttentionFunction::apply(q, k, v, or_empty(bias.of_pairs, q),
                                                        or_empty(bias.regions, q), dropout)
