@@ -69,9 +69,10 @@ class RefinementBlock : public Layer {
   }
   Tensor forward(const Tensor& x) override {
     const Tensor extent = x.mean({2, 3}) + x.amax({2, 3});
-    const Tensor gate =
-        torch::conv1d(extent.unsqueeze(1), channel_gate_.to(x.scalar_type()), {}, 1, reach_ / 2)
+    const Tensor gate =  // a number a channel: in fp32 on any processor
+        torch::conv1d(extent.unsqueeze(1).to(channel_gate_.scalar_type()), channel_gate_, {}, 1, reach_ / 2)
             .sigmoid()
+            .to(x.scalar_type())
             .view({x.size(0), x.size(1), 1, 1});
     const Tensor gated = x * gate;
     const Tensor y = sums_ ? sum_->forward(3 * gated) : join_->forward(torch::cat({gated, gated, gated}, 1));
