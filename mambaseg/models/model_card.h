@@ -62,7 +62,7 @@ struct ModelLimits {
   std::vector<ContrastLimit> contrast;
   std::map<std::string, std::vector<double>> volumes_ml;
   double least_chroma = 0, least_warm = 0;
-  double agreement = 0;
+  double agreement = 0, quality = 0;
 
   void describe(SettingsVisitor& visit) {
     visit("ct_share", ct_share,
@@ -92,6 +92,7 @@ struct ModelLimits {
     visit("agreement", agreement,
           "flagged when the labels of a structure agree less with those of the mirrored image (Dice)",
           between(0, 1));
+    visit("quality", quality, "flagged when the mean agreement of all structures is less", between(0, 1));
   }
 };
 

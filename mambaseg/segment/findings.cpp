@@ -29,7 +29,7 @@ std::optional<double> Agreement::dice(int64_t number) const {
   return 2.0 * static_cast<double>(count_of(of_both_, number)) / static_cast<double>(sum);
 }
 
-void judge_agreement(Findings& findings, const Agreement& agreement, double least) {
+void judge_agreement(Findings& findings, const Agreement& agreement, double least, double least_mean) {
   std::string doubtful;
   for (StructureFinding& one : findings.structures) {
     one.agreement = agreement.dice(one.id);
@@ -39,6 +39,9 @@ void judge_agreement(Findings& findings, const Agreement& agreement, double leas
   if (!doubtful.empty())
     findings.flags.push_back(
         concat("the mirrored image gives other labels (Dice below ", least, "): ", doubtful));
+  if (const auto mean = findings.quality(); mean && *mean < least_mean)
+    findings.flags.push_back(concat("the mirrored image gives other labels all over: mean Dice ",
+                                    std::round(*mean * 100) / 100, ", expected ", least_mean));
 }
 
 }  // namespace mambaseg

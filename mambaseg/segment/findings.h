@@ -42,7 +42,8 @@ class Agreement {
   std::map<int64_t, int64_t> of_one_, of_other_, of_both_;
 };
 
-/// Sets `agreement` of the structures, and flags those below `least` (0: none).
-void judge_agreement(Findings& findings, const Agreement& agreement, double least);
+/// Sets `agreement` of the structures, and flags those below `least`, and a mean below `least_mean` (0:
+/// none).
+void judge_agreement(Findings& findings, const Agreement& agreement, double least, double least_mean = 0);
 
 }  // namespace mambaseg

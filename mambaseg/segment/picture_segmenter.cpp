@@ -55,7 +55,7 @@ SegmentedPicture PictureSegmenter::run(const Picture& picture, bool quality, con
   Agreement agreement;
   for (int64_t p = 0; p < first.numel(); ++p)
     agreement.add(first.data_ptr<uint8_t>()[p], back.data_ptr<uint8_t>()[p]);
-  judge_agreement(out.findings, agreement, limits_.agreement);
+  judge_agreement(out.findings, agreement, limits_.agreement, limits_.quality);
   in_file();
   return out;
 }

@@ -103,7 +103,7 @@ SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Pro
     out.findings.flags.push_back(concat("the mirrored image: ", error.what()));
     for (const int32_t label : out.labels.voxels) agreement.add(label, 0);
   }
-  judge_agreement(out.findings, agreement, limits_.agreement);
+  judge_agreement(out.findings, agreement, limits_.agreement, limits_.quality);
   return out;
 }
 

@@ -50,6 +50,11 @@ TEST(Agreement, IsDiceOfEachNumber) {
   ASSERT_EQ(findings.flags.size(), 1u);
   EXPECT_THAT(findings.flags[0], HasSubstr("two 0.5"));
   EXPECT_THAT(findings.flags[0], testing::Not(HasSubstr("one")));
+  judge_agreement(findings, agreement, 0, 0.58);
+  EXPECT_EQ(findings.flags.size(), 1u);  // the mean is 0.583
+  judge_agreement(findings, agreement, 0, 0.6);
+  ASSERT_EQ(findings.flags.size(), 2u);
+  EXPECT_THAT(findings.flags[1], HasSubstr("all over: mean Dice 0.58, expected 0.6"));
 }
 
 // Whatever the axes of the file, what moves is the patient's left and right, and twice is nothing.
