@@ -5,6 +5,8 @@
 #include <cctype>
 #include <string>
 
+#include "mambaseg/core/error.h"
+
 namespace mambaseg {
 namespace {
 
@@ -26,6 +28,13 @@ std::string other_side(const std::string& name) {
 }
 
 }  // namespace
+
+int left_right_axis(const std::string& orientation) {
+  const size_t axis = orientation.find_first_of("LR");
+  if (axis == std::string::npos)
+    throw UsageError(concat("orientation \"", orientation, "\" has no left-right axis"));
+  return static_cast<int>(axis);
+}
 
 std::map<int64_t, int64_t> other_sides(const std::vector<LabelClass>& classes) {
   std::map<std::string, int64_t> by_name;

@@ -2,11 +2,15 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "mambaseg/data/label_settings.h"
 
 namespace mambaseg {
+
+/// The array axis along which the orientation runs left-right: 0 for "LIA". UsageError when there is none.
+int left_right_axis(const std::string& orientation);
 
 /// The number on the other side of the body for each label number that has one: structures whose names differ
 /// only in Left and Right (left and right, lh and rh) at a place between other letters.

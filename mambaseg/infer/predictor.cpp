@@ -17,9 +17,8 @@ int64_t setting(const Model& model, const char* key, int64_t otherwise) {
   return model.info.network.contains(key) ? model.info.network.at(key).get<int64_t>() : otherwise;
 }
 
-/// The array axis that comes nearest to left and right.
 int64_t side_axis_of(const PreparedImage& image) {
-  return static_cast<int64_t>(image.image.geometry.orientation().find_first_of("LR"));
+  return left_right_axis(image.image.geometry.orientation());
 }
 
 /// The channels in `box`, in place of the prepared image.

@@ -8,10 +8,8 @@
 namespace mambaseg {
 namespace {
 
-/// The array axis that comes nearest to left and right.
 size_t side_axis(const Geometry& geometry) {
-  const std::string words = geometry.orientation();
-  return words.find_first_of("LR");
+  return static_cast<size_t>(left_right_axis(geometry.orientation()));
 }
 
 template <class T>

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/data/sides.h"
+
 namespace mambaseg {
 namespace {
 

@@ -9,6 +9,7 @@
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/rotation.h"
+#include "mambaseg/data/sides.h"
 #include "mambaseg/tasks/synthetic/axis_map.h"
 #include "mambaseg/tasks/synthetic/quick_normals.h"
 #include "mambaseg/tasks/synthetic/scanner.h"

@@ -86,10 +86,4 @@ std::vector<int64_t> swap_table(const AugmentSettings& settings, const Plan& pla
   return table;
 }
 
-int left_right_axis(const std::string& orientation) {
-  for (int a = 0; a < static_cast<int>(orientation.size()); ++a)
-    if (orientation[static_cast<size_t>(a)] == 'L' || orientation[static_cast<size_t>(a)] == 'R') return a;
-  throw UsageError(concat("orientation \"", orientation, "\" has no left-right axis"));
-}
-
 }  // namespace mambaseg

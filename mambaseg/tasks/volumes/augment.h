@@ -81,7 +81,4 @@ void augment_intensity(const AugmentSettings& settings, torch::Tensor& image_CIJ
 /// unknown names.
 std::vector<int64_t> swap_table(const AugmentSettings& settings, const Plan& plan);
 
-/// The array axis along which the orientation runs left-right: 0 for "LIA". UsageError when there is none.
-int left_right_axis(const std::string& orientation);
-
 }  // namespace mambaseg

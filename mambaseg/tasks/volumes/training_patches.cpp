@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "mambaseg/data/label_scheme.h"
+#include "mambaseg/data/sides.h"
 
 namespace mambaseg {
 namespace {
