@@ -1,4 +1,3 @@
-#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -22,11 +21,7 @@ void run(const Options& options) {
   request.precision = precision_named(options.precision);
   const std::string& model = request.models.front();
   const AnyTask task = with_context(model, [&] { return task_of_model(read_model_info(model).plan); });
-  const Warn note = [](const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
-  };
-  task->predict_files(request, {progress_bar(), warnings_to_stderr(), note});
+  task->predict_files(request, {progress_bar(), warnings_to_stderr(), notes_to_stdout()});
 }
 
 }  // namespace

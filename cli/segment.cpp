@@ -1,6 +1,5 @@
 #include "mambaseg/segment/segment.h"
 
-#include <cstdio>
 #include <memory>
 
 #include "cli/commands.h"
@@ -22,11 +21,7 @@ void run(const Options& options) {
   request.precision = precision_named(options.precision);
   request.model_folders = model_folders();
   request.version = MAMBASEG_VERSION;
-  const Warn note = [](const std::string& line) {
-    std::printf("%s\n", line.c_str());
-    std::fflush(stdout);
-  };
-  segment_images(request, {progress_bar(), warnings_to_stderr(), note});
+  segment_images(request, {progress_bar(), warnings_to_stderr(), notes_to_stdout()});
 }
 
 }  // namespace

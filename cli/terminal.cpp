@@ -5,11 +5,11 @@
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <thread>
 
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/ops/autocast.h"
@@ -18,17 +18,11 @@
 namespace mambaseg {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 bool bar_open = false;  // only this file prints on stderr while a command works
 
 void close_bar() {
   if (bar_open) std::fputc('\n', stderr);
   bar_open = false;
-}
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
 }  // namespace
@@ -102,6 +96,13 @@ void declare_assignments(CLI::App& command, std::vector<std::string>& assignment
                       ", KEY=VALUE as in TOML, once for each: training.epochs=3, network.name=unet, "
                       "'plan.patch=[96, 96, 96]', 'plan.classes=[{name=\"liver\", ids=[1, 2]}]'")
       ->allow_extra_args(false);
+}
+
+Warn notes_to_stdout() {
+  return [](const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
+  };
 }
 
 Warn warnings_to_stderr() {

@@ -17,6 +17,9 @@ Progress progress_bar();
 /// A line with the time left on stderr, not more often than every so many seconds.
 Progress progress_lines(double every_s);
 
+/// Prints lines on stdout as they come.
+Warn notes_to_stdout();
+
 /// Prints "mambaseg: warning: ..." on stderr, ending an unfinished bar first.
 Warn warnings_to_stderr();
 

@@ -14,7 +14,8 @@ struct CaseLabels {
 };
 
 /// One stage over the whole image, and where there is a second, that one in a box around the labels it names
-/// (Plan::region_labels, the hippocampal stage of networks.md 1.8 step 8).
+/// (Plan::region_labels, the hippocampal stage of networks.md 1.8 step 8, without components of less than a
+/// tenth of the largest).
 class TwoStage {
  public:
   /// Throws UsageError when the first plan works in a region or the second does not.

@@ -1,9 +1,9 @@
 #include "mambaseg/segment/segment.h"
 
 #include <algorithm>
-#include <chrono>
 #include <variant>
 
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
@@ -19,12 +19,6 @@
 
 namespace mambaseg {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// An image that was read ahead, or why it could not be.
 template <class Input>

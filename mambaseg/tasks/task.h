@@ -114,6 +114,8 @@ class Task {
 
   /// Looks at every case, says what is wrong with them, and how they can be trained with.
   virtual PlanAnswer plan_experiment(const PlanRequest& request) const = 0;
+  /// How the names of label files end, which predict_files calls after the cases of a data set: ".nii.gz".
+  virtual const char* label_ending() const = 0;
   /// Images to label files, with models of this kind; one bad case does not stop the others. Throws Error
   /// when any failed.
   virtual void predict_files(const PredictRequest& request, const Listeners& listeners) const = 0;

@@ -1,8 +1,8 @@
 #include "mambaseg/train/loop.h"
 
-#include <chrono>
 #include <utility>
 
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/memory.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/train/curves.h"
@@ -12,13 +12,7 @@
 namespace mambaseg {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kBytesAhead = int64_t{1} << 30;  // of batches that wait for the network
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 }  // namespace
 

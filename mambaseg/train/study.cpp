@@ -1,12 +1,12 @@
 #include "mambaseg/train/study.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <set>
 
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/memory.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/report/files.h"
@@ -20,11 +20,6 @@ namespace mambaseg {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::vector<Variant> rows_of(const StudySettings& settings) {
   std::vector<Variant> rows;
@@ -113,34 +108,26 @@ int64_t epochs_within(const StudyBudget& budget, const TrainOptions& options) {
   return epochs;
 }
 
-/// Labels of the cases, in files that the task names after them; seconds a case that was not there.
-double predict_cases(const std::vector<Case>& cases, const std::string& model, const std::string& folder,
-                     const RunSettings& settings, const TrainOptions& options) {
+/// Predictions of the cases that are not older than the model; those that are missing are made. Returns the
+/// pairs to score, and seconds a case that was predicted.
+std::pair<Pairing, double> predicted(const std::vector<Case>& cases, const std::string& model,
+                                     const fs::path& folder, const Task& task, const TrainOptions& options) {
   PredictRequest request;
   request.models = {model};
-  request.output = folder;
+  request.output = folder.string();
   request.device = options.device;
-  request.resume = true;
-  std::error_code none;
-  for (const Case& one : cases) {
-    const std::string path = (fs::path(folder) / one.id).string();
-    if (!fs::exists(path + ".nii.gz", none) && !fs::exists(path + ".png", none)) request.cases.push_back(one);
-  }
-  if (request.cases.empty()) return 0;
-  make_folder(folder);
-  const auto start = Clock::now();
-  settings.task->predict_files(request, {options.progress, options.warn, [](const std::string&) {}});
-  return seconds_since(start) / static_cast<double>(request.cases.size());
-}
-
-Pairing pairs_of(const std::vector<Case>& cases, const std::string& folder) {
   Pairing pairing;
   for (const Case& one : cases) {
-    const std::string path = (fs::path(folder) / one.id).string();
-    pairing.pairs.push_back({one.id, one.labels, fs::exists(path + ".png") ? path + ".png" : path + ".nii.gz",
-                             one.images.front()});
+    const std::string path = (folder / (one.id + task.label_ending())).string();
+    pairing.pairs.push_back({one.id, one.labels, path, one.images.front()});
+    if (!fs::exists(path) || fs::last_write_time(path) < fs::last_write_time(model))
+      request.cases.push_back(one);
   }
-  return pairing;
+  if (request.cases.empty()) return {pairing, 0};
+  make_folder(request.output);
+  const auto start = Clock::now();
+  task.predict_files(request, {options.progress, options.warn, [](const std::string&) {}});
+  return {pairing, seconds_since(start) / static_cast<double>(request.cases.size())};
 }
 
 /// What the journal says of a run.
@@ -153,11 +140,8 @@ void read_journal(StudyRun& run) {
   }
 }
 
-StudyRun run_once(const StudyOptions& options, RunSettings settings, const std::string& row,
-                  const std::string& name) {
-  StudyRun run;
-  run.name = name;
-  run.folder = (fs::path(options.folder) / row / name).string();
+/// Trains, predicts and scores; `run` has repeat, name and folder.
+void complete(StudyRun& run, const StudyOptions& options, const RunSettings& settings) {
   TrainOptions train_options = options.train;
   train_options.settings = settings;
   train_options.folder = run.folder;
@@ -169,18 +153,17 @@ StudyRun run_once(const StudyOptions& options, RunSettings settings, const std::
   const Split split = split_cases(read_dataset(settings.data.dataset), settings.data.split);
   const auto& cases = split.test.empty() ? split.validation : split.test;
   require(!cases.empty(), "study: the split leaves no case to score");
-  const std::string predictions = (fs::path(run.folder) / "predictions").string();
-  run.prediction_s = predict_cases(cases, model, predictions, settings, train_options);
+  const auto [pairing, prediction_s] =
+      predicted(cases, model, fs::path(run.folder) / "predictions", *settings.task, train_options);
+  run.prediction_s = prediction_s;
   EvaluationOptions scoring;
   scoring.labels = read_label_table(model);
   scoring.metrics = options.settings.metrics;
   scoring.threads = train_options.threads;
-  run.evaluation =
-      evaluate(pairs_of(cases, predictions), scoring, options.train.progress, options.train.warn);
+  run.evaluation = evaluate(pairing, scoring, options.train.progress, options.train.warn);
   ReportOptions report;
   report.path = (fs::path(run.folder) / "report").string();
   write_report(run.evaluation, scoring, report, {options.command, train_options.version}, options.train.warn);
-  return run;
 }
 
 StudyRow run_row(const StudyOptions& options, const Variant& variant) {
@@ -190,14 +173,18 @@ StudyRow run_row(const StudyOptions& options, const Variant& variant) {
     RunSettings settings = settings_of(options, variant);
     row.parameters = parameter_count(*make_network(resolved(settings).network));
     std::vector<int64_t> seeds = options.settings.seeds;
-    const bool named = seeds.size() > 1;
-    if (seeds.empty()) seeds = {static_cast<int64_t>(settings.training.seed)};
+    const bool named = !seeds.empty();
+    if (!named) seeds = {static_cast<int64_t>(settings.training.seed)};
     for (int64_t repeat = 0; repeat < options.settings.repeats; ++repeat)
       for (const int64_t seed : seeds) {
         settings.data.split.repeat = repeat;
         settings.training.seed = static_cast<uint64_t>(seed);
-        row.runs.push_back(run_once(options, settings, row.name,
-                                    concat("repeat_", repeat, named ? concat("_seed_", seed) : "")));
+        StudyRun run;
+        run.repeat = repeat;
+        run.name = concat("repeat_", repeat, named ? concat("_seed_", seed) : "");
+        run.folder = (fs::path(options.folder) / row.name / run.name).string();
+        complete(run, options, settings);
+        row.runs.push_back(std::move(run));
       }
   } catch (const std::exception& error) {
     row.problem = error.what();
@@ -253,15 +240,13 @@ Method method_of(const StudyRow& row) {
   Method method{row.name, row.runs.front().evaluation};
   Evaluation& all = method.evaluation;
   all.cases.clear();
-  std::map<std::string, std::vector<const CaseScores*>> by_case;  // split and case
+  std::map<std::pair<int64_t, std::string>, std::vector<const CaseScores*>> by_case;  // split, case
   for (const StudyRun& run : row.runs)
-    for (const CaseScores& one : run.evaluation.cases)
-      by_case[run.name.substr(0, run.name.find("_seed_")) + " " + one.files.name].push_back(&one);
-  const bool one_split = std::all_of(row.runs.begin(), row.runs.end(),
-                                     [&](const StudyRun& run) { return run.name.starts_with("repeat_0"); });
-  for (const auto& [name, scores] : by_case) {
+    for (const CaseScores& one : run.evaluation.cases) by_case[{run.repeat, one.files.name}].push_back(&one);
+  const bool several_splits = row.runs.back().repeat > 0;
+  for (const auto& [split_and_case, scores] : by_case) {
     CaseScores one = *scores.front();
-    if (!one_split) one.files.name = name;
+    if (several_splits) one.files.name = concat("split ", split_and_case.first, ": ", split_and_case.second);
     for (size_t l = 0; l < one.labels.size(); ++l) {
       std::vector<const LabelScores*> of_label;
       for (const CaseScores* score : scores) of_label.push_back(&score->labels[l]);

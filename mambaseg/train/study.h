@@ -65,7 +65,8 @@ struct StudyOptions {
 /// One training of a row, and how its predictions score on the test cases of its split, or on its validation
 /// cases where there are none.
 struct StudyRun {
-  std::string name;  ///< "repeat_0_seed_1"
+  int64_t repeat = 0;  ///< number of the split
+  std::string name;    ///< "repeat_0_seed_1"
   std::string folder;
   int64_t epochs = 0, best_epoch = 0;
   double patches_per_s = 0;    ///< of the fastest epoch

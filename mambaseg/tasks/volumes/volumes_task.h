@@ -35,6 +35,7 @@ struct VolumesTask : Task {
   std::unique_ptr<SampleSource> sampler(const PreparedCase& one) const override;
   torch::Tensor predict(Network& network, const PreparedCase& one, torch::Device device) const override;
   PlanAnswer plan_experiment(const PlanRequest& request) const override;
+  const char* label_ending() const override { return ".nii.gz"; }
   void predict_files(const PredictRequest& request, const Listeners& listeners) const override;
 };
 
