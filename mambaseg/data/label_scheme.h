@@ -43,6 +43,10 @@ class LabelScheme {
   int64_t class_count() const { return static_cast<int64_t>(labels_.size()) - 1; }
   /// The classes that form each structure. Empty when the plan names none: files then hold the class numbers.
   const std::vector<std::vector<int64_t>>& structures() const { return structures_; }
+  /// The label number that is written for structure s (0, 1, ...) of those that the plan names.
+  int64_t label_of_structure(size_t s) const {
+    return label_of(regions_ ? written_.at(s) : structures_.at(s).front());
+  }
   /// Voxels of background and of each structure, from those of class 0, 1, ...
   std::vector<double> structure_voxels(const std::vector<double>& class_voxels) const;
 

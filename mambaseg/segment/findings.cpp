@@ -1,18 +1,11 @@
 #include "mambaseg/segment/findings.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
-namespace {
-
-int64_t count_of(const std::map<int64_t, int64_t>& counts, int64_t number) {
-  const auto found = counts.find(number);
-  return found == counts.end() ? 0 : found->second;
-}
-
-}  // namespace
 
 std::optional<double> Findings::quality() const {
   double sum = 0;
@@ -23,16 +16,26 @@ std::optional<double> Findings::quality() const {
   return sum / static_cast<double>(count);
 }
 
-std::optional<double> Agreement::dice(int64_t number) const {
-  const int64_t sum = count_of(of_one_, number) + count_of(of_other_, number);
+std::optional<double> Agreement::dice(const std::vector<int64_t>& members) const {
+  const auto is_member = [&](int64_t number) {
+    return std::find(members.begin(), members.end(), number) != members.end();
+  };
+  int64_t both = 0, sum = 0;
+  for (const auto& [pair, count] : count_) {
+    const bool one = is_member(pair.first), other = is_member(pair.second);
+    sum += (one + other) * count;
+    if (one && other) both += count;
+  }
   if (sum == 0) return std::nullopt;
-  return 2.0 * static_cast<double>(count_of(of_both_, number)) / static_cast<double>(sum);
+  return 2.0 * static_cast<double>(both) / static_cast<double>(sum);
 }
 
-void judge_agreement(Findings& findings, const Agreement& agreement, double least, double least_mean) {
+void judge_agreement(Findings& findings, const Agreement& agreement,
+                     const std::vector<std::vector<int64_t>>& members, double least, double least_mean) {
   std::string doubtful;
-  for (StructureFinding& one : findings.structures) {
-    one.agreement = agreement.dice(one.id);
+  for (size_t s = 0; s < findings.structures.size(); ++s) {
+    StructureFinding& one = findings.structures[s];
+    one.agreement = agreement.dice(members.at(s));
     if (one.agreement && *one.agreement < least)
       doubtful += concat(doubtful.empty() ? "" : ", ", one.name, " ", std::round(*one.agreement * 100) / 100);
   }

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace mambaseg {
@@ -27,23 +28,22 @@ struct Findings {
   std::optional<double> quality() const;
 };
 
-/// How many voxels each number has, and how many of them have it in both: for agreement.
+/// How many voxels have each pair of numbers in two labellings: for agreement.
 class Agreement {
  public:
   void add(int64_t one, int64_t other) {
-    if (one != 0) ++of_one_[one];
-    if (other != 0) ++of_other_[other];
-    if (one == other && one != 0) ++of_both_[one];
+    if (one != 0 || other != 0) ++count_[{one, other}];
   }
-  /// Dice of a number; nothing where neither has it.
-  std::optional<double> dice(int64_t number) const;
+  /// Dice of a structure that these numbers form; nothing where neither labelling has it.
+  std::optional<double> dice(const std::vector<int64_t>& members) const;
 
  private:
-  std::map<int64_t, int64_t> of_one_, of_other_, of_both_;
+  std::map<std::pair<int64_t, int64_t>, int64_t> count_;
 };
 
-/// Sets `agreement` of the structures, and flags those below `least`, and a mean below `least_mean` (0:
-/// none).
-void judge_agreement(Findings& findings, const Agreement& agreement, double least, double least_mean = 0);
+/// Sets `agreement` of the structures, each formed by the numbers at its place in `members`, and flags those
+/// below `least`, and a mean below `least_mean` (0: none).
+void judge_agreement(Findings& findings, const Agreement& agreement,
+                     const std::vector<std::vector<int64_t>>& members, double least, double least_mean = 0);
 
 }  // namespace mambaseg

@@ -39,24 +39,17 @@ SegmentedPicture PictureSegmenter::run(const Picture& picture, bool quality, con
   for (size_t s = 0; s < labels.names().size(); ++s) {
     int64_t count = 0;
     for (const int64_t k : labels.scheme().structures().at(s)) count += classes.eq(k).sum().item<int64_t>();
-    out.findings.structures.push_back({static_cast<int64_t>(s) + 1, labels.names()[s], count, 0,
-                                       100 * static_cast<double>(count) / pixels, std::nullopt});
+    const int64_t id = labels.are_masks() ? 255 : labels.scheme().label_of_structure(s);
+    out.findings.structures.push_back(
+        {id, labels.names()[s], count, 0, 100 * static_cast<double>(count) / pixels, std::nullopt});
   }
-  const auto in_file = [&] {  // from here on structures are called by the numbers of the mask
-    for (StructureFinding& one : out.findings.structures)
-      one.id = labels.are_masks() ? 255 : labels.scheme().label_of(one.id);
-  };
-  if (!quality) {
-    in_file();
-    return out;
-  }
+  if (!quality) return out;
   const torch::Tensor back = labels.decide(votes[1]).flip({1}).contiguous();
   const torch::Tensor first = classes.contiguous();
   Agreement agreement;
   for (int64_t p = 0; p < first.numel(); ++p)
     agreement.add(first.data_ptr<uint8_t>()[p], back.data_ptr<uint8_t>()[p]);
-  judge_agreement(out.findings, agreement, limits_.agreement, limits_.quality);
-  in_file();
+  judge_agreement(out.findings, agreement, labels.scheme().structures(), limits_.agreement, limits_.quality);
   return out;
 }
 

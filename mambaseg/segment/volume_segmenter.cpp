@@ -83,11 +83,15 @@ SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Pro
   for (const int32_t label : out.labels.voxels)
     if (label != 0) ++voxels[label];
   const double voxel_mm3 = image.geometry.voxel_volume_mm3();
+  const std::vector<int64_t>& written = stages_.last().plan().regions_class_order;
+  std::vector<std::vector<int64_t>> members;
   for (const LabelClass& one : classes_) {
     int64_t count = 0;  // one number is written for a class; regions share them
     for (const int64_t id : one.ids) count += voxels[id];
+    const int64_t id = written.empty() ? one.ids.at(0) : written.at(members.size());
     out.findings.structures.push_back(
-        {one.ids.at(0), one.name, count, static_cast<double>(count) * voxel_mm3, 0, std::nullopt});
+        {id, one.name, count, static_cast<double>(count) * voxel_mm3, 0, std::nullopt});
+    members.push_back(one.ids);
   }
   for (std::string& flag : check_labels(image, out.labels, out.findings.structures, limits_))
     out.findings.flags.push_back(std::move(flag));
@@ -101,7 +105,7 @@ SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Pro
     out.findings.flags.push_back(concat("the mirrored image: ", error.what()));
     for (const int32_t label : out.labels.voxels) agreement.add(label, 0);
   }
-  judge_agreement(out.findings, agreement, limits_.agreement, limits_.quality);
+  judge_agreement(out.findings, agreement, members, limits_.agreement, limits_.quality);
   return out;
 }
 

@@ -66,6 +66,8 @@ TEST(LabelScheme, LaterRegionsAreWrittenOverEarlierOnes) {
   EXPECT_TRUE(torch::equal(scheme.decide(votes * 7.5), expected));  // sums of overlapping patches
   EXPECT_NEAR(votes[1][1].item<double>(), 1 / (1 + std::exp(-1.0)), 1e-6);
   EXPECT_TRUE((votes[0] == 1).all().item<bool>());
+  for (size_t region = 0; region < 3; ++region)
+    EXPECT_EQ(scheme.label_of_structure(region), tumour_plan().regions_class_order[region]);
 }
 
 TEST(LabelScheme, LabelsBecomeClassesAndBack) {

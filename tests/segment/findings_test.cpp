@@ -40,19 +40,21 @@ TEST(Agreement, IsDiceOfEachNumber) {
   for (const auto& [one, other] :
        std::vector<std::pair<int, int>>{{1, 1}, {1, 1}, {1, 0}, {1, 2}, {0, 2}, {2, 2}})
     agreement.add(one, other);
-  EXPECT_DOUBLE_EQ(*agreement.dice(1), 2.0 * 2 / (4 + 2));
-  EXPECT_DOUBLE_EQ(*agreement.dice(2), 2.0 * 1 / (1 + 3));
-  EXPECT_FALSE(agreement.dice(3).has_value());
+  EXPECT_DOUBLE_EQ(*agreement.dice({1}), 2.0 * 2 / (4 + 2));
+  EXPECT_DOUBLE_EQ(*agreement.dice({2}), 2.0 * 1 / (1 + 3));
+  EXPECT_DOUBLE_EQ(*agreement.dice({1, 2}), 2.0 * 4 / (5 + 5));  // a region: which of its numbers does not matter
+  EXPECT_FALSE(agreement.dice({3}).has_value());
   Findings findings;
   findings.structures = {{1, "one"}, {2, "two"}, {3, "three"}};
-  judge_agreement(findings, agreement, 0.6);
+  const std::vector<std::vector<int64_t>> members{{1}, {2}, {3}};
+  judge_agreement(findings, agreement, members, 0.6);
   EXPECT_DOUBLE_EQ(*findings.quality(), (2.0 / 3 + 0.5) / 2);
   ASSERT_EQ(findings.flags.size(), 1u);
   EXPECT_THAT(findings.flags[0], HasSubstr("two 0.5"));
   EXPECT_THAT(findings.flags[0], testing::Not(HasSubstr("one")));
-  judge_agreement(findings, agreement, 0, 0.58);
+  judge_agreement(findings, agreement, members, 0, 0.58);
   EXPECT_EQ(findings.flags.size(), 1u);  // the mean is 0.583
-  judge_agreement(findings, agreement, 0, 0.6);
+  judge_agreement(findings, agreement, members, 0, 0.6);
   ASSERT_EQ(findings.flags.size(), 2u);
   EXPECT_THAT(findings.flags[1], HasSubstr("all over: mean Dice 0.58, expected 0.6"));
 }
