@@ -42,7 +42,8 @@ TEST(Agreement, IsDiceOfEachNumber) {
     agreement.add(one, other);
   EXPECT_DOUBLE_EQ(*agreement.dice({1}), 2.0 * 2 / (4 + 2));
   EXPECT_DOUBLE_EQ(*agreement.dice({2}), 2.0 * 1 / (1 + 3));
-  EXPECT_DOUBLE_EQ(*agreement.dice({1, 2}), 2.0 * 4 / (5 + 5));  // a region: which of its numbers does not matter
+  EXPECT_DOUBLE_EQ(*agreement.dice({1, 2}),
+                   2.0 * 4 / (5 + 5));  // a region: which of its numbers does not matter
   EXPECT_FALSE(agreement.dice({3}).has_value());
   Findings findings;
   findings.structures = {{1, "one"}, {2, "two"}, {3, "three"}};
