@@ -45,7 +45,7 @@ void declare_segment(CLI::App& command) {
       ->allow_extra_args(false);
   command.add_flag("--overwrite", options->request.overwrite, "Segment images anew that have been segmented");
   command.add_flag("--quick", options->request.quick,
-                   "Look once: no second look at the mirrored image, by which doubtful labels are found");
+                   "Look once: no second look, at the mirrored image, by which doubtful labels are found");
   command
       .add_option(
           "--precision", options->precision,

@@ -62,7 +62,7 @@ struct ModelLimits {
   std::vector<ContrastLimit> contrast;
   std::map<std::string, std::vector<double>> volumes_ml;
   double least_chroma = 0, least_warm = 0;
-  double agreement = 0, quality = 0;
+  double agreement = 0, quality = 0, second_look_gamma = 1;
 
   void describe(SettingsVisitor& visit) {
     visit("ct_share", ct_share,
@@ -90,8 +90,15 @@ struct ModelLimits {
           "pictures: flagged as no skin when a smaller share of the pixels has red above green and blue",
           between(0, 1));
     visit("agreement", agreement,
-          "flagged when the labels of a structure agree less with those of the mirrored image (Dice)",
+          "flagged when the labels of a structure agree less with those of the second look, at the mirrored "
+          "image "
+          "(Dice)",
           between(0, 1));
+    visit(
+        "second_look_gamma", second_look_gamma,
+        "volumes: the second look is at an image whose values, 0 at the least and 1 at the 99.9 % point, are "
+        "raised to this power as well; 1: as they are",
+        between(0.2, 5));
     visit("quality", quality, "flagged when the mean agreement of all structures is less", between(0, 1));
   }
 };

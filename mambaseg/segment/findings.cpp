@@ -40,10 +40,9 @@ void judge_agreement(Findings& findings, const Agreement& agreement,
       doubtful += concat(doubtful.empty() ? "" : ", ", one.name, " ", std::round(*one.agreement * 100) / 100);
   }
   if (!doubtful.empty())
-    findings.flags.push_back(
-        concat("the mirrored image gives other labels (Dice below ", least, "): ", doubtful));
+    findings.flags.push_back(concat("a second look gives other labels (Dice below ", least, "): ", doubtful));
   if (const auto mean = findings.quality(); mean && *mean < least_mean)
-    findings.flags.push_back(concat("the mirrored image gives other labels all over: mean Dice ",
+    findings.flags.push_back(concat("a second look gives other labels all over: mean Dice ",
                                     std::round(*mean * 100) / 100, ", expected ", least_mean));
 }
 

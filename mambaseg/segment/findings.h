@@ -16,7 +16,7 @@ struct StructureFinding {
   int64_t voxels = 0;                    ///< or pixels
   double mm3 = 0;                        ///< volumes
   double percent = 0;                    ///< pictures: of the whole picture
-  std::optional<double> agreement = {};  ///< Dice with the labels of the mirrored image, mirrored back
+  std::optional<double> agreement = {};  ///< Dice with the labels of the second look, at the mirrored image
 };
 
 /// What a person should know of a segmented image.

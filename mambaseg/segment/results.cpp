@@ -64,9 +64,8 @@ std::string structures_html(const Json& sidecar, bool volumes) {
 }
 
 constexpr const char* kAgreementNote =
-    "Agreement: Dice of the labels with those of the mirrored image, mirrored back. A low one says that the "
-    "model "
-    "is not sure; a high one does not say that it is right.";
+    "Agreement: Dice of the labels with those of a second look, at the mirrored image. A low one says that "
+    "the model is not sure; a high one does not say that it is right.";
 
 std::string made_by(const Json& sidecar) {
   return concat("<p class=\"soft\">", html_text(sidecar.at("image").get<std::string>()), ", model ",

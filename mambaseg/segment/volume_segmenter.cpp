@@ -1,6 +1,7 @@
 #include "mambaseg/segment/volume_segmenter.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "mambaseg/data/sides.h"
 #include "mambaseg/segment/limits.h"
@@ -55,6 +56,21 @@ Volume<int32_t> mirrored(const Volume<int32_t>& labels, const std::map<int64_t, 
   return out;
 }
 
+Image with_gamma(const Image& image, double gamma) {
+  std::vector<float> values = std::visit(
+      [](const auto& voxels) { return std::vector<float>(voxels.begin(), voxels.end()); }, image.voxels);
+  if (values.empty()) return image;
+  std::vector<float> sorted = values;
+  const auto bright =
+      sorted.begin() + static_cast<std::ptrdiff_t>(0.999 * static_cast<double>(sorted.size() - 1));
+  std::nth_element(sorted.begin(), bright, sorted.end());
+  const float low = *std::min_element(sorted.begin(), bright + 1), range = *bright - low;
+  if (!(range > 0)) return image;
+  for (float& value : values)
+    value = low + range * std::pow((value - low) / range, static_cast<float>(gamma));
+  return {image.geometry, std::move(values), image.step};
+}
+
 VolumeSegmenter::VolumeSegmenter(const ModelInBox& model, const PredictorSettings& settings)
     : limits_(model.card.limits), stages_((check_weights(model), TwoStage::load(model.weights, settings))) {
   const Predictor& last = stages_.last();
@@ -98,11 +114,13 @@ SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Pro
   if (!quality) return out;
   Agreement agreement;
   try {
+    const double gamma = limits_.second_look_gamma;
+    Image other = mirrored(gamma == 1 ? image : with_gamma(image, gamma));
     const Volume<int32_t> second =
-        mirrored(labels_of(mirrored(image), progress, {}, {}), other_sides(classes_));
+        mirrored(labels_of(std::move(other), progress, {}, {}), other_sides(classes_));
     for (size_t v = 0; v < second.voxels.size(); ++v) agreement.add(out.labels.voxels[v], second.voxels[v]);
   } catch (const Error& error) {  // the first pass has labels: they stand, and somebody should look at them
-    out.findings.flags.push_back(concat("the mirrored image: ", error.what()));
+    out.findings.flags.push_back(concat("the second look: ", error.what()));
     for (const int32_t label : out.labels.voxels) agreement.add(label, 0);
   }
   judge_agreement(out.findings, agreement, members, limits_.agreement, limits_.quality);

@@ -12,6 +12,10 @@ Image mirrored(const Image& image);
 /// The same for labels, with the numbers of the two sides exchanged.
 Volume<int32_t> mirrored(const Volume<int32_t>& labels, const std::map<int64_t, int64_t>& other_sides);
 
+/// Values with another contrast: what lies at 0 between the least value and the 99.9 % point of all voxels
+/// and 1 at that point goes to its `gamma`-th power there.
+Image with_gamma(const Image& image, double gamma);
+
 /// Labels of an image on its own grid, and what was found.
 struct SegmentedVolume {
   Volume<int32_t> labels;
@@ -24,8 +28,8 @@ class VolumeSegmenter {
   /// Throws Error when weights are not those of the card, UsageError when stages do not fit each other.
   VolumeSegmenter(const ModelInBox& model, const PredictorSettings& settings);
 
-  /// With `quality` a second pass over the mirrored image. Throws Error for what the model's limits refuse,
-  /// before the network runs where that can be known.
+  /// With `quality` a second pass over the mirrored image, with the contrast that the limits name. Throws
+  /// Error for what the model's limits refuse, before the network runs where that can be known.
   SegmentedVolume run(const Image& image, bool quality, const Progress& progress = {}, const Warn& warn = {},
                       const Warn& note = {});
 

@@ -81,6 +81,21 @@ TEST(Mirrored, ExchangesLeftAndRightInAnyOrientation) {
   }
 }
 
+TEST(WithGamma, KeepsTheLeastValueAndThe999Point) {
+  std::vector<int16_t> values(1000, 200);
+  for (size_t v = 0; v < 500; ++v) values[v] = -100;
+  values[998] = 100;
+  values[999] = 900;  // beyond the point
+  const Image image{grid({10, 10, 10}, {1, 1, 1}), values};
+  const auto got = std::get<std::vector<float>>(with_gamma(image, 2).voxels);
+  EXPECT_FLOAT_EQ(got[0], -100);
+  EXPECT_FLOAT_EQ(got[600], 200);
+  EXPECT_FLOAT_EQ(got[998], -100 + 300 * (200.f / 300) * (200.f / 300));
+  EXPECT_GT(got[999], 900);
+  const Image flat{image.geometry, std::vector<uint8_t>(1000, 7)};
+  EXPECT_EQ(std::get<std::vector<uint8_t>>(with_gamma(flat, 2).voxels).size(), 1000u);
+}
+
 TEST(Mirrored, PicturesExchangeColumns) {
   const Picture picture{3, 2, 3, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18}};
   EXPECT_THAT(mirrored(picture).values,
