@@ -105,7 +105,9 @@ Json cost(const NetworkEntry& entry, const Options& options) {
   for (const std::string& assignment : options.assignments) set_by_path(settings, assignment);
   const Extent sizes = sizes_of(options.cost_size, settings.value("dims", int64_t{entry.dims.front()}));
   if (settings.contains("dims") && sizes.size() > 1) settings["dims"] = sizes.size();
-  const NetworkCost cost = cost_of(entry, settings, sizes);
+  Json config = settings;
+  config["name"] = entry.name;
+  const NetworkCost cost = cost_of(config, sizes);
   return {{"name", entry.name},
           {"settings", settings},
           {"size", sizes},

@@ -171,7 +171,10 @@ StudyRow run_row(const StudyOptions& options, const Variant& variant) {
   row.name = variant.name;
   try {
     RunSettings settings = settings_of(options, variant);
-    row.parameters = parameter_count(*make_network(resolved(settings).network));
+    const RunSettings ready = resolved(settings);
+    const NetworkCost cost = cost_of(ready.network, ready.task->input_edges());
+    row.parameters = cost.parameters;
+    row.operations = cost.operations;
     std::vector<int64_t> seeds = options.settings.seeds;
     const bool named = !seeds.empty();
     if (!named) seeds = {static_cast<int64_t>(settings.training.seed)};

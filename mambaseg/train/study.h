@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/nets/model/cost.h"
 #include "mambaseg/report/comparison.h"
 #include "mambaseg/train/trainer.h"
 
@@ -78,6 +79,7 @@ struct StudyRun {
 struct StudyRow {
   std::string name;
   int64_t parameters = 0;
+  OperationCount operations;  ///< of one patch or picture, predicted
   std::vector<StudyRun> runs;
   std::string problem;  ///< why there are fewer runs than wanted
 };

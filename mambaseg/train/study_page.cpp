@@ -39,6 +39,7 @@ std::string figures_or_dash(double value) { return value > 0 ? number_cell(value
 std::string table_section(const std::vector<StudyRow>& rows, const std::vector<std::string>& metrics,
                           const std::string& samples) {
   std::vector<std::string> header{"network",       "parameters",
+                                  "GMAC",          "G state<br>updates",
                                   "runs",          "epochs",
                                   "best epoch",    samples + "/s<br>training",
                                   "memory<br>GiB", "prediction<br>s a case"};
@@ -50,18 +51,24 @@ std::string table_section(const std::vector<StudyRow>& rows, const std::vector<s
     cells.push_back(
         {concat("<a href=\"", html_text(concat(row.name, "/", first.name, "/report/report.html")), "\">",
                 html_text(row.name), "</a>"),
-         std::to_string(row.parameters), std::to_string(row.runs.size()), std::to_string(first.epochs),
-         std::to_string(first.best_epoch),
+         std::to_string(row.parameters),
+         figures_or_dash(static_cast<double>(row.operations.multiply_adds) / 1e9),
+         figures_or_dash(static_cast<double>(row.operations.state_updates) / 1e9),
+         std::to_string(row.runs.size()), std::to_string(first.epochs), std::to_string(first.best_epoch),
          figures_or_dash(largest(row, [](const StudyRun& run) { return run.patches_per_s; })),
          figures_or_dash(largest(row, [](const StudyRun& run) { return run.peak_memory_mib / 1024; })),
          figures_or_dash(largest(row, [](const StudyRun& run) { return run.prediction_s; }))});
     for (const std::string& metric : metrics) cells.back().push_back(mean_cell(over_runs(row, metric)));
   }
-  return html_section("Networks",
-                      "Scores: mean over structures, and its standard deviation between runs where there are "
-                      "several. Speed: the fastest epoch. Memory: of the whole process while it trained. A "
-                      "name leads to the report of the first run, with its worst and best cases.",
-                      html_table(header, cells));
+  return html_section(
+      "Networks",
+      "Scores: mean over structures, and its standard deviation between runs where there are "
+      "several. GMAC: multiply-adds of convolutions and matrix products, and state updates of "
+      "selective scans, for one of the " +
+          samples +
+          " in prediction. Speed: the fastest epoch. Memory: of the whole process while it trained. A "
+          "name leads to the report of the first run, with its worst and best cases.",
+      html_table(header, cells));
 }
 
 std::string problems_section(const std::vector<StudyRow>& rows) {
@@ -111,7 +118,11 @@ Json study_json(const std::vector<StudyRow>& rows, const std::vector<std::string
   const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
   Json out = Json::array();
   for (const StudyRow& row : rows) {
-    Json line = {{"name", row.name}, {"parameters", row.parameters}, {"runs", Json::array()}};
+    Json line = {{"name", row.name},
+                 {"parameters", row.parameters},
+                 {"multiply_adds", row.operations.multiply_adds},
+                 {"state_updates", row.operations.state_updates},
+                 {"runs", Json::array()}};
     for (const StudyRun& run : row.runs)
       line["runs"].push_back({{"name", run.name},
                               {"epochs", run.epochs},

@@ -6,10 +6,9 @@ namespace mambaseg {
 namespace {
 
 NetworkCost cost(const char* name, const Extent& sizes, const Json& changes = Json::object()) {
-  const NetworkEntry& entry = find_network(name);
-  Json settings = entry.settings();
-  settings.update(changes);
-  return cost_of(entry, settings, sizes);
+  Json config = changes;
+  config["name"] = name;
+  return cost_of(config, sizes);
 }
 
 // Counted with hooks on the official modules of VM-UNet and UltraLight VM-UNet, Mamba's projections added, to

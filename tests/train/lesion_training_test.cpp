@@ -196,6 +196,7 @@ TEST_F(LesionTraining, AStudyIsMadeAndContinuedAndSurvivesARowThatFails) {
   const auto rows = run_study(study);
   ASSERT_EQ(rows.size(), 3U);
   EXPECT_GT(rows[2].parameters, rows[0].parameters);
+  EXPECT_GT(rows[2].operations.multiply_adds, rows[0].operations.multiply_adds);
   EXPECT_EQ(rows[0].problem, "");
   EXPECT_THAT(rows[1].problem, HasSubstr("training stopped"));
   ASSERT_EQ(rows[0].runs.size(), 4U);

@@ -10,8 +10,8 @@ struct NetworkCost {
   OperationCount operations;  ///< of one image's scores, as prediction computes them
 };
 
-/// What a network with these settings costs for one image of `sizes`, whose weights are neither made nor
-/// read. UsageError for settings, Error for sizes that it does not take.
-NetworkCost cost_of(const NetworkEntry& entry, const Json& settings, const Extent& sizes);
+/// What a network (make_network) costs for one image of `sizes`, whose weights are neither made nor read.
+/// UsageError for settings, Error for sizes that it does not take.
+NetworkCost cost_of(const Json& config, const Extent& sizes);
 
 }  // namespace mambaseg
