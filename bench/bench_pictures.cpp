@@ -1,6 +1,6 @@
 // Pictures of 256 x 256: augmented pictures a second on one thread, as the batch stream draws them, beside
 // the same transform by LibTorch's grid_sample, checked against it first. Prints a line, or with --json an
-// array of one object. (What networks predict in a second: bench_medsegmamba --network hym_unet.)
+// array of one object. (What networks predict in a second: bench_network --network hym_unet.)
 
 #include <ATen/Parallel.h>
 #include <torch/nn/functional.h>

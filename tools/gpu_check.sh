@@ -92,7 +92,7 @@ PYTORCH_NO_CUDA_MEMORY_CACHING=1 step 60 gpu memcheck "$sanitizer" --tool memche
   $(tests '*OnTheGpuGives*')
 
 # Speed and memory: whole networks (fp32, TF32, bf16; a prediction, then a training step), then kernels
-speed() { step 90 gpu "$1" "$bin/bench_medsegmamba" --device cuda --precision fp32,tf32,bf16 --runs 5 "${@:2}"; }
+speed() { step 90 gpu "$1" "$bin/bench_network" --device cuda --precision fp32,tf32,bf16 --runs 5 "${@:2}"; }
 speed medsegmamba_patch
 speed medsegmamba_step --training-step --settings '{"drop_path": 0}'
 speed lbmnet_window --network lbmnet --patch 128

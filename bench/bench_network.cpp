@@ -163,7 +163,7 @@ int run(const Options& options) {
         rms > bound) {
       correct = false;
       std::fprintf(stderr,
-                   "bench_medsegmamba: %s differs by %.2g in root mean square, expected at most %.2g\n",
+                   "bench_network: %s differs by %.2g in root mean square, expected at most %.2g\n",
                    which.c_str(), rms, bound);
     }
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads, target));
