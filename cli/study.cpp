@@ -24,9 +24,7 @@ struct Options {
 
 StudySettings settings_of(const Options& options) {
   StudySettings settings;
-  if (!options.table.empty())
-    settings =
-        with_context(options.table, [&] { return from_json<StudySettings>(read_toml(options.table)); });
+  if (!options.table.empty()) settings = read_study(options.table);
   if (!options.recipe.empty()) settings.recipe = options.recipe;
   if (settings.recipe.empty())
     throw UsageError("expected a table (a .toml file that names a recipe), or --recipe and --network");
@@ -51,8 +49,7 @@ void run(const Options& options) {
   StudyOptions study;
   study.settings = settings_of(options);
   // A recipe in the table lies beside it, one on the command line where the command is typed.
-  const std::string beside = options.recipe.empty() ? fs::path(options.table).parent_path().string() : "";
-  study.recipe = read_recipe(study.settings.recipe, beside);
+  study.recipe = recipe_of(study.settings, options.recipe.empty() ? options.table : "");
   set_in_recipe(study.recipe, options.assignments);
   study.folder = options.folder;
   study.command = command_line(options);

@@ -228,9 +228,26 @@ void write_study(const StudyOptions& options, const std::vector<StudyRow>& rows)
 
 }  // namespace
 
+StudySettings read_study(const std::string& path) {
+  return with_context(path, [&] { return from_json<StudySettings>(read_toml(path)); });
+}
+
+Recipe recipe_of(const StudySettings& settings, const std::string& table) {
+  Recipe recipe = read_recipe(settings.recipe, fs::path(table).parent_path().string());
+  set_in_recipe(recipe, settings.set);
+  return recipe;
+}
+
+std::vector<std::pair<std::string, RunSettings>> study_rows(const StudyOptions& options) {
+  std::vector<std::pair<std::string, RunSettings>> rows;
+  for (const Variant& variant : rows_of(options.settings))
+    rows.emplace_back(variant.name, resolved(settings_of(options, variant)));
+  return rows;
+}
+
 std::vector<StudyRow> run_study(const StudyOptions& options) {
+  study_rows(options);  // before hours pass
   const std::vector<Variant> variants = rows_of(options.settings);
-  for (const Variant& variant : variants) resolved(settings_of(options, variant));  // before hours pass
   std::vector<StudyRow> rows;
   for (const Variant& variant : variants) {
     rows.push_back(run_row(options, variant));

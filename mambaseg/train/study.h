@@ -38,6 +38,7 @@ struct StudyBudget {
 struct StudySettings {
   std::string recipe;
   std::vector<std::string> networks;
+  std::vector<std::string> set;
   std::vector<Variant> variants;
   int64_t repeats = 1;
   std::vector<int64_t> seeds;
@@ -46,6 +47,7 @@ struct StudySettings {
   void describe(SettingsVisitor& visit) {
     visit("recipe", recipe, "the recipe that all rows start from: a file beside this one, or a name");
     visit("networks", networks, "rows: networks with the settings that they have by themselves");
+    visit("set", set, "settings of the recipe that change for all rows, as \"training.epochs=3\"");
     visit("variants", variants, "further rows");
     visit("repeats", repeats, "random splits; each row sees the same ones", at_least(1));
     visit("seeds", seeds,
@@ -57,7 +59,7 @@ struct StudySettings {
 
 struct StudyOptions {
   StudySettings settings;
-  Recipe recipe;        ///< with what the command line changes
+  Recipe recipe;        ///< with what the table and the command line change for all rows
   std::string folder;   ///< FOLDER/ROW/repeat_R[_seed_S] holds a run and its predictions
   std::string command;  ///< for the page
   TrainOptions train;   ///< device, threads, version and callbacks
@@ -83,6 +85,14 @@ struct StudyRow {
   std::vector<StudyRun> runs;
   std::string problem;  ///< why there are fewer runs than wanted
 };
+
+/// The table of a .toml file.
+StudySettings read_study(const std::string& path);
+/// The recipe that it names, which lies beside the file, with what the table changes for all rows.
+Recipe recipe_of(const StudySettings& settings, const std::string& table);
+
+/// The settings of each row with those it leaves open, by name. UsageError for what makes no sense.
+std::vector<std::pair<std::string, RunSettings>> study_rows(const StudyOptions& options);
 
 /// Trains, predicts and scores what is not there yet, so a study that was stopped goes on with the next call,
 /// and writes FOLDER/report.html and FOLDER/study.json after every row. A row that fails is noted and does
