@@ -2,6 +2,7 @@
 
 #include <torch/utils.h>
 
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/tasks/task.h"
 #include "mambaseg/train/loop.h"
 #include "mambaseg/train/optimizer.h"
@@ -49,6 +50,7 @@ TrainResult train(const TrainOptions& given) {
   require_input_edges(settings, *state.network);
   const TrainingData data = training_data(options, task, folder);
   const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));
+  const SlowOperators slow(options.warn);
   TrainingStep step(state, *loss, settings, precision, options.device);
   return TrainingLoop(options, task, data, folder, state, step).run();
 }

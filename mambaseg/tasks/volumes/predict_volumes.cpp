@@ -15,6 +15,7 @@
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/io/picture.h"
+#include "mambaseg/ops/implementation.h"
 
 namespace mambaseg {
 namespace {
@@ -108,6 +109,7 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   inputs.insert(inputs.end(), request.models.begin(), request.models.end());
   for (const PredictionCase& one : cases) inputs.insert(inputs.end(), one.inputs.begin(), one.inputs.end());
   prepare_outputs(inputs, outputs_of(cases, stages, request.probability));
+  const SlowOperators slow(listeners.warn);
   CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
