@@ -146,17 +146,16 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region, int64_t
 }
 
 torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const {
-  const torch::Tensor x = x_BCXYZ.to(activation_type(precision));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
   for (size_t view = 0; view < views; ++view) {
     std::vector<int64_t> flipped;
     for (size_t m = 0; m < plan_.mirror.size(); ++m)
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
-    const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
+    const torch::Tensor seen = flipped.empty() ? x_BCXYZ : torch::flip(x_BCXYZ, flipped);
     const bool sides_change = std::find(flipped.begin(), flipped.end(), side_axis + 2) != flipped.end();
     for (const Model& model : models_) {
-      torch::Tensor p = scheme_.votes(model.network->forward(seen).front().to(torch::kFloat32));
+      torch::Tensor p = scheme_.votes(scores_in(precision, *model.network, seen));
       if (!flipped.empty()) p = torch::flip(p, flipped);
       if (sides_change && other_sides_.defined()) p = p.index_select(1, other_sides_.to(p.device()));
       sum = sum.defined() ? sum.add_(p) : p;
@@ -167,16 +166,16 @@ torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision
 }
 
 std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
-  if (precision_ == Precision::fp32) return {};
   const torch::NoGradGuard no_grad;
   Box middle{work.box.start, window_.patch};
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
   const int64_t side_axis = side_axis_of(image);
-  const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
-  const PrecisionChoice choice = choose_precision(
-      precision_,
-      [&](Precision precision) { return scheme_.decide(votes(patch, precision, side_axis).squeeze(0)); },
-      window_.device.is_cuda() || has_bf16_arithmetic());
+  torch::Tensor patch;  // made for a trial only
+  const auto classes = [&](Precision precision) {
+    if (!patch.defined()) patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
+    return scheme_.decide(votes(patch, precision, side_axis).squeeze(0));
+  };
+  const PrecisionChoice choice = choose_precision(precision_, classes, arithmetic_of(window_.device));
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }

@@ -59,12 +59,12 @@ class Predictor {
   /// The box of patches around `region`.
   Work plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes = 0) const;
 
-  /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
+  /// Turns `automatic` into one of the others, tried on the patch in the middle of `work`, and returns a line for
   /// people; empty when the precision stands already.
   std::string settle_precision(const PreparedImage& image, const Work& work);
 
-  /// Class numbers (LabelScheme) on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is
-  /// settled.
+  /// Class numbers (LabelScheme) on the network's grid; 0 outside the box of patches. In fp32 while
+  /// the precision is `automatic`.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
   /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every

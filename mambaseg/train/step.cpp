@@ -12,6 +12,7 @@
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
+#include "mambaseg/ops/device.h"
 #include "mambaseg/train/nan_guard.h"
 #include "mambaseg/train/optimizer.h"
 
@@ -25,11 +26,8 @@ constexpr uint64_t kStepStream = 3;
 }  // namespace
 
 std::string training_precision(const TrainingSettings& settings, torch::Device device) {
-  const std::string& asked = settings.precision;
-  if (asked == "fp16" && !device.is_cuda())
-    throw UsageError("setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
-  const bool half = asked == "bf16" || asked == "auto";
-  return half && !device.is_cuda() && !has_bf16_arithmetic() ? "fp32" : asked;
+  return with_context("setting training.precision",
+                      [&] { return precision_on(arithmetic_of(device), settings.precision); });
 }
 
 TrainingStep::TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings,
@@ -76,7 +74,7 @@ double TrainingStep::rate_at(double epoch) const {
 }
 
 Json TrainingStep::machine() const {
-  return {{"device", device_.str()},
+  return {{"device", device_.is_cuda() ? "cuda" : device_.str()},  // whichever of several
           {"convolutions", dense_target()},
           {"kernels", best_target().name},
           {"precision", precision_},

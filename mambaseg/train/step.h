@@ -11,9 +11,8 @@
 
 namespace mambaseg {
 
-/// The precision that training computes in here, as Autocast takes it: that of the settings, but fp32 for
-/// bf16 on a processor that has none, so that a run that began elsewhere goes on. UsageError for fp16 without
-/// CUDA.
+/// The precision that training computes in here, by precision_on: fp32 for bf16 on a processor that has none,
+/// so that a run that began elsewhere goes on. UsageError for fp16 and tf32 without CUDA.
 std::string training_precision(const TrainingSettings& settings, torch::Device device);
 
 /// What an optimisation step has to say.
