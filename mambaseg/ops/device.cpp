@@ -27,6 +27,16 @@ torch::Device device_named(const std::string& name, int64_t gpus) {
   return {torch::kCUDA, static_cast<torch::DeviceIndex>(index)};
 }
 
+torch::Tensor pinned_for(torch::Device device, const torch::Tensor& tensor) {
+  if (!device.is_cuda()) return tensor;
+  const c10::OptionalDeviceGuard guard(device);  // or it would be made by way of the first GPU
+  return tensor.pin_memory();
+}
+
+torch::Tensor sent_to(torch::Device device, const torch::Tensor& tensor) {
+  return tensor.to(torch::TensorOptions(device), /*non_blocking=*/true);
+}
+
 Arithmetic arithmetic_of(torch::Device device) {
   if (!device.is_cuda()) return {false, has_bf16_arithmetic(), dense_target()};
   // Asked in the way that needs no CUDA headers, which a build without our kernels does not have.

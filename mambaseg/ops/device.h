@@ -10,6 +10,13 @@ namespace mambaseg {
 /// what there is, for another name and for a GPU that is not there.
 torch::Device device_named(const std::string& name, int64_t gpus);
 
+/// A tensor of the host where `device` reads it while the host goes on: in pinned memory for a GPU; itself
+/// for a processor.
+torch::Tensor pinned_for(torch::Device device, const torch::Tensor& tensor);
+
+/// The tensor on `device`. The host does not wait for a copy from pinned memory.
+torch::Tensor sent_to(torch::Device device, const torch::Tensor& tensor);
+
 /// What the choice of a precision depends on.
 struct Arithmetic {
   bool cuda = false;

@@ -50,11 +50,16 @@ class TrainingStep {
   Json machine() const;
 
  private:
+  /// What is known of a batch when its loss is on the way.
+  struct Underway {
+    torch::Tensor loss;
+    Batch batch;
+  };
+  void read_losses(std::vector<Underway>& underway, StepReport& report) const;
   std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
   void change_weights(double scale);
-  [[noreturn]] void stop(const char* what, double value, const Batch& batch,
-                         const torch::Tensor& images) const;
+  [[noreturn]] void stop(const char* what, double value, const Batch& batch) const;
 
   TrainingState& state_;
   const Loss& loss_;

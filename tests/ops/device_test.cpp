@@ -62,5 +62,10 @@ TEST(PrecisionOn, AProcessorIsAsked) {
   EXPECT_EQ(here.device, dense_target());
 }
 
+TEST(SentTo, AProcessorIsTheTensorItself) {
+  const torch::Tensor x = torch::ones({2});
+  EXPECT_TRUE(sent_to(torch::kCPU, pinned_for(torch::kCPU, x)).is_same(x));
+}
+
 }  // namespace
 }  // namespace mambaseg
