@@ -1,12 +1,14 @@
 #include "mambaseg/infer/predictor.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/resize.h"
 #include "mambaseg/data/sides.h"
 #include "mambaseg/infer/ensemble.h"
 #include "mambaseg/ops/block_cache.h"
+#include "mambaseg/ops/cuda_stream.h"
 
 namespace mambaseg {
 namespace {
@@ -38,7 +40,12 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
   return concat(describe(work.grid), "; ", work.patches, work.patches == 1 ? " patch of " : " patches of ",
                 plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], apart, "; at most ",
                 (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes",
-                work.votes == torch::kFloat16 ? " (votes in half precision)" : "");
+                work.votes == torch::kFloat16 ? " (votes in half precision)" : "",
+                work.device_peak_bytes == 0
+                    ? ""
+                    : concat(", and ", (work.device_peak_bytes + 999999) / 1000000,
+                             " MB on the GPU besides the network's activations",
+                             work.votes_on_host ? " (the host keeps the votes)" : ""));
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
@@ -85,6 +92,7 @@ Predictor Predictor::load(const std::vector<std::string>& paths, const Predictor
 SlidingWindow Predictor::window_for(const Work& work) const {
   SlidingWindow window = window_;
   window.votes = work.votes;
+  window.votes_on_host = work.votes_on_host;
   return window;
 }
 
@@ -109,13 +117,28 @@ int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) cons
   return std::max({2 * image, voting, labelling});
 }
 
+int64_t Predictor::device_budget() const {
+  int64_t budget = std::numeric_limits<int64_t>::max();
+  if (!window_.device.is_cuda()) return budget;
+  if (const int64_t free = cuda_free_bytes(window_.device); free > 0) budget = free / 2;
+  if (memory_gib_ > 0)
+    budget = std::min(budget, static_cast<int64_t>(memory_gib_ * static_cast<double>(int64_t{1} << 30)));
+  return budget;
+}
+
 Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const {
   const auto given = static_cast<int64_t>(1 + image.further.size());
   require(given == channels_, "prediction: the network reads ", channels_,
           channels_ == 1 ? " channel" : " channels", ", the case has ", given);
-  Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
+  Work work{image.image.geometry, box, patch_count(box, window_)};
+  const int64_t on_device = device_budget();
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
+    for (const bool on_host : {false, true}) {
+      work.votes_on_host = on_host;
+      work.device_peak_bytes = device_peak_bytes(box, window_for(work));
+      if (work.device_peak_bytes <= on_device) break;
+    }
     return held_bytes +
            (scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work, image.input));
   };
