@@ -18,7 +18,7 @@ struct Options {
 void run(const Options& options) {
   SegmentRequest request = options.request;
   request.device = options.machine.start();
-  request.precision = precision_named(options.precision);
+  request.precision = precision_named(options.precision, arithmetic_of(request.device));
   request.model_folders = model_folders();
   request.version = MAMBASEG_VERSION;
   segment_images(request, {progress_bar(), warnings_to_stderr(), notes_to_stdout()});
@@ -47,11 +47,11 @@ void declare_segment(CLI::App& command) {
   command.add_flag("--quick", options->request.quick,
                    "Look once: no second look, at the mirrored image, by which doubtful labels are found");
   command
-      .add_option(
-          "--precision", options->precision,
-          "fp32; bf16; auto: bf16 where the processor has it and a trial on the first image keeps its "
-          "labels")
-      ->check(CLI::IsMember({"fp32", "bf16", "auto"}))
+      .add_option("--precision", options->precision,
+                  "fp32; bf16; auto: bf16 where the device has it and a trial on the first image keeps its "
+                  "labels; on "
+                  "a GPU tf32 and fp16, too")
+      ->check(CLI::IsMember({"fp32", "tf32", "bf16", "fp16", "auto"}))
       ->capture_default_str();
   command
       .add_option("--memory", options->request.memory_gib,

@@ -14,6 +14,7 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
+#include "mambaseg/ops/device.h"
 
 namespace mambaseg {
 namespace {
@@ -115,19 +116,18 @@ Warn warnings_to_stderr() {
 void Machine::declare(CLI::App& command) {
   command.add_option("--threads", threads, "Threads to use; 0 means all cores")
       ->check(CLI::NonNegativeNumber);
-  command.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  command.add_option("--device", device, "cpu, cuda, or cuda:1 for the second GPU");
 }
 
 torch::Device Machine::start() const {
   cache_tensor_blocks();
-  if (device == "cuda" && !torch::cuda::is_available())
-    throw UsageError("--device cuda: this build or machine has no CUDA device; use --device cpu");
+  const torch::Device chosen = device_named(device, static_cast<int64_t>(torch::cuda::device_count()));
   const int count = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
   torch::set_num_threads(count);
   at::globalContext().setFlushDenormal(true);
   at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
   allow_tf32(false);
-  return torch::Device(device == "cuda" ? torch::kCUDA : torch::kCPU);
+  return chosen;
 }
 
 }  // namespace mambaseg

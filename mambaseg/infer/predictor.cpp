@@ -1,12 +1,14 @@
 #include "mambaseg/infer/predictor.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/resize.h"
 #include "mambaseg/data/sides.h"
 #include "mambaseg/infer/ensemble.h"
 #include "mambaseg/ops/block_cache.h"
+#include "mambaseg/ops/cuda_stream.h"
 
 namespace mambaseg {
 namespace {
@@ -38,7 +40,12 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
   return concat(describe(work.grid), "; ", work.patches, work.patches == 1 ? " patch of " : " patches of ",
                 plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], apart, "; at most ",
                 (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes",
-                work.votes == torch::kFloat16 ? " (votes in half precision)" : "");
+                work.votes == torch::kFloat16 ? " (votes in half precision)" : "",
+                work.device_peak_bytes == 0
+                    ? ""
+                    : concat(", and ", (work.device_peak_bytes + 999999) / 1000000,
+                             " MB on the GPU besides the network's activations",
+                             work.votes_on_host ? " (the host keeps the votes)" : ""));
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
@@ -85,6 +92,7 @@ Predictor Predictor::load(const std::vector<std::string>& paths, const Predictor
 SlidingWindow Predictor::window_for(const Work& work) const {
   SlidingWindow window = window_;
   window.votes = work.votes;
+  window.votes_on_host = work.votes_on_host;
   return window;
 }
 
@@ -109,13 +117,28 @@ int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) cons
   return std::max({2 * image, voting, labelling});
 }
 
+int64_t Predictor::device_budget() const {
+  int64_t budget = std::numeric_limits<int64_t>::max();
+  if (!window_.device.is_cuda()) return budget;
+  if (const int64_t free = cuda_free_bytes(window_.device); free > 0) budget = free / 2;
+  if (memory_gib_ > 0)
+    budget = std::min(budget, static_cast<int64_t>(memory_gib_ * static_cast<double>(int64_t{1} << 30)));
+  return budget;
+}
+
 Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held_bytes) const {
   const auto given = static_cast<int64_t>(1 + image.further.size());
   require(given == channels_, "prediction: the network reads ", channels_,
           channels_ == 1 ? " channel" : " channels", ", the case has ", given);
-  Work work{image.image.geometry, box, patch_count(box, window_), 0, torch::kFloat32};
+  Work work{image.image.geometry, box, patch_count(box, window_)};
+  const int64_t on_device = device_budget();
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
+    for (const bool on_host : {false, true}) {
+      work.votes_on_host = on_host;
+      work.device_peak_bytes = device_peak_bytes(box, window_for(work));
+      if (work.device_peak_bytes <= on_device) break;
+    }
     return held_bytes +
            (scores_reach_file() ? resampling_peak(work, image.input) : classes_peak(work, image.input));
   };
@@ -146,17 +169,16 @@ Work Predictor::plan_work(const PreparedImage& image, const Box& region, int64_t
 }
 
 torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const {
-  const torch::Tensor x = x_BCXYZ.to(activation_type(precision));
   torch::Tensor sum;
   const size_t views = size_t{1} << plan_.mirror.size();
   for (size_t view = 0; view < views; ++view) {
     std::vector<int64_t> flipped;
     for (size_t m = 0; m < plan_.mirror.size(); ++m)
       if (view >> m & 1) flipped.push_back(plan_.mirror[m] + 2);
-    const torch::Tensor seen = flipped.empty() ? x : torch::flip(x, flipped);
+    const torch::Tensor seen = flipped.empty() ? x_BCXYZ : torch::flip(x_BCXYZ, flipped);
     const bool sides_change = std::find(flipped.begin(), flipped.end(), side_axis + 2) != flipped.end();
     for (const Model& model : models_) {
-      torch::Tensor p = scheme_.votes(model.network->forward(seen).front().to(torch::kFloat32));
+      torch::Tensor p = scheme_.votes(scores_in(precision, *model.network, seen));
       if (!flipped.empty()) p = torch::flip(p, flipped);
       if (sides_change && other_sides_.defined()) p = p.index_select(1, other_sides_.to(p.device()));
       sum = sum.defined() ? sum.add_(p) : p;
@@ -167,16 +189,16 @@ torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision
 }
 
 std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
-  if (precision_ == Precision::fp32) return {};
   const torch::NoGradGuard no_grad;
   Box middle{work.box.start, window_.patch};
   for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
   const int64_t side_axis = side_axis_of(image);
-  const torch::Tensor patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
-  const PrecisionChoice choice = choose_precision(
-      precision_,
-      [&](Precision precision) { return scheme_.decide(votes(patch, precision, side_axis).squeeze(0)); },
-      window_.device.is_cuda() || has_bf16_arithmetic());
+  torch::Tensor patch;  // made for a trial only
+  const auto classes = [&](Precision precision) {
+    if (!patch.defined()) patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
+    return scheme_.decide(votes(patch, precision, side_axis).squeeze(0));
+  };
+  const PrecisionChoice choice = choose_precision(precision_, classes, arithmetic_of(window_.device));
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }

@@ -17,7 +17,8 @@ namespace mambaseg {
 struct PredictorSettings {
   int64_t step = 0;   ///< voxels between patches; 0: the plan's
   int64_t batch = 1;  ///< patches that go through the network together
-  /// What votes and volumes may take; 0: any amount. Sums are kept in half precision where they must be.
+  /// What votes and volumes may take; 0: any amount. Sums are kept in half precision where they must be. On a
+  /// GPU votes may take as much again, but no more than half of what is free there; else the host keeps them.
   double memory_gib = 0;
   bool mirror = true;  ///< average over mirrored patches where the plan asks for it
   torch::Device device = torch::kCPU;
@@ -31,10 +32,13 @@ struct Work {
   int64_t patches = 0;
   int64_t peak_bytes =
       0;  ///< of votes, patches and volumes from here on; the network's activations come on top
+  int64_t device_peak_bytes = 0;  ///< the same on the GPU
   torch::ScalarType votes = torch::kFloat32;
+  bool votes_on_host = false;  ///< although the network runs on a GPU
 };
 
-/// "256x256x256 voxels of ..., 60 patches of 96x96x96 at step 32, at most 512 MB for votes and volumes"
+/// "256x256x256 voxels of ..., 60 patches of 96x96x96 at step 32, at most 512 MB for votes and volumes", and
+/// with a GPU what it takes there.
 std::string describe(const Work& work, const Plan& plan, int64_t step);
 
 /// One model, or the mean of several of the same plan, applied to prepared images.
@@ -59,12 +63,12 @@ class Predictor {
   /// The box of patches around `region`.
   Work plan_work(const PreparedImage& image, const Box& region, int64_t held_bytes = 0) const;
 
-  /// Turns `automatic` into fp32 or bf16, tried on the patch in the middle of `work`, and returns a line for
-  /// people; empty when the precision stands already.
+  /// Turns `automatic` into one of the others, tried on the patch in the middle of `work`, and returns a line
+  /// for people; empty when the precision stands already.
   std::string settle_precision(const PreparedImage& image, const Work& work);
 
-  /// Class numbers (LabelScheme) on the network's grid; 0 outside the box of patches. In fp32 unless bf16 is
-  /// settled.
+  /// Class numbers (LabelScheme) on the network's grid; 0 outside the box of patches. In fp32 while
+  /// the precision is `automatic`.
   Volume<int32_t> classes(const PreparedImage& image, const Work& work, const Progress& progress = {}) const;
 
   /// Label numbers on the grid of the file, and where `slice` is given the class probabilities of every
@@ -82,6 +86,7 @@ class Predictor {
   /// Whether the network's axes are the file's, turned.
   bool scores_reach_file() const;
   SlidingWindow window_for(const Work& work) const;
+  int64_t device_budget() const;
   int64_t classes_peak(const Work& work, const Geometry& input) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;
   torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const;

@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/infer/importance.h"
+#include "mambaseg/ops/device.h"
 
 namespace mambaseg {
 namespace {
@@ -17,6 +18,21 @@ torch::Tensor importance_of(const SlidingWindow& window) {
                              window.votes == torch::kFloat16 ? kHalfPeak : kPeak)
       .to(window.device);
 }
+
+constexpr int64_t kFloat = 4, kLong = 8;
+
+/// Bytes of what is held together.
+struct Parts {
+  int64_t votes;            ///< all that are kept
+  int64_t patches, scores;  ///< of one batch
+  int64_t largest;          ///< while the class of released votes is looked for
+
+  Parts(const Box& box, const SlidingWindow& window)
+      : votes(SlabVotes::bytes(window.classes, box.size, window.patch[2], window.votes)),
+        patches(std::min(window.batch, patch_count(box, window)) * voxels(window.patch) * kFloat),
+        scores(patches * window.classes),
+        largest(box.size[0] * box.size[1] * std::min(window.patch[2], box.size[2]) * kLong) {}
+};
 
 }  // namespace
 
@@ -36,7 +52,8 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
   const auto starts = window_starts(size, window);
   const int64_t count = static_cast<int64_t>(starts.size());
   const torch::Tensor weights = window.spread == 0 ? torch::Tensor() : importance_of(window);
-  SlabVotes votes(window.classes, size, window.patch[2], window.device, release, window.votes);
+  const torch::Device votes_on = window.votes_on_host ? torch::Device(torch::kCPU) : window.device;
+  SlabVotes votes(window.classes, size, window.patch[2], votes_on, release, window.votes);
   for (int64_t first = 0; first < count; first += window.batch) {
     const int64_t last = std::min(count, first + window.batch);
     std::vector<torch::Tensor> patches;
@@ -46,13 +63,15 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
         patch = patch.narrow(axis + 1, starts[p][axis], window.patch[axis]);
       patches.push_back(patch);
     }
-    torch::Tensor result = probabilities(torch::stack(patches).to(window.device));
+    torch::Tensor result =
+        probabilities(sent_to(window.device, pinned_for(window.device, torch::stack(patches))));
     require(result.dim() == 5 && result.size(0) == last - first && result.size(1) == window.classes &&
                 result.size(2) == window.patch[0] && result.size(3) == window.patch[1] &&
                 result.size(4) == window.patch[2],
             "prediction: expected ", window.classes,
             " class scores for each voxel of the patch, the network gave sizes ", result.sizes());
     if (weights.defined()) result = result * weights;
+    result = result.to(votes_on);
     for (int64_t p = first; p < last; ++p) votes.add(result[p - first], starts[p]);
     if (progress) progress("patches", last, count);
   }
@@ -85,15 +104,18 @@ int64_t patch_count(const Box& box, const SlidingWindow& window) {
 }
 
 int64_t peak_bytes(const Box& box, const SlidingWindow& window) {
-  constexpr int64_t kFloat = 4, kLong = 8;
-  const int64_t batch = std::min(window.batch, patch_count(box, window));
-  const int64_t slices = std::min(window.patch[2], box.size[2]);
+  const Parts parts(box, window);
   const int64_t image_and_classes = 2 * kFloat * voxels(box.size);
-  const int64_t patches =
-      batch * voxels(window.patch) * kFloat * (2 + 2 * window.classes);  // x twice, scores twice
-  const int64_t largest = box.size[0] * box.size[1] * slices * kLong;
-  return SlabVotes::bytes(window.classes, box.size, window.patch[2], window.votes) + image_and_classes +
-         std::max(patches, largest);
+  if (!window.device.is_cuda())
+    return image_and_classes + parts.votes + std::max(2 * parts.patches + 2 * parts.scores, parts.largest);
+  const int64_t votes = window.votes_on_host ? parts.votes + parts.scores + parts.largest : 0;
+  return image_and_classes + 2 * parts.patches + votes;
+}
+
+int64_t device_peak_bytes(const Box& box, const SlidingWindow& window) {
+  if (!window.device.is_cuda()) return 0;
+  const Parts parts(box, window);
+  return 2 * parts.patches + 2 * parts.scores + (window.votes_on_host ? 0 : parts.votes + parts.largest);
 }
 
 }  // namespace mambaseg

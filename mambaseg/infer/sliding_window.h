@@ -23,6 +23,7 @@ struct SlidingWindow {
   int64_t classes = 2;  ///< maps that are summed
   torch::Device device = torch::kCPU;
   torch::ScalarType votes = torch::kFloat32;  ///< kFloat16 halves the memory of the sums
+  bool votes_on_host = false;                 ///< sums in the host's memory, where the device has too little
 };
 
 /// Starts of the patches that cover `size` voxels, last axis outermost.
@@ -50,9 +51,10 @@ torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const S
 /// Throws Error unless the patches of `window` cover a box of `size` exactly.
 void check_covered(const Index3& size, const SlidingWindow& window);
 
-/// Number of patches and most bytes that classes_in_box holds at once, the network's own activations left
-/// out.
+/// Number of patches, and most bytes that classes_in_box holds at once in the host's memory and on a GPU (0
+/// where the device is none), the network's own activations left out.
 int64_t patch_count(const Box& box, const SlidingWindow& window);
 int64_t peak_bytes(const Box& box, const SlidingWindow& window);
+int64_t device_peak_bytes(const Box& box, const SlidingWindow& window);
 
 }  // namespace mambaseg

@@ -34,7 +34,7 @@ struct Parts {
 
 /// Gradient of y at a token: that of the output, through the gate when there is one.
 template <class Input>
-__device__ float grad_of_y(const SelectiveScanCudaGradients<Input>& g, const Work& w, int64_t p) {
+__device__ float grad_of_y(const SelectiveScanCudaGradients<Input>& g, const ScanThread& w, int64_t p) {
   if (!w.active) return 0;
   const float grad = row(g.grad_out, w.item, p)[w.channel];
   if (!g.z.data) return grad;
@@ -44,7 +44,7 @@ __device__ float grad_of_y(const SelectiveScanCudaGradients<Input>& g, const Wor
 
 template <class Input, int P>
 __global__ void chunk_starts(SelectiveScanCuda<Input> s, SelectiveScanCudaGradients<Input> g, float* starts) {
-  const Work w(s);
+  const ScanThread w(s);
   const float bias = bias_of(s, w);
   float A[P], C[P], grad_x[P] = {};
   load_A(s, w, A);
@@ -89,7 +89,7 @@ __global__ void join_chunks(SelectiveScanCuda<Input> s, float* incoming, const f
 
 /// One step of the recurrence.
 template <class Input, int P>
-__device__ void advance(const SelectiveScanCuda<Input>& s, const Work& w, int64_t t, float bias,
+__device__ void advance(const SelectiveScanCuda<Input>& s, const ScanThread& w, int64_t t, float bias,
                         const float (&A)[P], float (&x)[P]) {
   const int64_t p = token(s, t);
   float B[P];
@@ -102,7 +102,7 @@ template <class Input, int P>
 __global__ void chunk_gradients(SelectiveScanCuda<Input> s, SelectiveScanCudaGradients<Input> g,
                                 Parts parts) {
   __shared__ float of_warp[2][kWarps][P * kStateLanes];
-  const Work w(s);
+  const ScanThread w(s);
   const float bias = bias_of(s, w), skip = s.D ? s.D[w.channel] : 0;
   const int64_t tiles = tiles_of_group(s.channels, s.groups);
   float A[P], B[P], C[P], x[P], grad_x[P], grad_A[P] = {}, grad_D = 0, grad_bias = 0;

@@ -25,7 +25,7 @@ __host__ __device__ inline int64_t tiles_of_group(int64_t channels, int64_t grou
 inline int64_t chunks_of(int64_t length) { return (length + kCudaScanChunk - 1) / kCudaScanChunk; }
 
 /// What one thread works on.
-struct Work {
+struct ScanThread {
   int64_t item, chunk, chunks, group, tile;  ///< tile counts within the group
   int64_t channel;
   int64_t begin, end;  ///< steps
@@ -33,7 +33,7 @@ struct Work {
   bool active;         ///< false: no such channel; it takes part in the sums with zeros
 
   template <class Scan>
-  __device__ explicit Work(const Scan& s) {
+  __device__ explicit ScanThread(const Scan& s) {
     const int64_t tiles = tiles_of_group(s.channels, s.groups), group_size = s.channels / s.groups;
     int64_t block = blockIdx.x;
     tile = block % tiles;
@@ -85,7 +85,7 @@ __device__ inline float power_of_two(float v) {
 struct StepSize {
   float dt, slope;
   template <class Scan>
-  __device__ StepSize(const Scan& s, const Work& w, int64_t p, float bias) {
+  __device__ StepSize(const Scan& s, const ScanThread& w, int64_t p, float bias) {
     const float v = load(row(s.delta, w.item, p) + w.channel) + bias;
     const bool soft = s.delta_softplus && v <= 20;
     dt = !w.active ? 0 : soft ? log1pf(expf(v)) : v;
@@ -94,13 +94,13 @@ struct StepSize {
 };
 
 template <class Scan>
-__device__ float bias_of(const Scan& s, const Work& w) {
+__device__ float bias_of(const Scan& s, const ScanThread& w) {
   return s.delta_bias ? s.delta_bias[w.channel] : 0;
 }
 
 /// A log2(e) of the thread's states, 0 for states that do not exist.
 template <int P, class Scan>
-__device__ void load_A(const Scan& s, const Work& w, float (&A)[P]) {
+__device__ void load_A(const Scan& s, const ScanThread& w, float (&A)[P]) {
   for (int i = 0; i < P; ++i) {
     const int64_t n = w.lane + i * kStateLanes;
     A[i] = w.active && n < s.states ? s.A[w.channel * s.states + n] * kLog2e : 0;
@@ -109,7 +109,7 @@ __device__ void load_A(const Scan& s, const Work& w, float (&A)[P]) {
 
 /// The thread's states of a row of B or C, 0 for states that do not exist.
 template <int P, class Scan, class Input>
-__device__ void load_states(const Scan& s, const Work& w, const TokenRows<const Input>& rows, int64_t p,
+__device__ void load_states(const Scan& s, const ScanThread& w, const TokenRows<const Input>& rows, int64_t p,
                             float (&to)[P]) {
   const Input* from = row(rows, w.item, p) + w.group * s.states;
   for (int i = 0; i < P; ++i) {
@@ -120,7 +120,7 @@ __device__ void load_states(const Scan& s, const Work& w, const TokenRows<const 
 
 /// x of the thread's states from (batch, chunks, states, channels), or back.
 template <int P, class Scan>
-__device__ void load_border(const Scan& s, const Work& w, const float* borders, float (&x)[P]) {
+__device__ void load_border(const Scan& s, const ScanThread& w, const float* borders, float (&x)[P]) {
   const float* from = borders + w.border(s.states, s.channels);
   for (int i = 0; i < P; ++i) {
     const int64_t n = w.lane + i * kStateLanes;
@@ -128,7 +128,7 @@ __device__ void load_border(const Scan& s, const Work& w, const float* borders, 
   }
 }
 template <int P, class Scan>
-__device__ void store_border(const Scan& s, const Work& w, const float (&x)[P], float* borders) {
+__device__ void store_border(const Scan& s, const ScanThread& w, const float (&x)[P], float* borders) {
   float* to = borders + w.border(s.states, s.channels);
   for (int i = 0; i < P; ++i) {
     const int64_t n = w.lane + i * kStateLanes;

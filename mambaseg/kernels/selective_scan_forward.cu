@@ -8,7 +8,7 @@ namespace {
 
 template <class Input, int P>
 __global__ void chunk_ends(SelectiveScanCuda<Input> s, float* ends, float* step_sums) {
-  const Work w(s);
+  const ScanThread w(s);
   const float bias = bias_of(s, w);
   float A[P], B[P], x[P] = {}, total = 0;
   load_A(s, w, A);
@@ -57,7 +57,7 @@ __global__ void join_chunks(SelectiveScanCuda<Input> s, float* borders, const fl
 
 template <class Input, int P>
 __global__ void chunk_outputs(SelectiveScanCuda<Input> s, SelectiveScanCudaOutput<Input> out) {
-  const Work w(s);
+  const ScanThread w(s);
   const float bias = bias_of(s, w), skip = s.D ? s.D[w.channel] : 0;
   float A[P], B[P], C[P], x[P];
   load_A(s, w, A);

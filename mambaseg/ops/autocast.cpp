@@ -4,7 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <torch/version.h>
 
-#include "mambaseg/ops/dense.h"
+#include "mambaseg/ops/device.h"
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
 #define MAMBASEG_AUTOCAST_BY_DEVICE
@@ -47,19 +47,17 @@ bool is_autocast(torch::DeviceType device) {
 #endif
 }
 
-bool has_bf16(torch::Device device) { return device.is_cuda() || has_bf16_arithmetic(); }
-
 }  // namespace
 
-Autocast::Autocast(const std::string& precision, torch::Device device)
-    : active_(precision == "fp16" || ((precision == "bf16" || precision == "auto") && has_bf16(device))),
-      device_(device.type()) {
+Autocast::Autocast(const std::string& precision, torch::Device device) : device_(device.type()) {
+  if (precision == "fp32") return;
+  const std::string computed = precision_on(arithmetic_of(device), precision);
+  active_ = computed == "bf16" || computed == "fp16";
   if (!active_) return;
-  TORCH_CHECK(precision != "fp16" || device.is_cuda(), "fp16 is computed on CUDA only, not on ", device);
   was_enabled_ = is_autocast(device_);
   type_before_ = autocast_type(device_);
   at::autocast::increment_nesting();
-  set_autocast_type(device_, precision == "fp16" ? torch::kHalf : torch::kBFloat16);
+  set_autocast_type(device_, computed == "fp16" ? torch::kHalf : torch::kBFloat16);
   set_autocast(device_, true);
 }
 
@@ -74,6 +72,12 @@ void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuDNN(allowed);
   at::globalContext().setAllowTF32CuBLAS(allowed);
 }
+
+AllowTf32::AllowTf32(bool allowed)
+    : before_(at::globalContext().allowTF32CuDNN() && at::globalContext().allowTF32CuBLAS()) {
+  allow_tf32(allowed);
+}
+AllowTf32::~AllowTf32() { allow_tf32(before_); }
 
 torch::Tensor as_autocast(const torch::Tensor& x) {
   const torch::DeviceType device = x.device().type();

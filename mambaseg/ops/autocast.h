@@ -7,9 +7,8 @@
 namespace mambaseg {
 
 /// While it lives (another may live inside it), convolutions and matrix products of this thread run in
-/// bfloat16 where `precision` is "bf16" or "auto" and the device multiplies bf16 (elsewhere it would be
-/// slower than float32 and less exact), and in float16 where it is "fp16" (CUDA only); weights, norms, losses
-/// and the state of the selective scan stay in float32. Nothing happens for "fp32".
+/// bfloat16 or float16 where `precision` is that on the device (precision_on); weights, norms, losses and the
+/// state of the selective scan stay in float32. Nothing happens for "fp32" and "tf32".
 class Autocast {
  public:
   Autocast(const std::string& precision, torch::Device device);
@@ -18,7 +17,7 @@ class Autocast {
   Autocast& operator=(const Autocast&) = delete;
 
  private:
-  bool active_;
+  bool active_ = false;
   torch::DeviceType device_;
   bool was_enabled_ = false;  ///< what is put back
   torch::ScalarType type_before_ = torch::kBFloat16;
@@ -28,6 +27,18 @@ class Autocast {
 /// 10 bits behind the point instead of 23; LibTorch's convolutions are unless this is called with false. For
 /// the whole process.
 void allow_tf32(bool allowed);
+
+/// allow_tf32(allowed) while it lives.
+class AllowTf32 {
+ public:
+  explicit AllowTf32(bool allowed);
+  ~AllowTf32();
+  AllowTf32(const AllowTf32&) = delete;
+  AllowTf32& operator=(const AllowTf32&) = delete;
+
+ private:
+  bool before_;
+};
 
 /// x in the type in which the surrounding Autocast computes convolutions; x itself where there is none.
 torch::Tensor as_autocast(const torch::Tensor& x);

@@ -13,6 +13,9 @@ void* current_cuda_stream(torch::Device device);
 int64_t cuda_peak_bytes(torch::Device device);
 void forget_cuda_peak(torch::Device device);
 
+/// What tensors on this GPU may still take, in bytes; 0, which is unknown, in a build without CUDA kernels.
+int64_t cuda_free_bytes(torch::Device device);
+
 /// Throws c10::Error when a launch since the last call failed.
 void check_cuda_launches();
 

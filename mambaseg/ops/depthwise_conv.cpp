@@ -2,7 +2,9 @@
 
 #include <torch/autograd.h>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/ops/depthwise_conv_parts.h"
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
@@ -11,13 +13,6 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-/// The geometry of a call.
-struct Geometry {
-  std::vector<int64_t> front, back;  ///< zeros in front of and behind each spatial axis
-  bool channels_last = false;
-  Tensor order_L;  ///< or undefined
-};
 
 /// Whether the positions of x lie evenly, with contiguous channels: the rows of a wider tensor, for example.
 bool has_even_rows(const Tensor& x) {
@@ -28,7 +23,7 @@ bool has_even_rows(const Tensor& x) {
   return true;
 }
 
-DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const Geometry& geometry) {
+DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const DepthwiseGeometry& geometry) {
   const int64_t axes = x.dim() - 2, channels = weight.size(0);
   DepthwiseConv conv;
   for (int64_t axis = 0; axis < axes; ++axis) {
@@ -38,8 +33,6 @@ DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const Geometry& g
     conv.kernel[at] = weight.size(2 + axis);
     conv.padding[at] = geometry.front[axis];
     conv.output[at] = conv.input[at] + padding - conv.kernel[at] + 1;
-    TORCH_CHECK(conv.output[at] > 0, "depthwise_conv: expected an input of at least ",
-                conv.kernel[at] - padding, " along spatial axis ", axis, ", got ", conv.input[at]);
   }
   const auto volume = [](const std::array<int64_t, 3>& extent) { return extent[0] * extent[1] * extent[2]; };
   // The stride of an axis of one place says nothing, so a contiguous x is known by its sizes.
@@ -47,14 +40,7 @@ DepthwiseConv make_conv(const Tensor& x, const Tensor& weight, const Geometry& g
   conv.input_channel_stride = geometry.channels_last ? 1 : volume(conv.input);
   conv.output_position_stride = geometry.channels_last ? channels : 1;
   conv.output_channel_stride = geometry.channels_last ? 1 : volume(conv.output);
-  if (geometry.order_L.defined()) {
-    TORCH_CHECK(axes == 1 && conv.input[2] == conv.output[2] &&
-                    geometry.order_L.scalar_type() == torch::kInt32 && geometry.order_L.is_contiguous() &&
-                    geometry.order_L.sizes() == torch::IntArrayRef({conv.input[2]}),
-                "depthwise_conv: expected an order of ", conv.input[2],
-                " int32 along the only axis and a result as long as x, got ", geometry.order_L.sizes());
-    conv.order = geometry.order_L.data_ptr<int32_t>();
-  }
+  if (geometry.order_L.defined()) conv.order = geometry.order_L.data_ptr<int32_t>();
   return conv;
 }
 
@@ -70,7 +56,7 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
  public:
   /// `bias` is empty when there is none: autograd functions of LibTorch 1.13 take no undefined tensors.
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const Geometry& geometry) {
+                        const DepthwiseGeometry& geometry) {
     const DepthwiseConv conv = make_conv(x, weight, geometry);
     const Tensor y = torch::empty(output_sizes(conv, x, geometry.channels_last), x.options());
     const Tensor given = bias.numel() > 0 ? bias : Tensor();
@@ -86,8 +72,9 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1];
-    const Geometry geometry{ctx->saved_data["front"].toIntVector(), ctx->saved_data["back"].toIntVector(),
-                            ctx->saved_data["channels_last"].toBool(), saved[2]};
+    const DepthwiseGeometry geometry{ctx->saved_data["front"].toIntVector(),
+                                     ctx->saved_data["back"].toIntVector(),
+                                     ctx->saved_data["channels_last"].toBool(), saved[2]};
     const DepthwiseConv conv = make_conv(x, weight, geometry);
     const bool with_bias = ctx->saved_data["with_bias"].toBool();
     const Tensor grad_y = grad_outputs[0].contiguous();
@@ -108,8 +95,24 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
   }
 };
 
-/// The same by LibTorch's grouped convolution.
-Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& geometry) {
+/// By our kernel of x's device.
+Tensor by_kernel(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                 const DepthwiseGeometry& geometry) {
+  const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
+  const torch::Dtype type = x.scalar_type() == torch::kBFloat16 ? torch::kBFloat16 : sum_type;
+  const auto prepared = [&](const Tensor& t) { return t.to(sum_type).contiguous(); };
+  const Tensor converted = x.to(type);
+  const Tensor laid_out =
+      geometry.channels_last && has_even_rows(converted) ? converted : converted.contiguous();
+  const Tensor single = prepared(weight);
+  const Tensor no_bias = torch::empty({0}, single.options().requires_grad(false));
+  return DepthwiseConvFunction::apply(laid_out, single, bias.defined() ? prepared(bias) : no_bias, geometry)
+      .to(x.scalar_type());
+}
+
+/// By LibTorch's grouped convolution.
+Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                   const DepthwiseGeometry& geometry) {
   const auto axes = static_cast<size_t>(x.dim() - 2);
   const Tensor order = geometry.order_L.defined() ? geometry.order_L.to(torch::kLong) : Tensor();
   Tensor given = geometry.channels_last ? x.movedim(-1, 1) : x;
@@ -125,7 +128,23 @@ Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias, co
   return geometry.channels_last ? y.movedim(1, -1) : y;
 }
 
+std::string why_not_cuda(const DepthwiseCall& call) {
+  if (!call.device.is_cuda()) return concat("the operands are on ", call.device);
+  if (!call.cuda_kernels) return "this program was built without CUDA kernels";
+  if (call.type == torch::kDouble) return "the kernel computes no double";
+  return {};
+}
+
+std::string why_not_cpu(const DepthwiseCall& call) {
+  return call.device.is_cpu() ? std::string() : concat("the operands are on ", call.device);
+}
+
 }  // namespace
+
+const DepthwiseImplementation kDepthwiseImplementations[3] = {
+    {"CUDA kernel", why_not_cuda, by_kernel},
+    {"CPU kernel", why_not_cpu, by_kernel},
+    {"LibTorch", [](const DepthwiseCall&) { return std::string(); }, by_libtorch}};
 
 Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const DepthwiseConvOptions& options) {
@@ -146,7 +165,7 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   TORCH_CHECK(!options.order_L.defined() || options.order_L.device() == x.device(),
               "depthwise_conv: expected the order on ", x.device(), " as x, got it on ",
               options.order_L.defined() ? options.order_L.device() : x.device());
-  Geometry geometry{options.padding, options.padding, options.channels_last, options.order_L};
+  DepthwiseGeometry geometry{options.padding, options.padding, options.channels_last, options.order_L};
   if (options.causal) {
     TORCH_CHECK(axes == 1, "depthwise_conv: expected one spatial axis for a causal convolution, got ", axes);
     geometry.front = {weight.size(2) - 1};
@@ -154,19 +173,23 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
   }
   TORCH_CHECK(static_cast<int64_t>(geometry.front.size()) == axes, "depthwise_conv: expected ", axes,
               " paddings, got ", geometry.front.size());
+  for (int64_t axis = 0; axis < axes; ++axis) {
+    const int64_t length = x.size(options.channels_last ? 1 + axis : 2 + axis),
+                  least = weight.size(2 + axis) - geometry.front[axis] - geometry.back[axis];
+    TORCH_CHECK(length >= least, "depthwise_conv: expected an input of at least ", least,
+                " along spatial axis ", axis, ", got ", length);
+  }
+  if (const Tensor& order = geometry.order_L; order.defined()) {
+    const int64_t length = x.size(options.channels_last ? 1 : 2);
+    TORCH_CHECK(axes == 1 && geometry.front[0] + geometry.back[0] + 1 == weight.size(2) &&
+                    order.scalar_type() == torch::kInt32 && order.is_contiguous() &&
+                    order.sizes() == torch::IntArrayRef({length}),
+                "depthwise_conv: expected an order of ", length,
+                " int32 along the only axis and a result as long as x, got ", order.sizes());
+  }
   if (PlainLibTorchGuard::active()) return by_libtorch(x, weight, bias, geometry);
-  TORCH_CHECK(x.is_cpu() || x.is_cuda(), "depthwise_conv: expected tensors on the CPU or a GPU, got ",
-              x.device());
-  const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
-  const torch::Dtype type = x.scalar_type() == torch::kBFloat16 ? torch::kBFloat16 : sum_type;
-  const auto prepared = [&](const Tensor& t) { return t.to(sum_type).contiguous(); };
-  const Tensor converted = x.to(type);
-  const Tensor laid_out =
-      options.channels_last && has_even_rows(converted) ? converted : converted.contiguous();
-  const Tensor single = prepared(weight);
-  const Tensor no_bias = torch::empty({0}, single.options().requires_grad(false));
-  return DepthwiseConvFunction::apply(laid_out, single, bias.defined() ? prepared(bias) : no_bias, geometry)
-      .to(x.scalar_type());
+  const DepthwiseCall call{x.device(), x.scalar_type()};
+  return choose("depthwise_conv", kDepthwiseImplementations, call).run(x, weight, bias, geometry);
 }
 
 }  // namespace mambaseg

@@ -1,21 +1,48 @@
 #pragma once
 
+#include <string>
 #include <utility>
 #include <vector>
 
 #include <torch/types.h>
 
 #include "mambaseg/kernels/depthwise_conv.h"
+#include "mambaseg/kernels/selective_scan_cuda.h"
 
-// What the depthwise convolution's autograd function, its CPU part and its CUDA part share; not for others.
+// What the depthwise convolution's autograd function and its implementations share; not for others.
 
 namespace mambaseg {
+
+/// How the weights meet the input.
+struct DepthwiseGeometry {
+  std::vector<int64_t> front, back;  ///< zeros in front of and behind each spatial axis
+  bool channels_last = false;
+  torch::Tensor order_L;  ///< or undefined
+};
+
+/// What the choice of an implementation depends on.
+struct DepthwiseCall {
+  torch::Device device = torch::kCPU;
+  torch::ScalarType type = torch::kFloat;  ///< of x
+  bool cuda_kernels = cuda_kernels_built();
+};
+
+/// Differentiable; operands as depthwise_conv takes them.
+struct DepthwiseImplementation {
+  const char* name;
+  std::string (*why_not)(const DepthwiseCall& call);
+  torch::Tensor (*run)(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                       const DepthwiseGeometry& geometry);
+};
+
+/// In the order in which they are asked (implementation.h).
+extern const DepthwiseImplementation kDepthwiseImplementations[3];
 
 /// y from x, both (B, ...) in the layout of `conv` and of one type: double, float or bfloat16. weight (C,
 /// taps) and bias (C, or undefined) are double with double, else float.
 void depthwise_forward_cpu(const DepthwiseConv& conv, const torch::Tensor& x, const torch::Tensor& weight,
                            const torch::Tensor& bias, bool flipped, const torch::Tensor& y);
-/// The same for float and bfloat16. Throws c10::Error in a build without CUDA kernels.
+/// The same for float and bfloat16, where CUDA kernels were built.
 void depthwise_forward_cuda(const DepthwiseConv& conv, const torch::Tensor& x, const torch::Tensor& weight,
                             const torch::Tensor& bias, bool flipped, const torch::Tensor& y);
 

@@ -12,6 +12,8 @@ int64_t cuda_peak_bytes(torch::Device) { return 0; }
 
 void forget_cuda_peak(torch::Device) {}
 
+int64_t cuda_free_bytes(torch::Device) { return 0; }
+
 void check_cuda_launches() {}
 
 }  // namespace mambaseg

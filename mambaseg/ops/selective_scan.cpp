@@ -2,6 +2,7 @@
 
 #include <torch/autograd.h>
 
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/ops/operation_counter.h"
 #include "mambaseg/ops/selective_scan_operands.h"
 
@@ -23,8 +24,8 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& u, const Tensor& delta, const Tensor& A,
                         const Tensor& B, const Tensor& C, const Tensor& D, const Tensor& z,
-                        const Tensor& delta_bias, const ScanOperands& rest, bool need_gradient,
-                        Tensor* last_state) {
+                        const Tensor& delta_bias, const ScanOperands& rest, const ScanImplementation& by,
+                        bool need_gradient, Tensor* last_state) {
     const ScanOperands o{u,
                          delta,
                          A,
@@ -37,12 +38,12 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
                          rest.index_TL,
                          rest.table,
                          rest.backwards};
-    const ScanResult result = u.is_cuda() ? scan_forward_cuda(o, need_gradient, last_state)
-                                          : scan_forward_cpu(o, need_gradient, last_state);
+    const ScanResult result = by.forward(o, need_gradient, last_state);
     if (last_state) *last_state = result.last_state;
     if (need_gradient) {
       const Tensor y = o.z.defined() ? result.y : Tensor();
       ctx->save_for_backward({u, delta, A, B, C, o.D, o.z, o.delta_bias, rest.index_TL, result.borders, y});
+      ctx->saved_data["implementation"] = &by - kScanImplementations;
       ctx->saved_data["delta_softplus"] = o.delta_softplus;
       ctx->saved_data["table"] = o.table;
       ctx->saved_data["backwards"] = o.backwards;
@@ -69,13 +70,13 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
 
     Tensor grad_out = grad_outputs[0];
     if (grad_out.stride(2) != 1) grad_out = grad_out.contiguous();
-    const ScanGradients g =
-        o.u.is_cuda() ? scan_backward_cuda(o, grad_out, borders) : scan_backward_cpu(o, grad_out, borders);
+    const ScanImplementation& by = kScanImplementations[ctx->saved_data["implementation"].toInt()];
+    const ScanGradients g = by.backward(o, grad_out, borders);
     Tensor grad_z;
     if (o.z.defined()) {
       grad_z = at::silu_backward(grad_out * y, o.z.to(y.scalar_type()));
     }
-    return {g.u, g.delta, g.A, g.B, g.C, g.D, grad_z, g.delta_bias, Tensor(), Tensor(), Tensor()};
+    return {g.u, g.delta, g.A, g.B, g.C, g.D, grad_z, g.delta_bias, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -115,9 +116,9 @@ void check(const SelectiveScanInputs& in, const ScanTables* tables) {
   if (in.z.defined()) check_sizes("z", in.z, {batch, length, channels});
   if (in.delta_bias.defined()) check_sizes("delta_bias", in.delta_bias, {K, channels});
   for (const Tensor* t : {&in.u, &in.delta, &in.A, &in.B, &in.C, &in.D, &in.z, &in.delta_bias}) {
-    TORCH_CHECK(!t->defined() || (t->device() == in.u.device() && (t->is_cpu() || t->is_cuda())),
-                "selective_scan: expected tensors on the CPU, or all on one GPU, got one on ", t->device(),
-                " beside u on ", in.u.device());
+    TORCH_CHECK(!t->defined() || t->device() == in.u.device(),
+                "selective_scan: expected tensors on one device, got one on ", t->device(), " beside u on ",
+                in.u.device());
     TORCH_CHECK(!t->defined() || torch::isFloatingType(t->scalar_type()),
                 "selective_scan: expected real floating-point tensors, got ", t->scalar_type());
   }
@@ -135,6 +136,12 @@ void check(const SelectiveScanInputs& in, const ScanTables* tables) {
 
 }  // namespace
 
+const ScanImplementation kScanImplementations[3] = {
+    {"CUDA kernel", why_not_scan_cuda, scan_forward_cuda, scan_backward_cuda},
+    {"CPU kernel", why_not_scan_cpu, scan_forward_cpu, scan_backward_cpu},
+    {"LibTorch", [](const ScanCall&) { return std::string(); }, scan_forward_libtorch,
+     scan_backward_libtorch}};
+
 Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, Tensor* last_state) {
   check(in, tables);
   if (OperationCounter* counter = OperationCounter::active()) {
@@ -144,6 +151,12 @@ Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, T
           torch::zeros({in.delta.size(0), in.A.size(0), in.A.size(1), in.A.size(2)}, in.A.options());
     return torch::zeros({in.delta.size(0), in.delta.size(1), in.delta.size(3)}, in.u.options());
   }
+  const ScanCall call{in.u.device(), in.u.scalar_type(), in.B.dim() != 5 || in.C.dim() != 5, in.A.size(2)};
+  return selective_scan_by(choose("selective_scan", kScanImplementations, call), in, tables, last_state);
+}
+
+Tensor selective_scan_by(const ScanImplementation& by, const SelectiveScanInputs& in,
+                         const ScanTables* tables, Tensor* last_state) {
   const torch::Dtype state_type = in.u.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   torch::Dtype type = torch::kBFloat16;  // only where all that comes per token has it
   for (const Tensor* t : {&in.u, &in.delta, &in.B, &in.C, &in.z}) {
@@ -178,7 +191,7 @@ Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, T
   const Tensor u = rows(in.u);
   return SelectiveScanFunction::apply(u, rows(in.delta), all(in.A), either_rows(in.B), either_rows(in.C),
                                       or_empty(all(in.D), u), or_empty(rows(in.z), u),
-                                      or_empty(all(in.delta_bias), u), rest, need_gradient, last_state)
+                                      or_empty(all(in.delta_bias), u), rest, by, need_gradient, last_state)
       .to(in.u.scalar_type());
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/kernels/selective_scan.h"
 #include "mambaseg/ops/selective_scan_operands.h"
 
@@ -304,6 +305,10 @@ ScanGradients backward(const ScanOperands& o, const Tensor& grad_out, const Tens
 }
 
 }  // namespace
+
+std::string why_not_scan_cpu(const ScanCall& call) {
+  return call.device.is_cpu() ? std::string() : concat("the operands are on ", call.device);
+}
 
 ScanResult scan_forward_cpu(const ScanOperands& o, bool keep_borders, bool keep_state) {
   if (o.u.scalar_type() == torch::kDouble) return forward<double, double>(o, keep_borders, keep_state);

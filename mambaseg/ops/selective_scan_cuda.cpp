@@ -4,6 +4,7 @@
 
 #include <c10/core/DeviceGuard.h>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/ops/cuda_stream.h"
 #include "mambaseg/ops/selective_scan_operands.h"
 
@@ -11,15 +12,6 @@ namespace mambaseg {
 namespace {
 
 using torch::Tensor;
-
-void check_for_cuda(const ScanOperands& o) {
-  TORCH_CHECK(o.u.scalar_type() != torch::kDouble, "selective_scan: double is computed on the CPU only");
-  TORCH_CHECK(o.B.dim() == 5 && o.C.dim() == 5,
-              "selective_scan: on the GPU B and C are expected to depend on the token, got ", o.B.sizes(),
-              " and ", o.C.sizes());
-  TORCH_CHECK(o.states() <= kMostCudaStates, "selective_scan: on the GPU at most ", kMostCudaStates,
-              " states are supported, got ", o.states());
-}
 
 /// Direction k of a (B, L, C), (B, L, K, C) or (B, L, K, G, N) tensor; no rows when it is undefined.
 template <class T>
@@ -134,8 +126,17 @@ ScanGradients backward(const ScanOperands& o, const Tensor& grad_out, const Tens
 
 }  // namespace
 
+std::string why_not_scan_cuda(const ScanCall& call) {
+  if (!call.device.is_cuda()) return concat("the operands are on ", call.device);
+  if (!call.cuda_kernels) return "this program was built without CUDA kernels";
+  if (call.type == torch::kDouble) return "the kernel computes no double";
+  if (call.constant_states) return "the kernel takes no B or C that is the same for all tokens";
+  if (call.states > kMostCudaStates)
+    return concat("the kernel takes at most ", kMostCudaStates, " states, not ", call.states);
+  return {};
+}
+
 ScanResult scan_forward_cuda(const ScanOperands& o, bool keep_borders, bool keep_state) {
-  check_for_cuda(o);
   if (o.u.scalar_type() == torch::kBFloat16) return forward<Bfloat16>(o, keep_borders, keep_state);
   return forward<float>(o, keep_borders, keep_state);
 }

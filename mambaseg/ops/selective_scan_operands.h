@@ -1,11 +1,15 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include <torch/types.h>
 
-// What the selective scan's autograd function, its CPU part and its CUDA part share; not for others.
+#include "mambaseg/kernels/selective_scan_cuda.h"
+#include "mambaseg/ops/selective_scan.h"
+
+// What the selective scan's autograd function and its implementations share; not for others.
 
 namespace mambaseg {
 
@@ -36,14 +40,44 @@ struct ScanGradients {
   torch::Tensor u, delta, A, B, C, D, delta_bias;
 };
 
+/// What the choice of an implementation depends on.
+struct ScanCall {
+  torch::Device device = torch::kCPU;
+  torch::ScalarType type = torch::kFloat;  ///< of u
+  bool constant_states = false;            ///< B or C is the same for all tokens
+  int64_t states = 1;
+  bool cuda_kernels = cuda_kernels_built();
+};
+
+/// `borders` are those of the same implementation.
+struct ScanImplementation {
+  const char* name;
+  std::string (*why_not)(const ScanCall& call);
+  ScanResult (*forward)(const ScanOperands& operands, bool keep_borders, bool keep_state);
+  ScanGradients (*backward)(const ScanOperands& operands, const torch::Tensor& grad_out,
+                            const torch::Tensor& borders);
+};
+
+/// In the order in which they are asked (implementation.h).
+extern const ScanImplementation kScanImplementations[3];
+
+/// selective_scan by one of them, which must take it.
+torch::Tensor selective_scan_by(const ScanImplementation& implementation, const SelectiveScanInputs& inputs,
+                                const ScanTables* tables, torch::Tensor* last_state);
+
+std::string why_not_scan_cuda(const ScanCall& call);
+ScanResult scan_forward_cuda(const ScanOperands& operands, bool keep_borders, bool keep_state);
+ScanGradients scan_backward_cuda(const ScanOperands& operands, const torch::Tensor& grad_out,
+                                 const torch::Tensor& borders);
+
+std::string why_not_scan_cpu(const ScanCall& call);
 ScanResult scan_forward_cpu(const ScanOperands& operands, bool keep_borders, bool keep_state);
 ScanGradients scan_backward_cpu(const ScanOperands& operands, const torch::Tensor& grad_out,
                                 const torch::Tensor& borders);
 
-/// Throw c10::Error where the GPU kernels were not built or do not take the operands.
-ScanResult scan_forward_cuda(const ScanOperands& operands, bool keep_borders, bool keep_state);
-ScanGradients scan_backward_cuda(const ScanOperands& operands, const torch::Tensor& grad_out,
-                                 const torch::Tensor& borders);
+ScanResult scan_forward_libtorch(const ScanOperands& operands, bool keep_borders, bool keep_state);
+ScanGradients scan_backward_libtorch(const ScanOperands& operands, const torch::Tensor& grad_out,
+                                     const torch::Tensor& borders);
 
 /// Where batch item b, direction k of a (B, L, C), (B, L, K, ...) or (K, ...) tensor starts; null when it is
 /// undefined.

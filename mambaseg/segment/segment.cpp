@@ -10,6 +10,7 @@
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/labels_with_comment.h"
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/overlay.h"
 #include "mambaseg/segment/inputs.h"
@@ -210,6 +211,7 @@ void segment_images(const SegmentRequest& request, const Listeners& listeners) {
     listeners.note(concat(kept, " of ", found.images.size(), " images have labels already, which are kept",
                           strange > 0 ? concat(" (", strange, " not by this model: not in the table)") : "",
                           "; --overwrite segments them anew"));
+  const SlowOperators slow(listeners.warn);
   CaseFailures failures;
   if (!todo.empty()) {
     if (found.task == "volumes") {

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/device.h"
 #include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
@@ -36,8 +37,9 @@ std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patch
 }
 
 BatchStream::BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
-                         int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers)
-    : samplers_(samplers), seed_(seed), epoch_(epoch) {
+                         int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers,
+                         torch::Device device)
+    : samplers_(samplers), seed_(seed), epoch_(epoch), device_(device) {
   for (auto step = steps.begin() + first_step; step != steps.end(); ++step)
     for (auto begin = step->begin(); begin != step->end();) {
       const auto end = begin + std::min<int64_t>(batch, step->end() - begin);
@@ -71,8 +73,8 @@ Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
     classes.push_back(std::move(drawn.classes));
     batch.patches.push_back(concat("case ", sampler.id(), ", patch ", patch));
   }
-  batch.images = torch::stack(images);
-  batch.classes = torch::stack(classes);
+  batch.images = pinned_for(device_, torch::stack(images));
+  batch.classes = pinned_for(device_, torch::stack(classes).to(torch::kUInt8));
   return batch;
 }
 

@@ -12,7 +12,7 @@ namespace mambaseg {
 /// Samples (patches of volumes, or pictures) that go through the network together.
 struct Batch {
   torch::Tensor images;              ///< (B, C, spatial...) float32
-  torch::Tensor classes;             ///< (B, spatial...) int64
+  torch::Tensor classes;             ///< (B, spatial...) uint8
   std::vector<std::string> patches;  ///< "case ID, patch 3", for messages
 };
 
@@ -34,9 +34,11 @@ std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patch
 /// patch has its own random stream.
 class BatchStream {
  public:
-  /// `samplers` must outlive the stream. The steps before `first_step` are left out.
+  /// `samplers` must outlive the stream. The steps before `first_step` are left out. The batches lie where
+  /// `device` reads them best (pinned_for).
   BatchStream(const SampleSources& samplers, const std::vector<PlannedStep>& steps, int64_t batch,
-              int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers);
+              int64_t first_step, uint64_t seed, int64_t epoch, const Workers& workers,
+              torch::Device device = torch::kCPU);
 
   /// The next batch, in order; rethrows what went wrong while it was drawn. Must not be called after the last
   /// one.
@@ -49,6 +51,7 @@ class BatchStream {
   const SampleSources& samplers_;
   const uint64_t seed_;
   const int64_t epoch_;
+  const torch::Device device_;
   std::vector<std::vector<PlannedPatch>> batches_;
   std::optional<ResultStream<Batch>> drawn_;  ///< last member: its threads use the others
 };

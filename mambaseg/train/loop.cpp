@@ -71,7 +71,7 @@ void TrainingLoop::train_epoch() {
   double waited_s = 0;
   {
     BatchStream batches(data_.samplers, steps, settings_.batch, at_.step, settings_.seed, at_.epoch,
-                        {options_.threads, kBytesAhead});
+                        {options_.threads, kBytesAhead}, options_.device);
     state_.network->train();
     const std::string what = concat("epoch ", at_.epoch + 1, "/", settings_.epochs);
     while (at_.step < count) {

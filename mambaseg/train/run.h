@@ -59,8 +59,9 @@ struct TrainingSettings {
     visit(
         "precision", precision,
         "bf16: convolutions and matrix products in bfloat16; the scan's state, norms and the loss stay fp32; "
-        "fp16: the same in float16, on CUDA; auto: bf16 where the processor multiplies it",
-        one_of({"fp32", "bf16", "fp16", "auto"}));
+        "fp16: the same in float16, on CUDA; tf32: fp32 of which they see 10 bits behind the point, on CUDA; "
+        "auto: bf16 where the device multiplies it, else fp16 on CUDA and fp32 on a processor",
+        one_of({"fp32", "tf32", "bf16", "fp16", "auto"}));
     visit("loss_scale", loss_scale,
           "first factor of the loss that keeps small gradients within fp16: halved, and the step left out, "
           "when "

@@ -12,6 +12,7 @@
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
+#include "mambaseg/ops/device.h"
 #include "mambaseg/train/nan_guard.h"
 #include "mambaseg/train/optimizer.h"
 
@@ -25,11 +26,8 @@ constexpr uint64_t kStepStream = 3;
 }  // namespace
 
 std::string training_precision(const TrainingSettings& settings, torch::Device device) {
-  const std::string& asked = settings.precision;
-  if (asked == "fp16" && !device.is_cuda())
-    throw UsageError("setting training.precision: fp16 trains with --device cuda only; bf16 trains on both");
-  const bool half = asked == "bf16" || asked == "auto";
-  return half && !device.is_cuda() && !has_bf16_arithmetic() ? "fp32" : asked;
+  return with_context("setting training.precision",
+                      [&] { return precision_on(arithmetic_of(device), settings.precision); });
 }
 
 TrainingStep::TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings,
@@ -50,25 +48,38 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
   report.loss_scale = at.loss_scale.factor;
   set_learning_rate(*state_.optimizer, report.learning_rate);
   state_.optimizer->zero_grad();
-  for (size_t done = 0; done < samples;) {
+  std::vector<Underway> underway;
+  Batch batch;
+  for (size_t done = 0; done < samples; done += batch.patches.size()) {
     const auto asked = Clock::now();
-    const Batch batch = batches.next();
+    batch = batches.next();
     report.waited_s += std::chrono::duration<double>(Clock::now() - asked).count();
-    const auto images = batch.images.to(device_);
-    const auto classes = batch.classes.to(device_);
-    const auto loss = loss_of(forward(images), classes);
+    const auto classes = sent_to(device_, batch.classes).to(torch::kInt64);
+    const auto loss = loss_of(forward(sent_to(device_, batch.images)), classes);
+    underway.push_back({loss.detach(), batch});
+    if (!device_.is_cuda()) read_losses(underway, report);
     const auto count = static_cast<double>(batch.patches.size());
-    const double value = loss.item<double>();
-    if (!std::isfinite(value)) stop("loss", value, batch, images);
     (loss * (report.loss_scale * count / static_cast<double>(samples))).backward();
-    report.loss_sum += value * count;
-    done += batch.patches.size();
-    const double norm = done < samples ? 0 : gradient_norm(*state_.network);
-    report.left_out = !std::isfinite(norm);
-    if (report.left_out && !at.loss_scale.halve()) stop("gradient norm", norm, batch, images);
   }
+  read_losses(underway, report);  // to read each from a GPU would mean to wait for each
+  const double norm = gradient_norm(*state_.network);
+  report.left_out = !std::isfinite(norm);
+  if (report.left_out && !at.loss_scale.halve()) stop("gradient norm", norm, batch);
   if (!report.left_out) change_weights(report.loss_scale);
   return report;
+}
+
+void TrainingStep::read_losses(std::vector<Underway>& underway, StepReport& report) const {
+  if (underway.empty()) return;
+  std::vector<torch::Tensor> losses;
+  for (const Underway& one : underway) losses.push_back(one.loss);
+  const torch::Tensor values = torch::stack(losses).to(torch::kCPU, torch::kFloat64);
+  for (size_t i = 0; i < underway.size(); ++i) {
+    const double value = values[static_cast<int64_t>(i)].item<double>();
+    if (!std::isfinite(value)) stop("loss", value, underway[i].batch);
+    report.loss_sum += value * static_cast<double>(underway[i].batch.patches.size());
+  }
+  underway.clear();
 }
 
 double TrainingStep::rate_at(double epoch) const {
@@ -76,7 +87,7 @@ double TrainingStep::rate_at(double epoch) const {
 }
 
 Json TrainingStep::machine() const {
-  return {{"device", device_.str()},
+  return {{"device", device_.is_cuda() ? "cuda" : device_.str()},  // whichever of several
           {"convolutions", dense_target()},
           {"kernels", best_target().name},
           {"precision", precision_},
@@ -115,8 +126,8 @@ void TrainingStep::change_weights(double scale) {
   state_.at.loss_scale.keep();
 }
 
-void TrainingStep::stop(const char* what, double value, const Batch& batch,
-                        const torch::Tensor& images) const {
+void TrainingStep::stop(const char* what, double value, const Batch& batch) const {
+  const torch::Tensor images = batch.images.to(device_);
   std::string place = find_non_finite(*state_.network, [&] { forward(images); });
   if (place.empty()) place = "not found again when the step was repeated";
   std::string patches;

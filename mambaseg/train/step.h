@@ -11,9 +11,8 @@
 
 namespace mambaseg {
 
-/// The precision that training computes in here, as Autocast takes it: that of the settings, but fp32 for
-/// bf16 on a processor that has none, so that a run that began elsewhere goes on. UsageError for fp16 without
-/// CUDA.
+/// The precision that training computes in here, by precision_on: fp32 for bf16 on a processor that has none,
+/// so that a run that began elsewhere goes on. UsageError for fp16 and tf32 without CUDA.
 std::string training_precision(const TrainingSettings& settings, torch::Device device);
 
 /// What an optimisation step has to say.
@@ -51,11 +50,16 @@ class TrainingStep {
   Json machine() const;
 
  private:
+  /// What is known of a batch when its loss is on the way.
+  struct Underway {
+    torch::Tensor loss;
+    Batch batch;
+  };
+  void read_losses(std::vector<Underway>& underway, StepReport& report) const;
   std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
   void change_weights(double scale);
-  [[noreturn]] void stop(const char* what, double value, const Batch& batch,
-                         const torch::Tensor& images) const;
+  [[noreturn]] void stop(const char* what, double value, const Batch& batch) const;
 
   TrainingState& state_;
   const Loss& loss_;

@@ -2,6 +2,8 @@
 
 #include <torch/utils.h>
 
+#include "mambaseg/ops/autocast.h"
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/tasks/task.h"
 #include "mambaseg/train/loop.h"
 #include "mambaseg/train/optimizer.h"
@@ -14,7 +16,7 @@ namespace {
 
 constexpr double kFirstLossScale = 65536;
 
-TrainingState first_state(const RunSettings& settings, torch::Device device) {
+TrainingState first_state(const RunSettings& settings, const std::string& precision, torch::Device device) {
   const TrainingSettings& training = settings.training;
   TrainingState state;
   torch::manual_seed(training.seed);
@@ -22,9 +24,9 @@ TrainingState first_state(const RunSettings& settings, torch::Device device) {
   state.network->to(device);
   state.optimizer = make_optimizer(training, *state.network);
   state.average = first_average(training.ema, settings.network, *state.network, device);
-  state.at.loss_scale.factor = training.loss_scale > 0        ? training.loss_scale
-                               : training.precision == "fp16" ? kFirstLossScale
-                                                              : 1;
+  state.at.loss_scale.factor = training.loss_scale > 0 ? training.loss_scale
+                               : precision == "fp16"   ? kFirstLossScale
+                                                       : 1;
   return state;
 }
 
@@ -42,13 +44,16 @@ TrainResult train(const TrainOptions& given) {
   const RunSettings& settings = options.settings;
   const Task& task = *settings.task;
   const std::string precision = training_precision(settings.training, options.device);
+  const AllowTf32 tf32(precision == "tf32");
   RunFolder folder(options, task.plan_json());
   if (precision == "fp32" && settings.training.precision == "bf16" && options.warn)
-    options.warn("this processor does not compute in bf16: training in fp32");
-  TrainingState state = folder.goes_on() ? folder.last_state() : first_state(settings, options.device);
+    options.warn("this device does not compute in bf16: training in fp32");
+  TrainingState state =
+      folder.goes_on() ? folder.last_state() : first_state(settings, precision, options.device);
   require_input_edges(settings, *state.network);
   const TrainingData data = training_data(options, task, folder);
   const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));
+  const SlowOperators slow(options.warn);
   TrainingStep step(state, *loss, settings, precision, options.device);
   return TrainingLoop(options, task, data, folder, state, step).run();
 }

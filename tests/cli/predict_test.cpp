@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/core/error.h"
 #include "mambaseg/io/folder_lock.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/ops/dense.h"
@@ -134,7 +135,7 @@ TEST_F(Predict, TrainingGoesOnWhereTheProcessorHasNoBf16AndBack) {
   EXPECT_THAT(begun.err, Not(HasSubstr("fp32")));
   const ProgramResult there = run_mambaseg_with_avx2(resume + "2");
   EXPECT_EQ(there.exit_code, 0) << there.err;
-  EXPECT_THAT(there.err, HasSubstr("this processor does not compute in bf16: training in fp32"));
+  EXPECT_THAT(there.err, HasSubstr("this device does not compute in bf16: training in fp32"));
   EXPECT_THAT(there.err, HasSubstr("the bits are no longer those of an uninterrupted run"));
   const ProgramResult back = run_mambaseg(resume + "3");
   EXPECT_EQ(back.exit_code, 0) << back.err;
@@ -157,7 +158,22 @@ TEST_F(Predict, SaysWhichPrecisionItChose) {
   ASSERT_EQ(automatic.exit_code, 0) << automatic.err;
   EXPECT_THAT(automatic.out, testing::ContainsRegex("precision (fp32|bf16): "));
   EXPECT_EQ(predict("-i " + image() + " -o " + output + " --precision bf16").exit_code, 0);
-  EXPECT_EQ(predict("-i " + image() + " -o " + output + " --precision fp16").exit_code, 2);
+  for (const char* precision : {"fp16", "tf32"}) {
+    const auto refused = predict("-i " + image() + " -o " + output + " --precision " + precision);
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_EQ(refused.err, concat("mambaseg: error: precision ", precision,
+                                  " is there with --device cuda only; here are fp32 and bf16\n"));
+  }
+}
+
+TEST_F(Predict, RefusesADeviceThatIsNotThereAndSaysWhatIs) {
+  for (const char* device : {"cuda:99", "tpu"}) {
+    const auto refused =
+        predict("-i " + image() + " -o " + (*folder / "none.nii.gz") + " --device " + device);
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr(concat("--device ", device, ": ")));
+    EXPECT_THAT(refused.err, HasSubstr("there is "));
+  }
 }
 
 TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {

@@ -121,6 +121,21 @@ TEST(PeakBytes, CountsVotesPatchesAndVolumes) {
   EXPECT_EQ(peak_bytes(box, w), slab + volumes + int64_t{96} * 96 * 96 * 4 * 66);
   w.batch = 4;
   EXPECT_EQ(peak_bytes(box, w), slab + volumes + int64_t{4} * 96 * 96 * 96 * 4 * 66);
+  EXPECT_EQ(device_peak_bytes(box, w), 0) << "the device is the host";
+}
+
+TEST(PeakBytes, OfAGpuAreVotesAndPatchesUnlessTheHostKeepsTheVotes) {
+  SlidingWindow w = window_of({96, 96, 96}, 32);
+  w.classes = 32;
+  w.device = torch::Device(torch::kCUDA, 1);
+  const Box box{{0, 0, 0}, {160, 192, 224}};
+  const int64_t patch = int64_t{96} * 96 * 96 * 4, plane = int64_t{160} * 192;
+  const int64_t votes = 32 * plane * 96 * 4 + plane * 96 * 8, volumes = 2 * plane * 224 * 4;
+  EXPECT_EQ(device_peak_bytes(box, w), votes + 66 * patch);
+  EXPECT_EQ(peak_bytes(box, w), volumes + 2 * patch);
+  w.votes_on_host = true;
+  EXPECT_EQ(device_peak_bytes(box, w), 66 * patch);
+  EXPECT_EQ(peak_bytes(box, w), volumes + 2 * patch + votes + 32 * patch) << "and the scores of a batch";
 }
 
 }  // namespace

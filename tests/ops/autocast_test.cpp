@@ -1,11 +1,13 @@
 #include "mambaseg/ops/autocast.h"
 
+#include <ATen/Context.h>
 #include <c10/core/DispatchKeySet.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 #include <torch/types.h>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/ops/dense.h"
 
 namespace mambaseg {
@@ -45,6 +47,28 @@ TEST(Autocast, OursEndsWhereThatOfLibTorchIsExcluded) {
   const c10::impl::ExcludeDispatchKeyGuard none(c10::autocast_dispatch_keyset);
   EXPECT_EQ(as_autocast(torch::ones({2})).scalar_type(), torch::kFloat);
   EXPECT_EQ(torch::mm(torch::ones({2, 2}), torch::ones({2, 2})).scalar_type(), torch::kFloat);
+}
+
+TEST(Tf32, IsAllowedWhileAGuardLives) {
+  const auto allowed = [] {
+    return at::globalContext().allowTF32CuDNN() && at::globalContext().allowTF32CuBLAS();
+  };
+  allow_tf32(false);
+  {
+    const AllowTf32 outer(true);
+    EXPECT_TRUE(allowed());
+    {
+      const AllowTf32 inner(false);
+      EXPECT_FALSE(allowed());
+    }
+    EXPECT_TRUE(allowed());
+  }
+  EXPECT_FALSE(allowed());
+}
+
+TEST(Autocast, Float16AndTf32AreRefusedOnAProcessor) {
+  EXPECT_THROW(Autocast("fp16", torch::kCPU), UsageError);
+  EXPECT_THROW(Autocast("tf32", torch::kCPU), UsageError);
 }
 
 TEST(Tf32, OnTheGpuSinglePrecisionIsSinglePrecision) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <ATen/Parallel.h>
+#include <torch/autograd.h>
 #include <torch/cuda.h>
 
 #include "mambaseg/ops/plain_libtorch.h"
@@ -195,19 +196,32 @@ TEST(DepthwiseConv, TakesTensorsThatAreNotContiguous) {
   EXPECT_TRUE(convolve(c, {permuted, t.weight, t.bias}).equal(y));
 }
 
-TEST(DepthwiseConv, PlainLibTorchGivesTheSame) {
-  const auto both = [](auto&& convolve) {
-    const Tensor ours = convolve();
+TEST(DepthwiseConv, LibTorchGivesTheNumbersOfTheKernel) {
+  // What runs under a guard is what runs on a GPU without our kernels.
+  const auto both = [](auto&& convolve, std::vector<Tensor> operands) {
+    const auto all = [&] {
+      const Tensor y = convolve();
+      const Tensor weight = torch::cos(torch::arange(y.numel()).view(y.sizes()));
+      std::vector<Tensor> results = torch::autograd::grad({(y * weight).sum()}, operands);
+      results.push_back(y);
+      return results;
+    };
+    const std::vector<Tensor> ours = all();
     const PlainLibTorchGuard plain;
-    EXPECT_TRUE(torch::allclose(convolve(), ours, 1e-5, 1e-5)) << ours.sizes();
+    const std::vector<Tensor> found = all();
+    for (size_t i = 0; i < ours.size(); ++i)
+      EXPECT_TRUE(torch::allclose(found[i], ours[i], 1e-5, 1e-5)) << ours[i].sizes();
   };
   for (const Case& c : kCases) {
     const Tensors t = make_tensors(c, torch::kFloat);
-    both([&] { return convolve(c, t); });
+    std::vector<Tensor> operands{t.x, t.weight};
+    if (c.bias) operands.push_back(t.bias);
+    both([&] { return convolve(c, t); }, operands);
   }
-  const Tensor x = torch::randn({2, 9, 5}), weight = torch::randn({5, 1, 4}), bias = torch::randn({5});
+  const Tensor x = torch::randn({2, 9, 5}).requires_grad_(),
+               weight = torch::randn({5, 1, 4}).requires_grad_(), bias = torch::randn({5}).requires_grad_();
   const Tensor order = torch::randperm(9).to(torch::kInt32);
-  both([&] { return depthwise_conv(x, weight, bias, {{}, true, true, order}); });
+  both([&] { return depthwise_conv(x, weight, bias, {{}, true, true, order}); }, {x, weight, bias});
 }
 
 TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
@@ -225,6 +239,7 @@ TEST(DepthwiseConv, RefusesWhatDoesNotFit) {
   EXPECT_THROW(depthwise_conv(x, weight, bias, {{1, 1}, false, false, order}), c10::Error);
   const Tensor line = torch::randn({1, 5, 4}), taps = torch::randn({4, 1, 3});
   EXPECT_NO_THROW(depthwise_conv(line, taps, bias, {{}, true, true, order}));
+  EXPECT_THROW(depthwise_conv(line, taps, bias, {{0}, false, true, order}), c10::Error) << "a shorter result";
   EXPECT_THROW(depthwise_conv(line, taps, bias, {{}, true, true, order.to(torch::kMeta)}), c10::Error);
   EXPECT_THROW(depthwise_conv(x.to(torch::kInt64), weight, bias, options), c10::Error);
   EXPECT_THROW(depthwise_conv(torch::randn({0, 4, 5, 5}), weight, bias, options), c10::Error);

@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 
+#include "mambaseg/ops/selective_scan_operands.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
@@ -157,6 +158,42 @@ TEST(SelectiveScan, EqualsTheLoopForEveryCombinationOfOptions) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       ASSERT_TRUE(inputs[i]->grad().defined()) << bits << " input " << i;
       EXPECT_LT(relative_error(inputs[i]->grad(), exacts[i]->grad()), 5e-6) << bits << " input " << i;
+    }
+  }
+}
+
+/// y, the last state and the gradients by one of the implementations.
+std::vector<Tensor> all_of(const ScanImplementation& by, SelectiveScanInputs in, const ScanTables& tables) {
+  for (Tensor* t : tensors_of(in)) *t = t->detach().requires_grad_();
+  Tensor state;
+  const Tensor y = selective_scan_by(by, in, &tables, &state);
+  const Tensor weight = torch::cos(torch::arange(y.numel(), torch::kDouble)).view(y.sizes());
+  (y * weight.to(y.scalar_type())).sum().backward();
+  std::vector<Tensor> all{y, state};
+  for (Tensor* t : tensors_of(in)) all.push_back(t->grad());
+  return all;
+}
+
+TEST(SelectiveScan, LibTorchGivesTheNumbersOfTheKernel) {
+  const ScanImplementation &kernel = kScanImplementations[1], &libtorch = kScanImplementations[2];
+  for (const torch::ScalarType type : {torch::kDouble, torch::kFloat, torch::kBFloat16}) {
+    for (const Sizes& s : {Sizes{2, 7, 3, 6, 2, 5}, Sizes{1, 70, 2, 4, 1, 3}, Sizes{1, 32, 1, 3, 3, 300}}) {
+      const ScanTables tables = make_scan_tables(some_orders(s.length, s.directions));
+      for (int bits = 0; bits < 128; bits += type == torch::kDouble && s.length == 7 ? 1 : 9) {
+        const Options o{(bits & 1) != 0,  (bits & 2) != 0,  (bits & 4) != 0, (bits & 8) != 0,
+                        (bits & 16) != 0, (bits & 32) != 0, (bits & 64) != 0};
+        SelectiveScanInputs in =
+            make_inputs(s, o, type == torch::kBFloat16 ? torch::ScalarType(torch::kFloat) : type);
+        for (Tensor* t : {&in.u, &in.delta, &in.B, &in.C, &in.z})
+          if (t->defined()) *t = t->to(type);
+        const auto expected = all_of(kernel, in, tables), found = all_of(libtorch, in, tables);
+        ASSERT_EQ(found.size(), expected.size());
+        const double tolerance = type == torch::kDouble ? 1e-12 : type == torch::kFloat ? 1e-5 : 8e-3;
+        for (size_t i = 0; i < found.size(); ++i) {
+          EXPECT_EQ(found[i].scalar_type(), expected[i].scalar_type());
+          EXPECT_LT(relative_error(found[i], expected[i]), tolerance) << type << " " << bits << " " << i;
+        }
+      }
     }
   }
 }

@@ -32,7 +32,7 @@ std::vector<Source> sources() {
   std::vector<Source> found;
   for (const auto& entry : fs::recursive_directory_iterator(root)) {
     const std::string ending = entry.path().extension();
-    if (ending != ".h" && ending != ".cpp" && ending != ".cu") continue;
+    if (ending != ".h" && ending != ".cpp" && ending != ".cu" && ending != ".cuh") continue;
     Source source;
     source.path = entry.path();
     source.folder = fs::relative(entry.path(), root).begin()->string();

@@ -67,6 +67,7 @@ TEST(BatchStream, ComesInOrderAndMayStartLater) {
   for (const int64_t size : {2, 1, 2, 1, 2, 1, 1}) {
     batches.push_back(all.next());
     EXPECT_EQ(batches.back().images.size(0), size);
+    EXPECT_EQ(batches.back().classes.scalar_type(), torch::kUInt8) << "an eighth of what losses read";
   }
   BatchStream later(samplers, steps, 2, 2, 7, 0, 3);
   for (size_t i = 4; i < 7; ++i) {

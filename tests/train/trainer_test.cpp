@@ -450,9 +450,12 @@ TEST_F(TrainerTest, AnOverflowingGradientLeavesTheStepOutAndHalvesTheScale) {
 }
 
 TEST_F(TrainerTest, HalfPrecisionNeedsCuda) {
-  TrainOptions half = options("run", 1);
-  half.settings.training.precision = "fp16";
-  EXPECT_THAT(refusal(half), HasSubstr("fp16 trains with --device cuda only"));
+  for (const char* precision : {"fp16", "tf32"}) {
+    TrainOptions half = options("run", 1);
+    half.settings.training.precision = precision;
+    EXPECT_THAT(refusal(half), HasSubstr(concat("setting training.precision: precision ", precision,
+                                                " is there with --device cuda only")));
+  }
 }
 
 // An epoch on the GPU, from what the CPU began, moves the weights as an epoch on the CPU does; and back.
@@ -486,7 +489,7 @@ TEST_F(TrainerTest, OnTheGpuARunOfTheCpuGoesOn) {
 
 TEST_F(TrainerTest, OnTheGpuItLearnsInEveryPrecision) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
-  for (const char* precision : {"fp32", "bf16", "fp16"}) {
+  for (const char* precision : {"fp32", "tf32", "bf16", "fp16"}) {
     SCOPED_TRACE(precision);
     TrainOptions on_gpu = options(precision, 8);
     on_gpu.settings.training.precision = precision;

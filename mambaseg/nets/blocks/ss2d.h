@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "mambaseg/nets/blocks/of_last_grid.h"
+#include "mambaseg/nets/blocks/recent_grids.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
@@ -44,7 +44,7 @@ class SS2D : public Layer {
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
   PackedWeights packed_;                           ///< of x_proj_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
-  OfLastGrid<ScanTables> walks_;
+  RecentGrids<ScanTables> walks_;
 };
 
 /// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "mambaseg/nets/blocks/of_last_grid.h"
+#include "mambaseg/nets/blocks/recent_grids.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/dropping.h"
@@ -62,7 +62,7 @@ class SS3D : public Layer, public ComputesEntries {
   torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
   PackedWeights packed_;                           ///< of x_proj_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
-  OfLastGrid<Walks> walks_;
+  RecentGrids<Walks> walks_;
 };
 
 }  // namespace mambaseg

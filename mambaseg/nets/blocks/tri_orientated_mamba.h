@@ -1,7 +1,7 @@
 #pragma once
 
 #include "mambaseg/nets/blocks/mamba.h"
-#include "mambaseg/nets/blocks/of_last_grid.h"
+#include "mambaseg/nets/blocks/recent_grids.h"
 
 namespace mambaseg {
 
@@ -27,7 +27,7 @@ class TriOrientatedMamba : public Layer {
   int64_t slices_, channels_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
   std::vector<MambaBranch> branches_;
-  OfLastGrid<ScanTables> walks_;
+  RecentGrids<ScanTables> walks_;
 };
 
 }  // namespace mambaseg

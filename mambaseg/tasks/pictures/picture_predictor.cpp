@@ -48,7 +48,7 @@ std::string PicturePredictor::settle_precision(const std::vector<PictureChannels
           masks.push_back(labels_.decide(votes_KYX).flatten());
         return torch::cat(masks);
       },
-      device_.is_cuda() || has_bf16_arithmetic());
+      arithmetic_of(device_));
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }
@@ -57,11 +57,10 @@ std::vector<torch::Tensor> PicturePredictor::votes(const std::vector<PictureChan
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> inputs;
   for (const PictureChannels& picture : pictures) inputs.push_back(network_input(picture, plan_));
-  const auto x =
-      (torch::stack(inputs).to(torch::kFloat32) * (1.0f / 255)).to(device_, activation_type(precision_));
+  const auto x = (torch::stack(inputs).to(torch::kFloat32) * (1.0f / 255)).to(device_);
   torch::Tensor sum;
   for (const Model& model : models_) {
-    const auto votes = labels_.votes(model.network->forward(x).front().to(torch::kFloat32));
+    const auto votes = labels_.votes(scores_in(precision_, *model.network, x));
     sum = sum.defined() ? sum + votes : votes;
   }
   const auto mean = (sum / static_cast<double>(models_.size())).to(torch::kCPU);

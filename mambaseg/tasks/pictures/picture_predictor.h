@@ -29,8 +29,8 @@ class PicturePredictor {
   /// Throws Error when the network cannot take the files of this picture (network_input).
   void check(const PictureChannels& picture) const;
 
-  /// Turns `automatic` into fp32 or bf16, tried on these pictures, and returns a line for people; empty when
-  /// the precision stands already.
+  /// Turns `automatic` into one of the others, tried on these pictures, and returns a line for people; empty
+  /// when the precision stands already.
   std::string settle_precision(const std::vector<PictureChannels>& pictures);
 
   /// PictureLabels::votes for each pixel of each picture, (maps, Y, X) float32 at the picture's own size; the

@@ -10,6 +10,7 @@
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/outputs.h"
+#include "mambaseg/ops/implementation.h"
 #include "mambaseg/tasks/pictures/picture_files.h"
 #include "mambaseg/tasks/pictures/picture_overlay.h"
 #include "mambaseg/tasks/pictures/picture_predictor.h"
@@ -81,6 +82,7 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   for (const PictureFiles& files : all)
     if (!request.resume || !std::filesystem::exists(files.mask)) todo.push_back(files);
   const auto start = std::chrono::steady_clock::now();
+  const SlowOperators slow(listeners.warn);
   CaseFailures failures;
   size_t written = 0;
   for (size_t begin = 0; begin < todo.size(); begin += static_cast<size_t>(request.batch)) {

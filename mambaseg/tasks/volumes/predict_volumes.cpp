@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/memory.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/infer/cases.h"
@@ -15,6 +16,8 @@
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/io/picture.h"
+#include "mambaseg/ops/cuda_stream.h"
+#include "mambaseg/ops/implementation.h"
 
 namespace mambaseg {
 namespace {
@@ -97,6 +100,16 @@ std::vector<PredictionCase> requested(const PredictRequest& request) {
   return cases;
 }
 
+/// What all cases together took, of both memories.
+std::string memory_line(torch::Device device) {
+  const auto mb = [](int64_t bytes) { return concat((bytes + 999999) / 1000000, " MB"); };
+  std::string line = concat("memory taken: at most ", mb(peak_memory_bytes()));
+  if (device.is_cuda())
+    if (const int64_t peak = cuda_peak_bytes(device); peak > 0)
+      line += concat(", and ", mb(peak), " on the GPU");
+  return line;
+}
+
 }  // namespace
 
 void predict_volumes(const PredictRequest& request, const Listeners& listeners) {
@@ -108,6 +121,7 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   inputs.insert(inputs.end(), request.models.begin(), request.models.end());
   for (const PredictionCase& one : cases) inputs.insert(inputs.end(), one.inputs.begin(), one.inputs.end());
   prepare_outputs(inputs, outputs_of(cases, stages, request.probability));
+  const SlowOperators slow(listeners.warn);
   CaseFailures failures;
   size_t kept = 0;
   for (const PredictionCase& one : cases) {
@@ -122,6 +136,7 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
     listeners.note(concat(one.name, ": ", one.output, ", ", readable_duration(spent)));
   }
   if (kept > 0) listeners.note(concat(kept, " of ", cases.size(), " cases were there already"));
+  if (kept < cases.size()) listeners.note(memory_line(request.device));
   failures.raise(cases.size(), listeners.warn);
 }
 
