@@ -1,10 +1,12 @@
 #include "mambaseg/nets/model/cost.h"
 
 #include "mambaseg/nets/layers/unfilled.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 
 NetworkCost cost_of(const NetworkEntry& entry, const Json& settings, const Extent& sizes) {
+  require_twin(entry, settings);
   const UnfilledWeightsGuard unfilled;
   const auto network = entry.make(settings);
   network->eval();
