@@ -13,6 +13,7 @@ namespace mambaseg {
 
 /// [training]
 struct TrainingSettings {
+  std::string start;
   int64_t epochs = 15;
   int64_t batch = 1;
   int64_t patches_per_step = 0;
@@ -35,6 +36,9 @@ struct TrainingSettings {
   uint64_t seed = 0;
 
   void describe(SettingsVisitor& visit) {
+    visit("start", start,
+          "file of weights that the run starts from as far as they fit: a model, or a published encoder "
+          "(docs/recipes.md); empty: none");
     visit("epochs", epochs, "passes over the training cases", at_least(1));
     visit("batch", batch, "patches or pictures that go through the network together", at_least(1));
     visit("patches_per_step", patches_per_step,
