@@ -4,7 +4,6 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "mambaseg/io/outputs.h"
-#include "mambaseg/io/torch_file.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/nets/model/tensor_file.h"
 #include "mambaseg/nets/model/weights.h"
@@ -74,10 +73,7 @@ ModelInfo model_info(const Options& options) {
 Model converted(const Options& options) {
   Model model{nullptr, model_info(options)};
   model.network = make_network(model.info.network);
-  const TensorFile file = ends_with(options.input, ".safetensors") ? read_safetensors(options.input)
-                                                                   : read_torch_file(options.input);
-  Weights weights;
-  for (const StoredTensor& tensor : file.tensors) weights[tensor.name] = to_tensor(tensor);
+  const Weights weights = read_tensors(options.input);
   const std::string name = model.info.network["name"].get<std::string>();
   with_context(options.input, [&] {
     with_context(name, [&] { load_weights(*model.network, with_our_names(weights, find_network(name))); });

@@ -5,7 +5,9 @@
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "mambaseg/nets/layers/unfilled.h"
 #include "mambaseg/nets/model/cost.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -61,15 +63,39 @@ void print_list() {
                 entry.summary.c_str());
 }
 
-void print_settings(const NetworkEntry& entry) {
+int64_t parameters_of(const NetworkEntry& entry, const Json& settings) {
+  const UnfilledWeightsGuard unfilled;
+  return parameter_count(*entry.make(settings));
+}
+
+/// The paper's settings and what --set changes.
+Json settings_of(const NetworkEntry& entry, const Options& options) {
+  Json settings = entry.settings();
+  for (const std::string& assignment : options.assignments) set_by_path(settings, assignment);
+  require_twin(entry, settings);
+  return settings;
+}
+
+void print_settings(const NetworkEntry& entry, const Json& settings) {
   std::printf("%s: %s\n%s\n", entry.name.c_str(), entry.summary.c_str(), entry.source.c_str());
   for (const std::string& one : official_classes(entry))
     std::printf("equals %s (mambaseg convert reads its weights)\n", one.c_str());
-  std::printf("%lld trainable parameters at these settings:\n\n", static_cast<long long>(entry.parameters));
+  const int64_t parameters = parameters_of(entry, settings);
+  std::printf("%lld trainable parameters at these settings", static_cast<long long>(parameters));
+  if (settings.value("without_mamba", false)) {
+    Json whole = settings;
+    whole["without_mamba"] = false;
+    const int64_t of_whole = parameters_of(entry, whole);
+    std::printf(", %+.2f %% of the %lld with Mamba",
+                100 * (static_cast<double>(parameters) / static_cast<double>(of_whole) - 1),
+                static_cast<long long>(of_whole));
+  }
+  std::printf(":\n\n");
   for (const SettingDocumentation& setting : entry.documentation()) {
     const std::string rule = setting.rule.empty() ? "" : " (" + setting.rule + ")";
-    std::printf("  %-24s %-30s %s%s\n", setting.path.c_str(), setting.value.dump().c_str(),
-                setting.help.c_str(), rule.c_str());
+    std::printf("  %-24s %-30s %s%s\n", setting.path.c_str(),
+                settings.value(setting.path, setting.value).dump().c_str(), setting.help.c_str(),
+                rule.c_str());
   }
 }
 
@@ -101,8 +127,7 @@ Extent sizes_of(const std::string& text, int64_t dims) {
 }
 
 Json cost(const NetworkEntry& entry, const Options& options) {
-  Json settings = entry.settings();
-  for (const std::string& assignment : options.assignments) set_by_path(settings, assignment);
+  Json settings = settings_of(entry, options);
   const Extent sizes = sizes_of(options.cost_size, settings.value("dims", int64_t{entry.dims.front()}));
   if (settings.contains("dims") && sizes.size() > 1) settings["dims"] = sizes.size();
   Json config = settings;
@@ -144,7 +169,7 @@ void run(const Options& options) {
     return options.json ? print(found) : print_cost(found);
   }
   if (options.json) return print(with_settings(entry));
-  print_settings(entry);
+  print_settings(entry, settings_of(entry, options));
 }
 
 }  // namespace
@@ -156,7 +181,8 @@ void declare_networks(CLI::App& command) {
   command.add_flag("--markdown", options->markdown, "Print the list as docs/networks.md has it");
   command.add_option("--cost", options->cost_size,
                      "Count what one image of this size costs (128x128x96; 128 along every axis)");
-  declare_assignments(command, options->assignments, "Change a setting of the network that is counted");
+  declare_assignments(command, options->assignments,
+                      "Change a setting of the network that is shown or counted");
   command.callback([options] { run(*options); });
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
   RecipeArguments recipe;
-  std::string run;
+  std::string run, start;
   bool resume = false;
   int64_t seed = -1, fold = -1, repeat = -1;
   Machine machine;
@@ -56,6 +56,7 @@ void run(const Options& options) {
   if (options.repeat >= 0) split.repeat = options.repeat;
   if (options.fold >= 0 && split.folds == 0 && split.file.empty()) split.folds = 5;
   if (options.seed >= 0) train_options.settings.training.seed = static_cast<uint64_t>(options.seed);
+  if (!options.start.empty()) train_options.settings.training.start = options.start;
   train_options.folder = options.run;
   train_options.resume = options.resume;
   train_options.device = options.machine.start();
@@ -63,6 +64,7 @@ void run(const Options& options) {
   train_options.version = MAMBASEG_VERSION;
   train_options.progress = progress_bar();
   train_options.warn = warnings_to_stderr();
+  train_options.note = [](const std::string& line) { std::fprintf(stderr, "start: %s\n", line.c_str()); };
   const int64_t epochs = train_options.settings.training.epochs;
   const char* samples = train_options.settings.task->samples();
   train_options.on_line = [epochs, samples](const Json& line) {
@@ -91,6 +93,9 @@ void declare_train(CLI::App& command) {
   command.add_flag("--resume", options->resume, "Continue the run in the output folder");
   command.add_option("--seed", options->seed, "Seed, in place of the recipe's")
       ->check(CLI::NonNegativeNumber);
+  command.add_option("--start", options->start,
+                     "Weights to start from as far as they fit, in place of the recipe's training.start: a "
+                     "model, .pth or .npz of a published encoder");
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

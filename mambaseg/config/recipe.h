@@ -27,7 +27,7 @@ struct Recipe {
   std::string source_of(const std::string& path) const;
 };
 
-/// A recipe that comes with the program: recipes/NAME.toml of the sources.
+/// A recipe that comes with the program: recipes/NAME.toml or recipes/zoo/NAME.toml of the sources.
 struct BuiltInRecipe {
   const char* name;
   const char* text;

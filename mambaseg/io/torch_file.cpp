@@ -1,82 +1,29 @@
 #include "mambaseg/io/torch_file.h"
 
-#include <zip.h>
-
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/pickle.h"
+#include "mambaseg/io/zip_archive.h"
 
 namespace mambaseg {
 namespace {
 
 using Kind = PickleValue::Kind;
-using Bytes = std::vector<unsigned char>;
+using Bytes = ZipArchive::Bytes;
 
-constexpr uint64_t kDeflateLimit = 1032;  // no deflate stream grows by more
+constexpr const char* kOtherFormat =
+    "not a zip file: PyTorch before 1.6 wrote another format; load it there and torch.save it again";
 
-/// A zip archive open for reading.
-class Archive {
- public:
-  explicit Archive(const std::string& path) {
-    std::error_code failed;
-    packed_size_ = std::filesystem::file_size(path, failed);
-    int code = 0;
-    archive_ = zip_open(path.c_str(), ZIP_RDONLY, &code);
-    if (archive_ != nullptr) return;
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    const std::string words = zip_error_strerror(&error);
-    zip_error_fini(&error);
-    require(code != ZIP_ER_NOZIP,
-            "not a zip file: PyTorch before 1.6 wrote another format; load it there and torch.save it again");
-    throw Error("cannot open: " + words);
+/// Name of the folder that holds data.pkl, with its slash.
+std::string folder_of(const ZipArchive& archive) {
+  for (const std::string& name : archive.names()) {
+    if (name == "data.pkl") return "";
+    if (name.ends_with("/data.pkl")) return name.substr(0, name.size() - 8);
   }
-  Archive(const Archive&) = delete;
-  Archive& operator=(const Archive&) = delete;
-  ~Archive() { zip_discard(archive_); }
-
-  /// Name of the folder that holds data.pkl, with its slash.
-  std::string folder() const {
-    for (zip_int64_t i = 0; i < zip_get_num_entries(archive_, 0); ++i) {
-      const char* name = zip_get_name(archive_, static_cast<zip_uint64_t>(i), 0);
-      const std::string text = name == nullptr ? "" : name;
-      if (text == "data.pkl") return "";
-      if (text.size() > 9 && text.compare(text.size() - 9, 9, "/data.pkl") == 0)
-        return text.substr(0, text.size() - 8);
-    }
-    throw Error("no data.pkl inside: not a file of torch.save");
-  }
-
-  bool has(const std::string& name) const { return zip_name_locate(archive_, name.c_str(), 0) >= 0; }
-
-  Bytes read(const std::string& name) const {
-    zip_stat_t status;
-    require(zip_stat(archive_, name.c_str(), 0, &status) == 0 && (status.valid & ZIP_STAT_SIZE), "no record ",
-            name);
-    require(status.size / kDeflateLimit <= packed_size_, "record ", name, " should have ", status.size,
-            " bytes, which a file of ", packed_size_, " bytes cannot hold");
-    zip_file_t* file = zip_fopen(archive_, name.c_str(), 0);
-    require(file != nullptr, "cannot read record ", name);
-    Bytes bytes(status.size);
-    zip_int64_t got = 0;
-    uint64_t done = 0;
-    while (done < status.size && (got = zip_fread(file, bytes.data() + done, status.size - done)) > 0)
-      done += static_cast<uint64_t>(got);
-    // Reading past the end makes the library compare the checksum.
-    unsigned char beyond = 0;
-    const bool intact = done == status.size && zip_fread(file, &beyond, 1) == 0;
-    zip_fclose(file);
-    require(intact, "record ", name, " is cut off or damaged");
-    return bytes;
-  }
-
- private:
-  zip_t* archive_ = nullptr;
-  uint64_t packed_size_ = 0;
-};
+  throw Error("no data.pkl inside: not a file of torch.save");
+}
 
 const PickleValue* find(const Pickle& pickle, const PickleValue& dict, const std::string& key) {
   for (size_t i = 0; i + 1 < dict.items.size(); i += 2)
@@ -145,7 +92,7 @@ void swap_bytes(Bytes& bytes, size_t element) {
 /// Storages by record name, read once.
 class Storages {
  public:
-  Storages(const Archive& archive, std::string folder) : archive_(archive), folder_(std::move(folder)) {
+  Storages(const ZipArchive& archive, std::string folder) : archive_(archive), folder_(std::move(folder)) {
     if (!archive.has(folder_ + "byteorder")) return;
     const Bytes order = archive.read(folder_ + "byteorder");
     const std::string text(order.begin(), order.end());
@@ -166,7 +113,7 @@ class Storages {
   }
 
  private:
-  const Archive& archive_;
+  const ZipArchive& archive_;
   std::string folder_;
   bool swap_ = false;
   std::map<std::string, Bytes> records_;
@@ -194,8 +141,8 @@ std::string common_prefix(const Pickle& pickle, const PickleValue& dict) {
 }
 
 TensorFile read(const std::string& path) {
-  const Archive archive(path);
-  const std::string folder = archive.folder();
+  const ZipArchive archive(path, kOtherFormat);
+  const std::string folder = folder_of(archive);
   const Pickle pickle = read_pickle(archive.read(folder + "data.pkl"));
   const PickleValue& dict = state_dict(pickle);
   const std::string prefix = common_prefix(pickle, dict);

@@ -1,5 +1,6 @@
 #include "mambaseg/train/optimizer.h"
 
+#include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
 #include <torch/optim/optimizer.h>
 #include <torch/optim/sgd.h>
@@ -39,13 +40,21 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const TrainingSettings& 
   const Parameters parameters = divided(settings, network);
   if (settings.optimizer == "sgd") {
     torch::optim::SGDOptions options(settings.learning_rate);
-    options.momentum(settings.momentum).nesterov(settings.momentum > 0).weight_decay(settings.weight_decay);
+    options.momentum(settings.momentum)
+        .nesterov(settings.nesterov && settings.momentum > 0)
+        .weight_decay(settings.weight_decay);
     return over<torch::optim::SGD>(parameters, options);
   }
   if (settings.betas.size() != 2) throw UsageError("setting training.betas: expected two numbers");
-  torch::optim::AdamWOptions options(settings.learning_rate);
-  options.betas({settings.betas[0], settings.betas[1]}).weight_decay(settings.weight_decay);
-  return over<torch::optim::AdamW>(parameters, options);
+  const auto adaptive = [&](auto options) {
+    options.betas({settings.betas[0], settings.betas[1]})
+        .eps(settings.epsilon)
+        .weight_decay(settings.weight_decay);
+    return options;
+  };
+  if (settings.optimizer == "adam")
+    return over<torch::optim::Adam>(parameters, adaptive(torch::optim::AdamOptions(settings.learning_rate)));
+  return over<torch::optim::AdamW>(parameters, adaptive(torch::optim::AdamWOptions(settings.learning_rate)));
 }
 
 void set_learning_rate(torch::optim::Optimizer& optimizer, double rate) {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "mambaseg/losses/loss.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 
@@ -132,6 +132,7 @@ RunSettings resolved(RunSettings settings, const ResolutionStep& tell) {
   Json single = settings.network;
   single.erase("name");
   with_context("[network]", [&] {
+    require_twin(entry, single);
     try {
       entry.check(single);
     } catch (const UsageError& error) {

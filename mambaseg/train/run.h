@@ -13,15 +13,18 @@ namespace mambaseg {
 
 /// [training]
 struct TrainingSettings {
+  std::string start;
   int64_t epochs = 15;
   int64_t batch = 1;
   int64_t patches_per_step = 0;
   std::string optimizer = "adamw";
   double momentum = 0.99;
+  bool nesterov = true;
   double learning_rate = 1e-3;
   double weight_decay = 1e-2;
   std::string decay = "all";
   std::vector<double> betas{0.9, 0.999};
+  double epsilon = 1e-8;
   double clip_norm = 0;
   double ema = 0;
   std::string precision = "fp32";
@@ -33,19 +36,25 @@ struct TrainingSettings {
   uint64_t seed = 0;
 
   void describe(SettingsVisitor& visit) {
+    visit("start", start,
+          "file of weights that the run starts from as far as they fit: a model, or a published encoder "
+          "(docs/recipes.md); empty: none");
     visit("epochs", epochs, "passes over the training cases", at_least(1));
     visit("batch", batch, "patches or pictures that go through the network together", at_least(1));
     visit("patches_per_step", patches_per_step,
           "patches whose gradients are averaged before the weights change; 0: all of a case (one scan = one "
           "batch), of pictures as many as `batch`",
           at_least(0));
-    visit("optimizer", optimizer, "adamw; sgd: with Nesterov momentum, as nnU-Net", one_of({"adamw", "sgd"}));
+    visit("optimizer", optimizer, "adamw; adam: its weight decay is part of the gradient; sgd",
+          one_of({"adamw", "adam", "sgd"}));
     visit("momentum", momentum, "sgd: momentum", between(0, 0.9999999));
+    visit("nesterov", nesterov, "sgd: the momentum is Nesterov's, as in nnU-Net");
     visit("learning_rate", learning_rate, "rate at the start of a period", at_least(0));
     visit("weight_decay", weight_decay, "weight decay", at_least(0));
     visit("decay", decay, "all: every parameter decays; weights: not biases, norms and the scan's A and D",
           one_of({"all", "weights"}));
-    visit("betas", betas, "AdamW: decay rates of the two moments", between(0, 0.9999999));
+    visit("betas", betas, "adam, adamw: decay rates of the two moments", between(0, 0.9999999));
+    visit("epsilon", epsilon, "adam, adamw: added to the root of the second moment", at_least(0));
     visit("clip_norm", clip_norm, "largest norm of the gradient; 0: not clipped", at_least(0));
     visit("ema", ema,
           "share of the old in the moving average of the weights that validates and is kept as the best; 0: "

@@ -11,9 +11,9 @@ double learning_rate(const ScheduleSettings& settings, double base, double epoch
   double rate = base;
   if (settings.kind == "poly") {
     rate = base * std::pow(std::max(0.0, 1 - time / static_cast<double>(epochs)), settings.power);
-  } else if (settings.kind == "cosine_restarts") {
+  } else if (settings.kind != "constant") {
     double since = time, period = settings.first_period;
-    while (since >= period) {
+    while (settings.kind == "cosine_restarts" && since >= period) {
       since -= period;
       period *= settings.period_factor;
     }

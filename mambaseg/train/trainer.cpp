@@ -2,6 +2,8 @@
 
 #include <torch/utils.h>
 
+#include "mambaseg/nets/model/tensor_file.h"
+#include "mambaseg/nets/pretrained/pretrained.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/implementation.h"
 #include "mambaseg/tasks/task.h"
@@ -16,11 +18,19 @@ namespace {
 
 constexpr double kFirstLossScale = 65536;
 
-TrainingState first_state(const RunSettings& settings, const std::string& precision, torch::Device device) {
+TrainingState first_state(const RunSettings& settings, const std::string& precision, torch::Device device,
+                          const Warn& note) {
   const TrainingSettings& training = settings.training;
   TrainingState state;
   torch::manual_seed(training.seed);
   state.network = make_network(settings.network);
+  if (!training.start.empty()) {
+    const Weights weights = read_tensors(training.start);
+    const StartReport report = with_context(training.start, [&] {
+      return start_from(*state.network, settings.network["name"].get<std::string>(), weights);
+    });
+    if (note) note(concat(training.start, ": ", report.text()));
+  }
   state.network->to(device);
   state.optimizer = make_optimizer(training, *state.network);
   state.average = first_average(training.ema, settings.network, *state.network, device);
@@ -49,7 +59,7 @@ TrainResult train(const TrainOptions& given) {
   if (precision == "fp32" && settings.training.precision == "bf16" && options.warn)
     options.warn("this device does not compute in bf16: training in fp32");
   TrainingState state =
-      folder.goes_on() ? folder.last_state() : first_state(settings, precision, options.device);
+      folder.goes_on() ? folder.last_state() : first_state(settings, precision, options.device, options.note);
   require_input_edges(settings, *state.network);
   const TrainingData data = training_data(options, task, folder);
   const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));

@@ -20,6 +20,7 @@ struct TrainOptions {
   std::string version;  ///< of the program, kept in the model files
   Progress progress;
   Warn warn;
+  Warn note;                                      ///< what is done, in a line
   std::function<void(const Json& line)> on_line;  ///< every line of the journal
 };
 

@@ -1,7 +1,7 @@
 #include "mambaseg/config/recipe.h"
 
 #include <cmath>
-#include <set>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -64,15 +64,17 @@ TEST(Recipe, ExtendsFilesRelativeToTheFileThatSaysSo) {
 }
 
 TEST(Recipe, TheProgramBringsThoseOfItsSources) {
-  std::set<std::string> files, names;
-  for (const auto& entry : fs::directory_iterator(fs::path(MAMBASEG_SOURCE_DIR) / "recipes"))
-    if (entry.path().extension() == ".toml") files.insert(entry.path().stem());
-  for (const BuiltInRecipe& one : built_in_recipes()) names.insert(one.name);
-  EXPECT_EQ(names, files);
-  for (const std::string& name : names)
-    EXPECT_EQ(
-        read_recipe(name).settings(),
-        read_recipe((fs::path(MAMBASEG_SOURCE_DIR) / "recipes" / (name + ".toml")).string()).settings());
+  std::map<std::string, fs::path> files;
+  for (const char* folder : {"recipes", "recipes/zoo"})
+    for (const auto& entry : fs::directory_iterator(fs::path(MAMBASEG_SOURCE_DIR) / folder))
+      if (entry.path().extension() == ".toml") {
+        EXPECT_TRUE(files.emplace(entry.path().stem(), entry.path()).second) << entry.path();
+      }
+  EXPECT_EQ(built_in_recipes().size(), files.size());
+  for (const BuiltInRecipe& one : built_in_recipes()) {
+    ASSERT_EQ(files.count(one.name), 1u) << one.name;
+    EXPECT_EQ(read_recipe(one.name).settings(), read_recipe(files[one.name].string()).settings());
+  }
 }
 
 TEST(Recipe, AFileMayExtendOneOfTheProgram) {

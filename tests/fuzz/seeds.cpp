@@ -157,6 +157,10 @@ void add_weights(const TemporaryFolder& folder, std::vector<FuzzSeed>& seeds) {
                                {"archive/data/0", std::string(64, '\1')},
                                {"archive/data/1", std::string(16, '\2')}});
   seeds.push_back({"torch_file", "checkpoint", read_bytes(folder / "a.pth")});
+  const std::string header = "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n";
+  seeds.push_back(
+      {"npy", "fortran",
+       std::string("\x93NUMPY\1\0", 8) + little(header.size(), 2) + header + std::string(24, '\1')});
 
   Plan plan;
   plan.classes = {{"hippocampus", {17, 53}}, {"amygdala", {18}}};

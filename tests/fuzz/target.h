@@ -29,6 +29,7 @@ void fuzz_metaimage(const std::string& bytes, const std::string& folder);
 void fuzz_mgh(const std::string& bytes, const std::string& folder);
 void fuzz_model(const std::string& bytes, const std::string& folder);
 void fuzz_nifti(const std::string& bytes, const std::string& folder);
+void fuzz_npy(const std::string& bytes, const std::string& folder);
 void fuzz_nrrd(const std::string& bytes, const std::string& folder);
 void fuzz_pickle(const std::string& bytes, const std::string& folder);
 void fuzz_picture(const std::string& bytes, const std::string& folder);

@@ -15,6 +15,7 @@ std::span<const FuzzTarget> fuzz_targets() {
       {"mgh", fuzz_mgh},
       {"model", fuzz_model},
       {"nifti", fuzz_nifti},
+      {"npy", fuzz_npy},
       {"nrrd", fuzz_nrrd},
       {"pickle", fuzz_pickle},
       {"picture", fuzz_picture},

@@ -1,6 +1,7 @@
 #include "mambaseg/train/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/nn/module.h>
 #include <torch/optim/adamw.h>
 
 #include <map>
@@ -49,6 +50,49 @@ TEST(Optimizer, TheScansAAndDDoNotDecayWhateverTheirNames) {
     EXPECT_TRUE(undecayed(entry.name, "all").empty()) << entry.name;
   }
   EXPECT_GT(found, 0);
+}
+
+/// One weight, 1, after two steps of gradient 0.5.
+double stepped(TrainingSettings training) {
+  training.learning_rate = 0.1;
+  struct OneWeight : torch::nn::Module {
+    torch::Tensor weight = register_parameter("weight", torch::ones({1, 1}, torch::kDouble));
+  } module;
+  const auto optimizer = make_optimizer(training, module);
+  for (int i = 0; i < 2; ++i) {
+    module.weight.mutable_grad() = torch::full({1, 1}, 0.5, torch::kDouble);
+    optimizer->step();
+  }
+  return module.weight.item<double>();
+}
+
+TEST(Optimizer, MomentumIsNesterovsOrNot) {
+  TrainingSettings training;
+  training.optimizer = "sgd";
+  training.momentum = 0.9;
+  training.weight_decay = 0;
+  training.nesterov = false;  // buffers 0.5, 0.95
+  EXPECT_NEAR(stepped(training), 1 - 0.1 * (0.5 + 0.95), 1e-12);
+  training.nesterov = true;  // gradient + 0.9 buffer
+  EXPECT_NEAR(stepped(training), 1 - 0.1 * (0.95 + 1.355), 1e-12);
+}
+
+TEST(Optimizer, AdamsDecayIsPartOfTheGradient) {
+  TrainingSettings training;
+  training.weight_decay = 0.5;
+  training.epsilon = 0.25;
+  training.betas = {0, 0};  // a step is rate * g / (|g| + epsilon)
+  training.optimizer = "adam";
+  double weight = 1;
+  for (int i = 0; i < 2; ++i) {
+    const double gradient = 0.5 + 0.5 * weight;
+    weight -= 0.1 * gradient / (gradient + 0.25);
+  }
+  EXPECT_NEAR(stepped(training), weight, 1e-12);
+  training.optimizer = "adamw";
+  weight = 1;
+  for (int i = 0; i < 2; ++i) weight = weight * (1 - 0.1 * 0.5) - 0.1 * 0.5 / 0.75;
+  EXPECT_NEAR(stepped(training), weight, 1e-12);
 }
 
 }  // namespace

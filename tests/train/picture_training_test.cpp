@@ -75,6 +75,32 @@ class PictureTraining : public testing::Test {
   TemporaryFolder folder;
 };
 
+TEST_F(PictureTraining, StartsFromTheWeightsThatFit) {
+  train(options("first", 1));
+  TrainOptions second = options("second", 1);
+  second.settings.training.start = folder / "first/best.safetensors";
+  second.settings.training.learning_rate = 0;  // so that nothing moves
+  second.settings.schedule.kind = "constant";
+  second.settings.training.seed = 9;
+  std::string told;
+  second.note = [&](const std::string& line) { told += line; };
+  train(second);
+  expect_same_weights(folder / "first/best.safetensors", folder / "second/last.safetensors");
+  EXPECT_THAT(told, testing::HasSubstr("first/best.safetensors: "));
+  EXPECT_THAT(told, testing::HasSubstr("from weights of the same names"));
+  EXPECT_THAT(told, testing::Not(testing::HasSubstr("stay as they were")));
+
+  TrainOptions other = options("other", 1);
+  other.settings.network = {{"name", "unet"}, {"widths", {4, 8, 16}}};
+  other.settings.training.start = folder / "first/best.safetensors";
+  try {
+    train(other);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("nothing of it fits the network unet"));
+  }
+}
+
 TEST_F(PictureTraining, LearnsDiscsAndTheModelIsAllThatPredictionNeeds) {
   const TrainResult result = train(options("run", 60));
   EXPECT_GT(result.best_dice, 0.8);

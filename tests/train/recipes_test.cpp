@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 
 #include <gmock/gmock.h>
@@ -5,6 +6,7 @@
 
 #include "mambaseg/io/image.h"
 #include "mambaseg/losses/loss.h"
+#include "mambaseg/nets/layers/unfilled.h"
 #include "mambaseg/train/explained_recipe.h"
 #include "mambaseg/train/run.h"
 #include "tests/io/temporary_folder.h"
@@ -29,10 +31,32 @@ TEST(Recipes, AllCanBeRun) {
     EXPECT_EQ(labels.structures.size(), labels.classes_of.size());
     EXPECT_NO_THROW(
         make_loss(settings.loss, loss_data(labels, std::vector<double>(labels.structures.size() + 1, 1.0))));
+    const auto network = settings.network["name"].get<std::string>();
     if (std::string(one.name) != "demo") {
-      EXPECT_THAT(one.name, testing::StartsWith(settings.network["name"].get<std::string>() + "_"));
+      EXPECT_THAT(one.name, testing::AnyOf(network, testing::StartsWith(network + "_")));
     }
+    const UnfilledWeightsGuard unfilled;
+    EXPECT_EQ(make_network(settings.network)->misfit(settings.task->input_edges()), "");
   }
+}
+
+// What recipes/zoo names of a network, but for what the data decide, leaves the published network.
+TEST(Recipes, OfTheZooHaveThePublishedNetworks) {
+  const UnfilledWeightsGuard unfilled;
+  int found = 0;
+  for (const BuiltInRecipe& one : built_in_recipes()) {
+    const auto& all = networks();
+    const auto entry =
+        std::find_if(all.begin(), all.end(), [&](const NetworkEntry& each) { return each.name == one.name; });
+    if (entry == all.end()) continue;
+    ++found;
+    Json network = resolved(run_settings(read_recipe(one.name))).network;
+    for (const char* of_data : {"in_channels", "classes"}) network[of_data] = entry->settings()[of_data];
+    const int64_t published =
+        entry->name == "swin_unetr" ? 62'187'296 : entry->parameters;  // there 48 channels, as in the paper
+    EXPECT_EQ(parameter_count(*make_network(network)), published) << one.name;
+  }
+  EXPECT_GE(found, 20);
 }
 
 TEST(Recipes, PicturesHaveOneMapOfScores) {

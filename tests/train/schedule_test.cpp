@@ -22,6 +22,20 @@ TEST(Schedule, CosineRestartsWithGrowingPeriods) {
   EXPECT_LT(rate(5.7), rate(5));
 }
 
+// PyTorch's CosineAnnealingLR(T_max=50, eta_min=0.1) goes up again after 50 epochs.
+TEST(Schedule, CosineRisesAgain) {
+  ScheduleSettings settings;
+  settings.kind = "cosine";
+  settings.first_period = 50;
+  settings.minimum = 0.1;
+  const auto rate = [&](double epoch) { return learning_rate(settings, 1.0, epoch, 300); };
+  EXPECT_DOUBLE_EQ(rate(0), 1);
+  EXPECT_NEAR(rate(25), 0.55, 1e-12);
+  EXPECT_NEAR(rate(50), 0.1, 1e-12);
+  EXPECT_NEAR(rate(60), rate(40), 1e-12);
+  EXPECT_NEAR(rate(100), 1, 1e-12);
+}
+
 TEST(Schedule, ConstantPolyAndWarmup) {
   ScheduleSettings settings;
   settings.kind = "constant";

@@ -10,27 +10,28 @@ BidirectionalMamba::BidirectionalMamba(const BidirectionalMambaSettings& s)
     : channels_(s.expand * s.width), share_(s.mean && !s.shared ? 0.5 : 1) {
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, s.bias));
   branches_.emplace_back(*this, s);
-  if (s.shared)
+  if (s.shared && !branches_[0].is_twin())
     A_b_log_ = without_decay(register_parameter("A_b_log", ssm_init::A_log(channels_, s.states)));
-  else
-    branches_.emplace_back(*this, s, "_b");
+  if (!s.shared) branches_.emplace_back(*this, s, "_b");
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(channels_, s.width, s.bias));
   if (s.layer_scale > 0) gamma_ = register_parameter("gamma", torch::full({s.width}, s.layer_scale));
 }
 
 torch::Tensor BidirectionalMamba::both(const torch::Tensor& tokens) const {
-  const ScanTables back = backward_walk(tokens.size(1), tokens.device());
+  const torch::Tensor tokens_BLC = tokens.flatten(1, -2);
+  const ScanTables back = backward_walk(tokens_BLC.size(1), tokens.device());
   if (branches_.size() == 2) return branches_[0].follow(tokens, nullptr) + branches_[1].follow(tokens, &back);
-  SelectiveScanInputs inputs = branches_[0].operands(tokens, nullptr);
+  if (branches_[0].is_twin()) return branches_[0].follow(tokens, nullptr);  // convolutions have no way back
+  SelectiveScanInputs inputs = branches_[0].operands(tokens_BLC, nullptr);
   const torch::Tensor forwards = selective_scan(inputs);
   inputs.A = -torch::exp(A_b_log_.to(inputs.A.scalar_type())).unsqueeze(0);
-  return forwards + selective_scan(inputs, &back);
+  return (forwards + selective_scan(inputs, &back)).view_as(tokens);
 }
 
 torch::Tensor BidirectionalMamba::forward(const torch::Tensor& x) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const torch::Tensor gate = torch::silu(projected.narrow(2, channels_, channels_));
-  const torch::Tensor y = both(projected.narrow(2, 0, channels_)) * gate * share_;
+  const torch::Tensor gate = torch::silu(projected.narrow(-1, channels_, channels_));
+  const torch::Tensor y = both(projected.narrow(-1, 0, channels_)) * gate * share_;
   const torch::Tensor out = out_proj_->forward(y.to(projected.scalar_type()));
   return gamma_.defined() ? (gamma_ * out).to(out.scalar_type()) : out;
 }

@@ -18,11 +18,11 @@ struct BidirectionalMambaSettings : MambaSettings {
 class BidirectionalMamba : public Layer {
  public:
   explicit BidirectionalMamba(const BidirectionalMambaSettings& settings);
-  /// x (B, L, width) -> (B, L, width)
-  torch::Tensor forward(const torch::Tensor& x_BLC) override;
+  /// x (B, sizes..., width) -> the same sizes, tokens being read in raster order
+  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  torch::Tensor both(const torch::Tensor& tokens_BLC) const;
+  torch::Tensor both(const torch::Tensor& tokens) const;
 
   int64_t channels_;
   double share_;  ///< of the sum

@@ -110,6 +110,7 @@ BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : 
   mamba.states = s.states;
   mamba.conv_kernel = s.conv_kernel;
   mamba.expand = s.expand;
+  mamba.dims = dimension;
   for (int64_t i = 0; i < (s.shared_weights ? 1 : directions_); ++i)
     mambas_.push_back(std::make_shared<Mamba>(mamba));
   register_list(*this, "mamba", mambas_);
@@ -128,14 +129,13 @@ torch::Tensor BscBlock::sequential(const torch::Tensor& y) {
     // The third and fourth direction read the grid with its first two axes swapped.
     const bool swapped = i >= 2;
     const torch::Tensor grid = swapped ? y.transpose(2, 3) : y;
-    torch::Tensor tokens_BLC = grid.flatten(2).transpose(1, 2);
-    if (norm_) tokens_BLC = norm_->forward(tokens_BLC);
+    torch::Tensor tokens = grid.movedim(1, -1);
+    if (norm_) tokens = norm_->forward(tokens);
     const auto& mamba = mambas_[mambas_.size() == 1 ? 0 : static_cast<size_t>(i)];
-    torch::Tensor read = mamba->read(tokens_BLC, /*backwards=*/i % 2 == 1);
-    if (swapped) read = read.transpose(1, 2).reshape(grid.sizes()).transpose(2, 3).flatten(2).transpose(1, 2);
-    results.push_back(read);
+    const torch::Tensor read = mamba->read(tokens, /*backwards=*/i % 2 == 1);
+    results.push_back(swapped ? read.transpose(1, 2) : read);
   }
-  return join_->forward(torch::cat(results, 2)).transpose(1, 2).reshape(y.sizes());
+  return join_->forward(torch::cat(results, -1)).movedim(-1, 1);
 }
 
 torch::Tensor BscBlock::forward(const torch::Tensor& x) {

@@ -13,6 +13,8 @@ MambaBranch::MambaBranch(torch::nn::Module& owner, const MambaSettings& s, const
   conv1d_ = owner.register_module(
       "conv1d" + suffix,
       depthwise(1, C, s.conv_kernel, {.padding = {s.conv_kernel - 1}, .bias = s.conv_bias}));
+  twin_ = scan_twin(owner, "twin" + suffix, {s.dims, C, rank, N});
+  if (twin_) return;
   x_proj_ = owner.register_module("x_proj" + suffix, std::make_shared<Linear>(C, rank + 2 * N, false));
   dt_proj_ = owner.register_module("dt_proj" + suffix, std::make_shared<Linear>(rank, C));
   A_log_ = without_decay(owner.register_parameter("A" + suffix + "_log", ssm_init::A_log(C, N)));
@@ -22,20 +24,28 @@ MambaBranch::MambaBranch(torch::nn::Module& owner, const MambaSettings& s, const
   dt_proj_->bias.copy_(ssm_init::dt_bias({C}));
 }
 
-SelectiveScanInputs MambaBranch::operands(const torch::Tensor& tokens, const ScanTables* walk) const {
+torch::Tensor MambaBranch::convolved(const torch::Tensor& tokens, const ScanTables* walk) const {
   const torch::Tensor order_L = walk != nullptr ? walk->order_L(0) : torch::Tensor();
-  const torch::Tensor convolved =
-      depthwise_conv(tokens, conv1d_->weight, conv1d_->bias, {{}, true, true, order_L});
-  return project_scan_inputs(finish(convolved, {Activation::silu, {}}),
+  return finish(depthwise_conv(tokens, conv1d_->weight, conv1d_->bias, {{}, true, true, order_L}),
+                {Activation::silu, {}});
+}
+
+SelectiveScanInputs MambaBranch::operands(const torch::Tensor& tokens, const ScanTables* walk) const {
+  return project_scan_inputs(convolved(tokens, walk),
                              {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
                               dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_});
 }
 
 torch::Tensor MambaBranch::follow(const torch::Tensor& tokens, const ScanTables* walk,
                                   const torch::Tensor& gate) const {
-  SelectiveScanInputs inputs = operands(tokens, walk);
-  inputs.z = gate;
-  return selective_scan(inputs, walk);
+  const torch::Tensor tokens_BLC = tokens.flatten(1, -2);
+  if (twin_) {
+    const torch::Tensor y = twin_->forward(convolved(tokens_BLC, walk).view_as(tokens));
+    return gate.defined() ? y * torch::silu(gate) : y;
+  }
+  SelectiveScanInputs inputs = operands(tokens_BLC, walk);
+  if (gate.defined()) inputs.z = gate.flatten(1, -2);
+  return selective_scan(inputs, walk).view_as(tokens);
 }
 
 ScanTables backward_walk(int64_t length, torch::Device device) {
@@ -56,9 +66,10 @@ Mamba::Mamba(const MambaSettings& s)
 
 torch::Tensor Mamba::read(const torch::Tensor& x, bool backwards) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const ScanTables walk = backwards ? backward_walk(x.size(1), x.device()) : ScanTables();
-  const torch::Tensor y = branch_.follow(projected.narrow(2, 0, channels_), backwards ? &walk : nullptr,
-                                         projected.narrow(2, channels_, channels_));
+  const ScanTables walk =
+      backwards ? backward_walk(x.numel() / x.size(0) / x.size(-1), x.device()) : ScanTables();
+  const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), backwards ? &walk : nullptr,
+                                         projected.narrow(-1, channels_, channels_));
   return out_proj_->forward(y.to(projected.scalar_type()));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/ops/selective_scan.h"
@@ -16,6 +17,7 @@ struct MambaSettings {
   int64_t dt_rank = 0;      ///< rank of the time step projection; 0: width / 16, rounded up
   bool bias = false;        ///< bias of in_proj and out_proj
   bool conv_bias = true;
+  int64_t dims = 1;  ///< axes of the grid that the tokens lie on; a twin's convolutions see it (ScanTwin)
 };
 
 /// The arguments that the official constructor and its forks share.
@@ -29,15 +31,19 @@ class MambaBranch {
   MambaBranch(torch::nn::Module& owner, const MambaSettings& settings, const std::string& suffix = "");
   /// The operands of the scan of tokens (B, L, C) along `walk`; null: in raster order.
   SelectiveScanInputs operands(const torch::Tensor& tokens_BLC, const ScanTables* walk) const;
-  /// The scan, times silu(gate) where a gate (B, L, C) is given. In fp32.
-  torch::Tensor follow(const torch::Tensor& tokens_BLC, const ScanTables* walk,
-                       const torch::Tensor& gate_BLC = {}) const;
+  /// The scan of tokens (B, sizes..., C), times silu(gate) where one of the same sizes is given. In fp32.
+  torch::Tensor follow(const torch::Tensor& tokens, const ScanTables* walk,
+                       const torch::Tensor& gate = {}) const;
+  bool is_twin() const { return twin_ != nullptr; }
 
  private:
+  torch::Tensor convolved(const torch::Tensor& tokens_BLC, const ScanTables* walk) const;
+
   std::shared_ptr<Convolution> conv1d_;
   std::shared_ptr<Linear> x_proj_, dt_proj_;
   torch::Tensor A_log_, D_;
-  PackedWeights packed_;  ///< of x_proj_
+  PackedWeights packed_;            ///< of x_proj_
+  std::shared_ptr<ScanTwin> twin_;  ///< in place of the five before
 };
 
 /// One walk over `length` tokens in raster order, from the end.
@@ -50,10 +56,11 @@ class Mamba : public Layer {
  public:
   explicit Mamba(const MambaSettings& settings);
 
-  /// x (B, L, width) -> (B, L, width). `backwards` reads the tokens from last to first: the same as reversing
-  /// the sequence, running forwards and reversing the result, but without the copies.
-  torch::Tensor read(const torch::Tensor& x_BLC, bool backwards);
-  torch::Tensor forward(const torch::Tensor& x_BLC) override { return read(x_BLC, false); }
+  /// x (B, sizes..., width) -> the same sizes, tokens being read in raster order. `backwards` reads them from
+  /// last to first: the same as reversing the sequence, running forwards and reversing the result, but
+  /// without the copies.
+  torch::Tensor read(const torch::Tensor& x, bool backwards);
+  torch::Tensor forward(const torch::Tensor& x) override { return read(x, false); }
 
  private:
   int64_t channels_;

@@ -8,8 +8,8 @@ namespace mambaseg {
 PvmLayer::PvmLayer(const PvmSettings& s)
     : settings_(s),
       norm_(register_module("norm", std::make_shared<LayerNorm>(s.in))),
-      mamba_(register_module(
-          "mamba", std::make_shared<Mamba>(MambaSettings{.width = s.in / s.chunks, .states = s.states}))),
+      mamba_(register_module("mamba", std::make_shared<Mamba>(MambaSettings{
+                                          .width = s.in / s.chunks, .states = s.states, .dims = s.dims}))),
       proj_(register_module("proj", std::make_shared<Linear>(s.in, s.out))),
       skip_scale_(register_parameter("skip_scale", torch::ones({1}))) {
   if (s.in % s.chunks != 0)
@@ -17,16 +17,14 @@ PvmLayer::PvmLayer(const PvmSettings& s)
 }
 
 torch::Tensor PvmLayer::forward(const torch::Tensor& x) {
-  const torch::Tensor tokens = x.flatten(2).transpose(1, 2), normed_tokens = norm_->forward(tokens);
-  const std::vector<torch::Tensor> chunks = normed_tokens.chunk(settings_.chunks, 2),
-                                   skips = settings_.normed_skip ? chunks : tokens.chunk(settings_.chunks, 2);
+  const torch::Tensor tokens = x.movedim(1, -1), normed_tokens = norm_->forward(tokens);
+  const std::vector<torch::Tensor> chunks = normed_tokens.chunk(settings_.chunks, -1),
+                                   skips =
+                                       settings_.normed_skip ? chunks : tokens.chunk(settings_.chunks, -1);
   std::vector<torch::Tensor> read;
   for (size_t i = 0; i < chunks.size(); ++i)
     read.push_back(mamba_->forward(chunks[i]) + (skip_scale_ * skips[i]).to(x.scalar_type()));
-  const torch::Tensor y = proj_->forward(norm_->forward(torch::cat(read, 2)));
-  std::vector<int64_t> sizes = x.sizes().vec();
-  sizes[1] = y.size(2);
-  return y.transpose(1, 2).reshape(sizes);
+  return proj_->forward(norm_->forward(torch::cat(read, -1))).movedim(-1, 1);
 }
 
 std::vector<OfficialBlock> official_pvm_layer() {

@@ -7,6 +7,7 @@ namespace mambaseg {
 
 struct PvmSettings {
   int64_t in = 16, out = 16;
+  int64_t dims = 2;     ///< spatial axes
   int64_t chunks = 4;   ///< that the channels are split into
   int64_t states = 16;  ///< states of the selective scan a channel
   bool normed_skip =

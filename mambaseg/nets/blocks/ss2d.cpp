@@ -32,32 +32,39 @@ SS2D::SS2D(const Ss2dSettings& settings)
   const int64_t C = channels_, K = kWalks, N = settings.states;
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, 2 * C, settings.bias));
   conv2d_ = register_module("conv2d", depthwise(2, C, settings.conv_kernel, {.bias = settings.conv_bias}));
-  const double bound = 1 / std::sqrt(static_cast<double>(C));
-  x_proj_weight_ =
-      register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
-  dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
-  dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
-  A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
-  Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
+  twin_ = scan_twin(*this, "twin", {2, C, rank_, N, K});
+  if (!twin_) {
+    const double bound = 1 / std::sqrt(static_cast<double>(C));
+    x_proj_weight_ =
+        register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
+    dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
+    dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
+    A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
+    Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
+  }
   out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
   dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
 }
 
+torch::Tensor SS2D::scanned(const torch::Tensor& u) {
+  if (twin_) return twin_->forward(u);
+  const int64_t C = channels_, K = kWalks, N = settings_.states;
+  const TokenGrid grid{1, u.size(1), u.size(2)};
+  const auto walks = walks_.get(grid, u.device(),
+                                [&] { return make_scan_tables(orders(settings_.walks, grid), u.device()); });
+  const ScanWeights weights{x_proj_weight_,          dt_projs_weight_, dt_projs_bias_,
+                            A_logs_.view({K, C, N}), Ds_.view({K, C}), packed_};
+  return selective_scan(project_scan_inputs(u.flatten(1, 2), weights), walks.get());
+}
+
 torch::Tensor SS2D::forward(const torch::Tensor& x) {
-  const int64_t C = channels_, K = kWalks, N = settings_.states, edge = settings_.conv_kernel;
+  const int64_t edge = settings_.conv_kernel;
   const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
   const torch::Tensor convolved =
       depthwise_conv(halves[0], conv2d_->weight, conv2d_->bias, {{edge / 2, edge / 2}, false, true, {}});
-  const torch::Tensor tokens = torch::silu(convolved).flatten(1, 2);
-  const TokenGrid grid{1, x.size(1), x.size(2)};
-  const auto walks = walks_.get(grid, x.device(),
-                                [&] { return make_scan_tables(orders(settings_.walks, grid), x.device()); });
-  const ScanWeights weights{x_proj_weight_,          dt_projs_weight_, dt_projs_bias_,
-                            A_logs_.view({K, C, N}), Ds_.view({K, C}), packed_};
-  const torch::Tensor scanned =
-      selective_scan(project_scan_inputs(tokens, weights), walks.get()).to(x.scalar_type());
-  const torch::Tensor y = out_norm_->forward(scanned).view_as(halves[1]) * torch::silu(halves[1]);
+  const torch::Tensor normed = out_norm_->forward(scanned(torch::silu(convolved)).to(x.scalar_type()));
+  const torch::Tensor y = normed.view_as(halves[1]) * torch::silu(halves[1]);
   return dropout_->forward(out_proj_->forward(y));
 }
 

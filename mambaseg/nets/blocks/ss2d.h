@@ -3,6 +3,7 @@
 #include <string>
 
 #include "mambaseg/nets/blocks/recent_grids.h"
+#include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
@@ -34,6 +35,9 @@ class SS2D : public Layer {
   torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
+  /// What the walks over the plane (B, Y, X, C) add up to.
+  torch::Tensor scanned(const torch::Tensor& u_BYXC);
+
   Ss2dSettings settings_;
   int64_t channels_, rank_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
@@ -45,6 +49,7 @@ class SS2D : public Layer {
   PackedWeights packed_;                           ///< of x_proj_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
   RecentGrids<ScanTables> walks_;
+  std::shared_ptr<ScanTwin> twin_;  ///< in place of the six before
 };
 
 /// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out

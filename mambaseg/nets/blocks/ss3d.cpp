@@ -58,13 +58,16 @@ SS3D::SS3D(const Ss3dSettings& settings)
   const int64_t gate = settings.variant == "vanilla" ? 2 : 1;
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, gate * C, settings.bias));
   conv3d_ = register_module("conv3d", depthwise(3, C, settings.conv_kernel, {.bias = settings.conv_bias}));
-  const double bound = 1 / std::sqrt(static_cast<double>(C));
-  x_proj_weight_ =
-      register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
-  dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
-  dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
-  A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
-  Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
+  twin_ = scan_twin(*this, "twin", {3, C, rank_, N, K});
+  if (!twin_) {
+    const double bound = 1 / std::sqrt(static_cast<double>(C));
+    x_proj_weight_ =
+        register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
+    dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
+    dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
+    A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
+    Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
+  }
   out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
   dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
@@ -118,9 +121,14 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
   const int64_t border = settings_.conv_kernel / 2;
   const torch::Tensor convolved =
       depthwise_conv(projected, conv3d_->weight, conv3d_->bias, {{border, border, border}, false, true, {}});
-  const torch::Tensor tokens = torch::silu(convolved).flatten(1, 3);
-  const auto walks = walks_.get(grid, x.device(), [&] { return make_walks(grid, x.device()); });
-  torch::Tensor y = scan(tokens, *walks).to(x.scalar_type());
+  const torch::Tensor u = torch::silu(convolved);
+  torch::Tensor y;
+  if (twin_) {
+    y = twin_->forward(u);
+  } else {
+    const auto walks = walks_.get(grid, x.device(), [&] { return make_walks(grid, x.device()); });
+    y = scan(u.flatten(1, 3), *walks).to(x.scalar_type());
+  }
   y = out_norm_->forward(y).view({x.size(0), grid[0], grid[1], grid[2], channels_});
   if (gate.defined()) y = y * torch::silu(gate);
   return dropout_->forward(out_proj_->forward(y));

@@ -4,6 +4,7 @@
 
 #include "mambaseg/nets/blocks/recent_grids.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
+#include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
@@ -63,6 +64,7 @@ class SS3D : public Layer, public ComputesEntries {
   PackedWeights packed_;                           ///< of x_proj_weight_
   torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
   RecentGrids<Walks> walks_;
+  std::shared_ptr<ScanTwin> twin_;  ///< in place of the six before
 };
 
 }  // namespace mambaseg

@@ -8,19 +8,19 @@ namespace mambaseg {
 TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
     : slices_(s.slices), channels_(s.expand * s.width) {
   const MambaSettings branch{
-      .width = s.width, .states = s.states, .conv_kernel = s.conv_kernel, .expand = s.expand};
+      .width = s.width, .states = s.states, .conv_kernel = s.conv_kernel, .expand = s.expand, .dims = 3};
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, s.bias));
   for (const char* suffix : {"", "_b", "_s"}) branches_.emplace_back(*this, branch, suffix);
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(channels_, s.width, s.bias));
 }
 
 torch::Tensor TriOrientatedMamba::forward(const torch::Tensor& x) {
-  const torch::Tensor projected = in_proj_->forward(x.flatten(1, 3));
-  const torch::Tensor tokens = projected.narrow(2, 0, channels_),
-                      gate = projected.narrow(2, channels_, channels_);
+  const torch::Tensor projected = in_proj_->forward(x);
+  const torch::Tensor tokens = projected.narrow(4, 0, channels_),
+                      gate = projected.narrow(4, channels_, channels_);
   const auto walks = walks_.get({x.size(1), x.size(2), x.size(3)}, x.device(), [&] {
     const int64_t slices = slices_ > 0 ? slices_ : x.size(1);
-    return make_scan_tables(tri_orientated_orders(tokens.size(1), slices), x.device());
+    return make_scan_tables(tri_orientated_orders(x.size(1) * x.size(2) * x.size(3), slices), x.device());
   });
   torch::Tensor sum;
   for (size_t i = 0; i < branches_.size(); ++i) {
@@ -28,7 +28,7 @@ torch::Tensor TriOrientatedMamba::forward(const torch::Tensor& x) {
     const torch::Tensor y = branches_[i].follow(tokens, &walk);
     sum = sum.defined() ? sum + y : y;
   }
-  return out_proj_->forward((sum * torch::silu(gate)).to(projected.scalar_type())).view_as(x);
+  return out_proj_->forward((sum * torch::silu(gate)).to(projected.scalar_type()));
 }
 
 std::vector<OfficialBlock> official_tri_orientated_mamba() {

@@ -19,13 +19,13 @@ UMambaLayer::UMambaLayer(const MambaSettings& mamba, bool channel_tokens)
 torch::Tensor UMambaLayer::forward(const torch::Tensor& x) {
   // fp16 gives NaN here (remark of the authors), so mixed precision is left for the length of this layer.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  const torch::Tensor x_BCV = x.flatten(2).to(torch::kFloat);
-  const torch::Tensor tokens = channel_tokens_ ? x_BCV : x_BCV.transpose(1, 2);
-  require(tokens.size(2) == width_, "umamba_enc: a stage has ", tokens.size(2),
+  const torch::Tensor whole = x.to(torch::kFloat);
+  const torch::Tensor tokens = channel_tokens_ ? whole.flatten(2) : whole.movedim(1, -1);
+  require(tokens.size(-1) == width_, "umamba_enc: a stage has ", tokens.size(-1),
           " voxels, but its channel tokens were made for ", width_,
           "; use patches of the size in the setting `patch`");
   const torch::Tensor y = mamba_->forward(norm_->forward(tokens));
-  return (channel_tokens_ ? y : y.transpose(1, 2)).reshape(x.sizes()).to(x.scalar_type());
+  return (channel_tokens_ ? y.reshape(x.sizes()) : y.movedim(-1, 1)).to(x.scalar_type());
 }
 
 namespace {

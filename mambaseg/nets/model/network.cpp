@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mambaseg/nets/model/hybrid_entry.h"
 #include "mambaseg/nets/zoo/list.h"
 
 namespace mambaseg {
@@ -83,7 +84,9 @@ std::shared_ptr<Network> make_network(const Json& config) {
     throw UsageError("network: expected a table with a name, for example name = \"medsegmamba\"");
   Json settings = config;
   settings.erase("name");
-  return find_network(config["name"].get<std::string>()).make(settings);
+  const NetworkEntry& entry = find_network(config["name"].get<std::string>());
+  require_twin(entry, settings);
+  return entry.make(settings);
 }
 
 int64_t parameter_count(const torch::nn::Module& module) {

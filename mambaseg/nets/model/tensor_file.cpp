@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/io/numpy_file.h"
+#include "mambaseg/io/torch_file.h"
 
 namespace mambaseg {
 namespace {
@@ -30,6 +32,17 @@ torch::Tensor to_tensor(const StoredTensor& stored) {
   torch::Tensor tensor = torch::empty(stored.sizes, type->tensor);
   if (!stored.bytes.empty()) std::memcpy(tensor.data_ptr(), stored.bytes.data(), stored.bytes.size());
   return tensor;
+}
+
+std::map<std::string, torch::Tensor> read_tensors(const std::string& path) {
+  const TensorFile file = path.ends_with(".safetensors") ? read_safetensors(path)
+                          : path.ends_with(".npz")       ? read_npz(path)
+                                                         : read_torch_file(path);
+  std::map<std::string, torch::Tensor> tensors;
+  with_context(path, [&] {
+    for (const StoredTensor& tensor : file.tensors) tensors[tensor.name] = to_tensor(tensor);
+  });
+  return tensors;
 }
 
 TensorFile to_tensor_file(const std::vector<std::pair<std::string, torch::Tensor>>& tensors) {

@@ -17,7 +17,7 @@
 #include "mambaseg/nets/blocks/patch2d.h"
 #include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/layers/resampling.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -207,7 +207,7 @@ class HymUnet : public Network {
 }  // namespace
 
 NetworkEntry hym_unet_entry() {
-  return network_entry<HymUnetSettings>(
+  return hybrid_entry<HymUnetSettings>(
       {.name = "hym_unet",
        .dims = {2},
        .source =

@@ -7,7 +7,7 @@
 
 #include "mambaseg/nets/blocks/lbmnet_blocks.h"
 #include "mambaseg/nets/blocks/nnunet.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -324,7 +324,7 @@ NetworkFacts facts(const char* name, const char* summary, int64_t parameters, co
 
 /// The literal reading of the paper, widths 40 to 640.
 NetworkEntry lbmnet_entry() {
-  return network_entry<Settings>(
+  return hybrid_entry<Settings>(
       facts("lbmnet", "large-kernel encoder, gated skips, bidirectional Mamba in the decoder", 66'419'480,
             R"({"classes": 3, "widths": [4, 6, 8], "blocks": [0, 1, 2], "states": 4})", 8),
       [](const Settings& s) { return make(s); });
@@ -332,7 +332,7 @@ NetworkEntry lbmnet_entry() {
 
 /// The reading that also matches the published FLOPs at a 128^3 patch: starts at a quarter of the resolution.
 NetworkEntry lbmnet_b_entry() {
-  return network_entry<ReadingB>(
+  return hybrid_entry<ReadingB>(
       facts("lbmnet_b", "LBMNet read so that its FLOPs match too: starts at a quarter of the resolution",
             66'416'310, R"({"classes": 3, "widths": [4, 6, 8], "blocks": [1, 1, 1], "states": 4})", 16),
       [](const ReadingB& s) { return make(s); });

@@ -10,7 +10,7 @@
 #include "mambaseg/nets/blocks/unetr_blocks.h"
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/layers/sequence.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -40,9 +40,9 @@ struct LightMUnetSettings {
   }
 };
 
-std::shared_ptr<PvmLayer> mamba_layer(int64_t in, int64_t out, int64_t states) {
+std::shared_ptr<PvmLayer> mamba_layer(int64_t dims, int64_t in, int64_t out, int64_t states) {
   return std::make_shared<PvmLayer>(
-      PvmSettings{.in = in, .out = out, .chunks = 1, .states = states, .normed_skip = false});
+      PvmSettings{.in = in, .out = out, .dims = dims, .chunks = 1, .states = states, .normed_skip = false});
 }
 
 /// A depthwise and a pointwise convolution. Prefixes "0.conv", "1.conv".
@@ -54,11 +54,11 @@ std::shared_ptr<Sequence> separable(int64_t dims, int64_t in, int64_t out, int64
 /// x + mamba(relu(norm(mamba(relu(norm(x)))))). Prefixes "norm1", "conv1", "norm2", "conv2".
 class ResidualMambaBlock : public Layer {
  public:
-  ResidualMambaBlock(int64_t width, int64_t states)
+  ResidualMambaBlock(int64_t dims, int64_t width, int64_t states)
       : norm1_(register_module("norm1", std::make_shared<GroupNorm>(kGroups, width))),
         norm2_(register_module("norm2", std::make_shared<GroupNorm>(kGroups, width))),
-        mamba1_(register_module("conv1", mamba_layer(width, width, states))),
-        mamba2_(register_module("conv2", mamba_layer(width, width, states))) {}
+        mamba1_(register_module("conv1", mamba_layer(dims, width, width, states))),
+        mamba2_(register_module("conv2", mamba_layer(dims, width, width, states))) {}
   torch::Tensor forward(const torch::Tensor& x) override {
     const torch::Tensor y = mamba1_->forward(norm1_->run(x, {Activation::relu, {}}));
     return x + mamba2_->forward(norm2_->run(y, {Activation::relu, {}}));
@@ -114,12 +114,12 @@ LightMUnet::LightMUnet(const LightMUnetSettings& s) : settings_(s) {
   for (size_t i = 0; i < s.depths.size(); ++i) {
     const int64_t width = s.width << i;
     // The first scale has a place for what halves the grid, and nothing in it.
-    const auto halving =
-        i == 0 ? sequence({})
-               : sequence({mamba_layer(width / 2, width, s.states), std::make_shared<HalvingMaxPool>()});
+    const auto halving = i == 0 ? sequence({})
+                                : sequence({mamba_layer(s.dimension, width / 2, width, s.states),
+                                            std::make_shared<HalvingMaxPool>()});
     encoder_.push_back(sequence({halving}));
     for (int64_t k = 0; k < s.depths[i]; ++k)
-      encoder_[i]->push_back(std::make_shared<ResidualMambaBlock>(width, s.states));
+      encoder_[i]->push_back(std::make_shared<ResidualMambaBlock>(s.dimension, width, s.states));
   }
   for (size_t i = 0; i < s.decoder_depths.size(); ++i) {
     const int64_t width = s.width << (s.decoder_depths.size() - 1 - i);
@@ -161,7 +161,7 @@ Json official_settings(const Json& a) {
 }  // namespace
 
 NetworkEntry lightm_unet_entry() {
-  return network_entry<LightMUnetSettings>(
+  return hybrid_entry<LightMUnetSettings>(
       {.name = "lightm_unet",
        .dims = {3, 2},
        .source = "Liao et al.: LightM-UNet: Mamba Assists in Lightweight UNet for Medical Image "

@@ -5,6 +5,7 @@
 // of any size work.
 
 #include "mambaseg/nets/blocks/medsegmamba_bottleneck.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -42,7 +43,7 @@ torch::Tensor softmax(const torch::Tensor& scores) { return scores.softmax(1); }
 }  // namespace
 
 NetworkEntry medsegmamba_entry() {
-  return network_entry<MedSegMambaSettings>(
+  return hybrid_entry<MedSegMambaSettings>(
       {.name = "medsegmamba",
        .dims = {3},
        .source = "Cao, Li, Guo: MedSegMamba: 3D CNN-Mamba Hybrid Architecture for Brain Segmentation, 2024; "

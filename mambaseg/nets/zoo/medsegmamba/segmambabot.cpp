@@ -7,6 +7,7 @@
 #include "mambaseg/nets/blocks/medsegmamba_shell.h"
 #include "mambaseg/nets/blocks/mixer_block.h"
 #include "mambaseg/nets/blocks/tri_orientated_mamba.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -47,7 +48,7 @@ std::shared_ptr<Network> make(const SegMambaBotSettings& s) {
 }  // namespace
 
 NetworkEntry segmambabot_entry() {
-  return network_entry<SegMambaBotSettings>(
+  return hybrid_entry<SegMambaBotSettings>(
       {.name = "segmambabot",
        .dims = {3},
        .source = "Cao, Li, Guo: MedSegMamba, 2024, its comparison network; mixer of Xing et al.: SegMamba, "

@@ -9,7 +9,7 @@
 #include "mambaseg/nets/blocks/tri_orientated_mamba.h"
 #include "mambaseg/nets/blocks/unetr_blocks.h"
 #include "mambaseg/nets/layers/sequence.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -214,7 +214,7 @@ constexpr const char* kRepository = "ge-xing/SegMamba";
 }  // namespace
 
 NetworkEntry segmamba_entry() {
-  return network_entry<SegMambaSettings>(
+  return hybrid_entry<SegMambaSettings>(
       {.name = "segmamba",
        .dims = {3},
        .source = "Xing et al.: SegMamba: Long-range Sequential Modeling Mamba For 3D Medical Image "

@@ -8,7 +8,7 @@
 #include "mambaseg/nets/blocks/unetr_blocks.h"
 #include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/layers/sequence.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -107,7 +107,7 @@ Json official_settings(const Json& a) {
 }  // namespace
 
 NetworkEntry swin_umamba_entry() {
-  return network_entry<SwinUMambaSettings>(
+  return hybrid_entry<SwinUMambaSettings>(
       {.name = "swin_umamba",
        .dims = {2},
        .source = "Liu et al.: Swin-UMamba: Mamba-based UNet with ImageNet-based pretraining, 2024; "

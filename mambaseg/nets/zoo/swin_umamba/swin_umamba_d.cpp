@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "mambaseg/nets/blocks/vss_encoder.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -108,7 +108,7 @@ Json official_settings(const Json& a) {
 }  // namespace
 
 NetworkEntry swin_umamba_d_entry() {
-  return network_entry<SwinUMambaDSettings>(
+  return hybrid_entry<SwinUMambaDSettings>(
       {.name = "swin_umamba_d",
        .dims = {2},
        .source = "Liu et al.: Swin-UMamba: Mamba-based UNet with ImageNet-based pretraining, 2024; "

@@ -8,6 +8,7 @@
 
 #include "mambaseg/nets/blocks/bridged_unet.h"
 #include "mambaseg/nets/blocks/ss2d.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 #include "mambaseg/nets/model/weights.h"
 
 namespace mambaseg {
@@ -210,7 +211,7 @@ constexpr const char* kRepository = "wurenkai/H-vmunet";
 }  // namespace
 
 NetworkEntry h_vmunet_entry() {
-  return network_entry<HVmunetSettings>(
+  return hybrid_entry<HVmunetSettings>(
       {.name = "h_vmunet",
        .dims = {2},
        .source = "Wu et al.: H-vmunet: High-order Vision Mamba UNet for Medical Image Segmentation, 2024; "

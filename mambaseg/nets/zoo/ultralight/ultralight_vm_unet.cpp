@@ -6,6 +6,7 @@
 
 #include "mambaseg/nets/blocks/bridged_unet.h"
 #include "mambaseg/nets/blocks/pvm_layer.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -28,7 +29,7 @@ torch::Tensor sigmoid(const torch::Tensor& scores) { return scores.sigmoid(); }
 }  // namespace
 
 NetworkEntry ultralight_vm_unet_entry() {
-  return network_entry<BridgedUnetSettings>(
+  return hybrid_entry<BridgedUnetSettings>(
       {.name = "ultralight_vm_unet",
        .dims = {2},
        .source =

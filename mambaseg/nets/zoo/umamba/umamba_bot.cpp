@@ -1,6 +1,7 @@
 // U-Mamba_Bot (Ma, Li, Wang 2024): a Mamba layer on the deepest features of U-Mamba's U-Net.
 
 #include "mambaseg/nets/blocks/umamba.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -8,7 +9,9 @@ namespace {
 std::shared_ptr<Network> make(const UMambaSettings& s) {
   s.check();
   std::shared_ptr<UMambaLayer> layer;
-  if (s.mamba) layer = std::make_shared<UMambaLayer>(MambaSettings{.width = s.features.back()}, false);
+  if (s.mamba)
+    layer =
+        std::make_shared<UMambaLayer>(MambaSettings{.width = s.features.back(), .dims = s.dimension}, false);
   return std::make_shared<UMamba>(s, std::vector<std::shared_ptr<UMambaLayer>>(), layer);
 }
 
@@ -21,7 +24,7 @@ Json official_settings(const Json& arguments) {
 }  // namespace
 
 NetworkEntry umamba_bot_entry() {
-  return network_entry<UMambaSettings>(
+  return hybrid_entry<UMambaSettings>(
       {.name = "umamba_bot",
        .dims = {3, 2},
        .source = "Ma, Li, Wang: U-Mamba, 2024, github.com/bowang-lab/U-Mamba",

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "mambaseg/nets/blocks/umamba.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -36,8 +37,10 @@ std::shared_ptr<Network> make(const UMambaEncSettings& s) {
     if (voxels < 1)
       throw UsageError(concat("network: a patch of this size has no voxel left at stage ", stage));
     if (s.dimension == 2 && stage % 2 == s.stages() % 2) continue;
-    layers[static_cast<size_t>(stage)] = std::make_shared<UMambaLayer>(
-        MambaSettings{.width = channel_tokens ? voxels : channels}, channel_tokens);
+    layers[static_cast<size_t>(stage)] =
+        std::make_shared<UMambaLayer>(channel_tokens ? MambaSettings{.width = voxels}
+                                                     : MambaSettings{.width = channels, .dims = s.dimension},
+                                      channel_tokens);
   }
   auto network = std::make_shared<UMamba>(s, std::move(layers), nullptr);
   for (const auto& part : network->modules())
@@ -55,7 +58,7 @@ Json official_settings(const Json& arguments) {
 }  // namespace
 
 NetworkEntry umamba_enc_entry() {
-  return network_entry<UMambaEncSettings>(
+  return hybrid_entry<UMambaEncSettings>(
       {.name = "umamba_enc",
        .dims = {3, 2},
        .source = "Ma, Li, Wang: U-Mamba, 2024, github.com/bowang-lab/U-Mamba",

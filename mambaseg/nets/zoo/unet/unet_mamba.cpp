@@ -4,6 +4,7 @@
 
 #include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/blocks/unet2d.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -34,7 +35,7 @@ class VssOnMaps : public Layer {
 }  // namespace
 
 NetworkEntry unet_mamba_entry() {
-  return network_entry<UnetMambaSettings>(
+  return hybrid_entry<UnetMambaSettings>(
       {.name = "unet_mamba",
        .dims = {2},
        .source = "U-Net + Mamba of the HyM-UNet paper, arXiv 2511.17988; no code published",

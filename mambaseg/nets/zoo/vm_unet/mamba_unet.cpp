@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "mambaseg/nets/blocks/vss_encoder.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -96,7 +96,7 @@ Json official_settings(const Json& a) {
 }  // namespace
 
 NetworkEntry mamba_unet_entry() {
-  return network_entry<MambaUnetSettings>(
+  return hybrid_entry<MambaUnetSettings>(
       {.name = "mamba_unet",
        .dims = {2},
        .source = "Wang et al.: Mamba-UNet: UNet-Like Pure Visual Mamba for Medical Image Segmentation, 2024; "

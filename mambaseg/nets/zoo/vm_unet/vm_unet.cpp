@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "mambaseg/nets/blocks/vss_encoder.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -94,7 +94,7 @@ torch::Tensor sigmoid_of_one(const torch::Tensor& scores) {
 }  // namespace
 
 NetworkEntry vm_unet_entry() {
-  return network_entry<VmUnetSettings>(
+  return hybrid_entry<VmUnetSettings>(
       {.name = "vm_unet",
        .dims = {2},
        .source = "Ruan, Li, Xiang: VM-UNet: Vision Mamba UNet for Medical Image Segmentation, 2024; "

@@ -9,7 +9,7 @@
 
 #include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/layers/resampling.h"
-#include "mambaseg/nets/model/network.h"
+#include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
@@ -205,7 +205,7 @@ torch::Tensor sigmoid_of_one(const torch::Tensor& scores) {
 }  // namespace
 
 NetworkEntry vm_unet_v2_entry() {
-  return network_entry<VmUnetV2Settings>(
+  return hybrid_entry<VmUnetV2Settings>(
       {.name = "vm_unet_v2",
        .dims = {2},
        .source =
