@@ -3,6 +3,7 @@
 #include <torch/autograd.h>
 
 #include "mambaseg/ops/autocast.h"
+#include "mambaseg/ops/cast_weights.h"
 #include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/ops/onednn.h"
@@ -133,10 +134,16 @@ Tensor every(const std::vector<int64_t>& stride, Tensor x) {
   return x;
 }
 
+/// Weight and bias in the type of x; kept in 16 bits where no gradient flows through the cast.
+std::pair<Tensor, Tensor> weights_for(const Tensor& x, const DenseWeights& w) {
+  if (x.element_size() < 4 && !needs_gradient({w.weight, w.bias})) return cast_weights(w, x.scalar_type());
+  return {as_type(w.weight, x.scalar_type()), as_type(w.bias, x.scalar_type())};
+}
+
 Tensor by_torch(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o) {
   const std::vector<int64_t> zeros(o.stride.size(), 0);
-  return torch::convolution(x, as_type(w.weight, x.scalar_type()), as_type(w.bias, x.scalar_type()), o.stride,
-                            o.padding, o.dilation, false, zeros, o.groups);
+  const auto [weight, bias] = weights_for(x, w);
+  return torch::convolution(x, weight, bias, o.stride, o.padding, o.dilation, false, zeros, o.groups);
 }
 
 }  // namespace
@@ -177,7 +184,8 @@ Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
   const bool recorded = needs_gradient({x, w.weight, w.bias, epilogue.residual});
   if (recorded) w.packed.forget();
   if (!is_fast(x, w.weight) || recorded) {
-    const Tensor y = torch::linear(x, as_type(w.weight, x.scalar_type()), as_type(w.bias, x.scalar_type()));
+    const auto [weight, bias] = weights_for(x, w);
+    const Tensor y = torch::linear(x, weight, bias);
     return finish(y.to(result_type), epilogue);
   }
   TORCH_CHECK(x.size(-1) == w.weight.size(1), "linear: expected (..., ", w.weight.size(1), "), got ",

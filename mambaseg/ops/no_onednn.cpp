@@ -2,13 +2,22 @@
 
 #include "mambaseg/ops/onednn.h"
 
+#include "mambaseg/ops/cast_weights.h"
+
 namespace mambaseg {
 
-struct PackedWeights::Contents {};
+struct PackedWeights::Contents {
+  CastWeights cast;
+};
 
-PackedWeights::PackedWeights() = default;
+PackedWeights::PackedWeights() : contents_(std::make_shared<Contents>()) {}
 
-void PackedWeights::forget() const {}
+void PackedWeights::forget() const {
+  const std::lock_guard<std::mutex> lock(contents_->cast.mutex);
+  contents_->cast.state.clear();
+}
+
+CastWeights& cast_of(PackedWeights::Contents& contents) { return contents.cast; }
 
 namespace onednn {
 

@@ -9,6 +9,8 @@
 
 #include <ATen/Parallel.h>
 
+#include "mambaseg/ops/cast_weights.h"
+
 namespace mambaseg {
 namespace {
 
@@ -42,6 +44,7 @@ struct PackedWeights::Contents {
   std::mutex mutex;
   std::vector<Problem> problems;
   std::vector<Packing> packings;
+  CastWeights cast;
 };
 
 PackedWeights::PackedWeights() : contents_(std::make_shared<Contents>()) {}
@@ -49,7 +52,11 @@ PackedWeights::PackedWeights() : contents_(std::make_shared<Contents>()) {}
 void PackedWeights::forget() const {
   const std::lock_guard<std::mutex> lock(contents_->mutex);
   for (Packing& p : contents_->packings) p.state.clear();
+  const std::lock_guard<std::mutex> cast_lock(contents_->cast.mutex);
+  contents_->cast.state.clear();
 }
+
+CastWeights& cast_of(PackedWeights::Contents& contents) { return contents.cast; }
 
 namespace {
 
@@ -141,14 +148,11 @@ void reorder(const memory& from, const memory& to) {
 
 std::vector<int64_t> state_of(const DenseWeights& w) {
   std::vector<int64_t> state;
-  const auto add = [&](const Tensor& t) {
-    state.push_back(t.defined() ? reinterpret_cast<int64_t>(t.data_ptr()) : 0);
-    state.push_back(t.defined() && !t.is_inference() ? static_cast<int64_t>(t._version()) : 0);
-  };
-  add(w.weight);
-  add(w.bias);
+  add_state(w.weight, state);
+  add_state(w.bias, state);
   if (w.norm)
-    for (const Tensor* t : {&w.norm->weight, &w.norm->bias, &w.norm->mean, &w.norm->var}) add(*t);
+    for (const Tensor* t : {&w.norm->weight, &w.norm->bias, &w.norm->mean, &w.norm->var})
+      add_state(*t, state);
   return state;
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "mambaseg/ops/cast_weights.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
@@ -237,6 +238,27 @@ TEST(Dense, DoubleAndPlainLibTorchAreLibTorchs) {
   const Tensor y = convolution(o.x, {o.weight, o.bias}, o.options);
   EXPECT_TRUE(torch::equal(y, torch::convolution(o.x, o.weight, o.bias, o.options.stride, o.options.padding,
                                                  o.options.dilation, false, {0, 0, 0}, 1)));
+}
+
+TEST(Dense, LibTorchsWeightsInBf16AreCastOnceAndWhenTheyChange) {
+  const torch::NoGradGuard no_grad;
+  const PlainLibTorchGuard plain;
+  const Tensor x = torch::randn({5, 8}).to(torch::kBFloat16);
+  DenseWeights w{torch::randn({6, 8}), torch::randn({6})};
+  const auto expected = [&] {
+    return torch::linear(x, w.weight.to(torch::kBFloat16), w.bias.to(torch::kBFloat16));
+  };
+  const Tensor first = cast_weights(w, torch::kBFloat16).first;
+  EXPECT_TRUE(linear(x, w).equal(expected()));
+  EXPECT_TRUE(cast_weights(w, torch::kBFloat16).first.is_same(first));
+  EXPECT_EQ(cast_weights(w, torch::kHalf).first.scalar_type(), torch::kHalf);
+  w.weight.mul_(2);
+  EXPECT_TRUE(linear(x, w).equal(expected())) << "changed in place";
+  w.bias = torch::randn({6});
+  EXPECT_TRUE(linear(x, w).equal(expected())) << "another tensor";
+  const Tensor before = cast_weights(w, torch::kBFloat16).first;
+  w.packed.forget();
+  EXPECT_FALSE(cast_weights(w, torch::kBFloat16).first.is_same(before));
 }
 
 TEST(Dense, RefusesWhatDoesNotFit) {
