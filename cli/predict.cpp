@@ -31,8 +31,9 @@ void declare_predict(CLI::App& command) {
   command
       .add_option(
           "-m,--model", options->request.models,
-          "Model file; a model of a second stage (around labels of the first) and more models of the same "
-          "stage, whose probabilities are averaged, may follow")
+          "Model file; a model of a second stage (around labels of the first), more models of the same "
+          "stage, whose probabilities are averaged, and models of slices of other planes, whose scores are "
+          "summed, may follow")
       ->required()
       ->check(CLI::ExistingFile);
   command

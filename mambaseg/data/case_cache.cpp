@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char kLayout[] = "2";  ///< of the cached files; a change makes older ones stale
+constexpr char kLayout[] = "3";  ///< of the cached files; a change makes older ones stale
 
 std::string path_of(const std::string& folder, const std::string& id) {
   return (fs::path(folder) / (id + ".safetensors")).string();
@@ -89,6 +89,7 @@ void write_prepared(const std::string& path, const PreparedCase& prepared, const
   file.metadata = {{"plan_hash", hash},
                    {"source", stamp},
                    {"case", prepared.id},
+                   {"spacing_mm", Json(prepared.spacing_mm).dump()},
                    {"label_map", prepared.label_map ? "1" : "0"},
                    {"unnamed_labels", Json(prepared.unnamed_labels).dump()},
                    {"content", hash_of(prepared.image_CIJK)},
@@ -174,6 +175,8 @@ PreparedCase load_prepared(const std::string& folder, const std::string& id) {
     out.content = content->second;
   if (const auto content = file.metadata.find("classes"); content != file.metadata.end())
     out.classes_content = content->second;
+  if (const auto spacing = file.metadata.find("spacing_mm"); spacing != file.metadata.end())
+    out.spacing_mm = Json::parse(spacing->second).get<Vector3>();
   if (const auto map = file.metadata.find("label_map"); map != file.metadata.end())
     out.label_map = map->second == "1";
   if (const auto labels = file.metadata.find("unnamed_labels"); labels != file.metadata.end())

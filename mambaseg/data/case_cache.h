@@ -32,6 +32,7 @@ struct PreparedCase {
   std::vector<int64_t> unnamed_labels;  ///< as CaseNotes says
   std::string content;                  ///< changes with the image
   std::string classes_content;          ///< changes with the labels
+  Vector3 spacing_mm{1, 1, 1};          ///< of a volume, along its array axes
   bool label_map = false;               ///< the image holds tissues, from which images are drawn
   std::shared_ptr<const void> storage;  ///< keeps a mapped file alive
 

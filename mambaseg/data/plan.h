@@ -22,6 +22,12 @@ struct Plan : LabelSettings {
   int64_t rescale_passes = 1;
   bool crop_to_brain = true;
   int64_t crop_margin = 0;
+  std::string plane = "none";
+  int64_t slices = 7;
+  std::vector<double> plane_weights{0.4, 0.4, 0.2};
+  bool merge_sides = true;
+  std::vector<int64_t> merged_classes;
+  double base_resolution = 1;
   std::vector<int64_t> patch{96, 96, 96};
   std::string window = "fixed";
   int64_t step = 16;
@@ -30,6 +36,9 @@ struct Plan : LabelSettings {
   std::string unknown_labels = "background";
   std::string region = "brain";
   std::vector<int64_t> region_labels;
+
+  /// Whether the network has two dimensions and sees slices with their neighbours as channels.
+  bool in_slices() const { return plane != "none"; }
 
   void describe(SettingsVisitor& visit) {
     visit(
@@ -56,7 +65,28 @@ struct Plan : LabelSettings {
           between(1, 2));
     visit("crop_to_brain", crop_to_brain, "run only inside the box of non-zero voxels");
     visit("crop_margin", crop_margin, "voxels that the box keeps around it", at_least(0));
-    visit("patch", patch, "patch edges in voxels, in array order", at_least(1));
+    visit("plane", plane,
+          "none: the network sees patches of volumes; otherwise it has two dimensions and sees the slices of "
+          "this plane with their neighbours as channels. `predict` puts models of several planes together",
+          one_of({"none", "axial", "coronal", "sagittal"}));
+    visit("slices", slices,
+          "slices: how many are seen at a time, the one that is segmented in their middle; at the ends the "
+          "first and the last are repeated",
+          at_least(1));
+    visit("plane_weights", plane_weights,
+          "slices: weights of the scores of axial, coronal and sagittal models that predict together "
+          "(FastSurfer)",
+          at_least(0));
+    visit("merge_sides", merge_sides,
+          "plane sagittal: structures whose names differ in Left and Right are one class of the network, "
+          "which counts for both");
+    visit("merged_classes", merged_classes,
+          "plane sagittal: the network's class for each of `classes`; empty: by their names", at_least(1));
+    visit("base_resolution", base_resolution,
+          "slices: mm a pixel at which a network with a grid of its own works (fastsurfer_vinn); it is told "
+          "how that of each image differs",
+          at_least(1e-3));
+    visit("patch", patch, "patch edges in voxels, in array order; of slices rows and columns", at_least(1));
     visit("window", window,
           "patches at prediction. fixed: one at every multiple of `step`, all voxels count alike; gaussian: "
           "spread "

@@ -14,6 +14,7 @@
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/data/label_scheme.h"
+#include "mambaseg/data/planes.h"
 #include "mambaseg/data/resize.h"
 
 namespace mambaseg {
@@ -165,7 +166,9 @@ void check_plan(const Plan& plan) {
   const auto need = [](bool holds, const std::string& what) {
     if (!holds) throw UsageError("plan: " + what);
   };
-  need(plan.patch.size() == 3, concat("patch needs 3 edges, got ", plan.patch.size()));
+  const size_t edges = plan.in_slices() ? 2 : 3;
+  need(plan.patch.size() == edges, concat("patch needs ", edges, " edges",
+                                          plan.in_slices() ? " of slices" : "", ", got ", plan.patch.size()));
   const int64_t shortest = *std::min_element(plan.patch.begin(), plan.patch.end());
   need(plan.window != "fixed" || plan.step <= shortest,
        concat("step ", plan.step, " would leave voxels between patches of ", shortest,
@@ -178,6 +181,7 @@ void check_plan(const Plan& plan) {
        concat("spacing needs 3 edges, got ", plan.spacing.size()));
   need(plan.region != "labels" || !plan.region_labels.empty(), "region = \"labels\" needs region_labels");
   check_labels(plan);
+  check_planes(plan);
 }
 
 Geometry network_grid(const Geometry& input, const Plan& plan) {

@@ -14,6 +14,8 @@ namespace mambaseg {
 struct Sample {
   torch::Tensor image;    ///< (C, spatial...) float32
   torch::Tensor classes;  ///< (spatial...) int64
+  /// (2) fp32, of slices: what PixelScaled networks are told.
+  torch::Tensor scale_factors = {};
 };
 
 inline int64_t bytes_of_sample(int64_t channels, int64_t voxels) {

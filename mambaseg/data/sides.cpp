@@ -10,10 +10,12 @@
 namespace mambaseg {
 namespace {
 
-/// The name with the side exchanged, or "".
-std::string other_side(const std::string& name) {
-  constexpr std::array<std::array<const char*, 2>, 3> kSides{
-      {{"Left", "Right"}, {"left", "right"}, {"lh", "rh"}}};
+/// The word for the first, which keeps its class where sides are merged, and that for the other side.
+constexpr std::array<std::array<const char*, 2>, 3> kSides{
+    {{"Right", "Left"}, {"right", "left"}, {"lh", "rh"}}};
+
+/// The name with the side exchanged, or "". `first` is set to whether its own side is the first.
+std::string other_side(const std::string& name, bool* first = nullptr) {
   for (const auto& sides : kSides)
     for (const size_t side : {0, 1}) {
       const std::string word = sides[side];
@@ -22,7 +24,9 @@ std::string other_side(const std::string& name) {
       const bool begins = at == 0 || !std::isalpha(static_cast<unsigned char>(name[at - 1]));
       const size_t end = at + word.size();
       const bool ends = end == name.size() || !std::islower(static_cast<unsigned char>(name[end]));
-      if (begins && ends) return name.substr(0, at) + sides[1 - side] + name.substr(end);
+      if (!begins || !ends) continue;
+      if (first) *first = side == 0;
+      return name.substr(0, at) + sides[1 - side] + name.substr(end);
     }
   return "";
 }
@@ -56,6 +60,23 @@ std::vector<int64_t> other_side_maps(const std::vector<LabelClass>& classes) {
     maps.push_back(1 + (other == classes.end() ? static_cast<int64_t>(k) : other - classes.begin()));
   }
   return any ? maps : std::vector<int64_t>{};
+}
+
+std::vector<int64_t> classes_without_sides(const std::vector<LabelClass>& classes) {
+  const std::vector<int64_t> others = other_side_maps(classes);
+  if (others.empty()) return {};
+  std::vector<int64_t> merged(classes.size() + 1, 0);
+  const auto goes_along = [&](size_t k) {
+    bool first = true;
+    other_side(classes[k - 1].name, &first);
+    return others[k] != static_cast<int64_t>(k) && !first;
+  };
+  int64_t count = 0;
+  for (size_t k = 1; k <= classes.size(); ++k)
+    if (!goes_along(k)) merged[k] = ++count;
+  for (size_t k = 1; k <= classes.size(); ++k)
+    if (goes_along(k)) merged[k] = merged[static_cast<size_t>(others[k])];
+  return merged;
 }
 
 }  // namespace mambaseg

@@ -20,4 +20,9 @@ std::map<int64_t, int64_t> other_sides(const std::vector<LabelClass>& classes);
 /// structure has a side.
 std::vector<int64_t> other_side_maps(const std::vector<LabelClass>& classes);
 
+/// The numbers of background (0) and each class for a network that does not tell the sides of the body apart:
+/// of two sides, right (Right, but lh of lh and rh) keeps its place in the order and the other has its
+/// number, as in FastSurfer's sagittal network. Empty where no structure has a side.
+std::vector<int64_t> classes_without_sides(const std::vector<LabelClass>& classes);
+
 }  // namespace mambaseg

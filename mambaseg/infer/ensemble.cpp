@@ -1,14 +1,25 @@
 #include "mambaseg/infer/ensemble.h"
 
 namespace mambaseg {
+namespace {
+
+/// What all models of an ensemble have in common.
+Json common_of(const ModelInfo& info) {
+  Json common = {{"plan", info.plan}};
+  if (info.plan.value("plane", "none") == "none")
+    common["classes"] = info.network.value("classes", 0);
+  else
+    common["plan"]["plane"] = "any";  // and sagittal models may have fewer classes
+  return common;
+}
+
+}  // namespace
 
 std::vector<Model> load_ensemble(const std::vector<std::string>& paths, torch::Device device) {
   std::vector<Model> models;
   for (const std::string& path : paths) {
     models.push_back(load_model(path, device));
-    const ModelInfo& first = models.front().info;
-    const ModelInfo& info = models.back().info;
-    if (info.plan != first.plan || info.network.value("classes", 0) != first.network.value("classes", 0))
+    if (common_of(models.back().info) != common_of(models.front().info))
       throw UsageError(concat("prediction: ", path, " has another plan or other classes than ", paths.front(),
                               "; an ensemble needs models of the same labels and preprocessing"));
   }

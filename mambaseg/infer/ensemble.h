@@ -8,7 +8,8 @@
 namespace mambaseg {
 
 /// Reads model files whose probabilities are to be averaged; at least one. They must agree in everything but
-/// the weights' history: UsageError naming the file that has another plan or other classes.
+/// the weights' history, models of slices also in their plane: UsageError naming the file that has another
+/// plan or other classes.
 std::vector<Model> load_ensemble(const std::vector<std::string>& paths, torch::Device device);
 
 }  // namespace mambaseg

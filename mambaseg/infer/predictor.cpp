@@ -13,7 +13,9 @@
 namespace mambaseg {
 namespace {
 
-Index3 patch_of(const Plan& plan) { return {plan.patch[0], plan.patch[1], plan.patch[2]}; }
+Index3 patch_of(const Plan& plan) {
+  return {plan.patch[0], plan.patch[1], plan.in_slices() ? 1 : plan.patch[2]};
+}
 
 int64_t setting(const Model& model, const char* key, int64_t otherwise) {
   return model.info.network.contains(key) ? model.info.network.at(key).get<int64_t>() : otherwise;
@@ -37,15 +39,22 @@ std::string describe(const Work& work, const Plan& plan, int64_t step) {
   const std::string apart = plan.window == "gaussian"
                                 ? concat(" at most ", plan.step_fraction, " patches apart")
                                 : concat(" at step ", step);
-  return concat(describe(work.grid), "; ", work.patches, work.patches == 1 ? " patch of " : " patches of ",
-                plan.patch[0], "x", plan.patch[1], "x", plan.patch[2], apart, "; at most ",
-                (work.peak_bytes + 999999) / 1000000, " MB for votes and volumes",
-                work.votes == torch::kFloat16 ? " (votes in half precision)" : "",
-                work.device_peak_bytes == 0
-                    ? ""
-                    : concat(", and ", (work.device_peak_bytes + 999999) / 1000000,
-                             " MB on the GPU besides the network's activations",
-                             work.votes_on_host ? " (the host keeps the votes)" : ""));
+  std::string windows = concat(work.patches, work.patches == 1 ? " patch of " : " patches of ", plan.patch[0],
+                               "x", plan.patch[1]);
+  if (work.planes.empty()) {
+    windows += concat("x", plan.patch[2], apart);
+  } else {
+    for (const std::string& plane : work.planes)
+      windows += (plane == work.planes.front() ? " of " : " and ") + plane;
+    windows += " slices";
+  }
+  return concat(
+      describe(work.grid), "; ", windows, "; at most ", (work.peak_bytes + 999999) / 1000000,
+      " MB for votes and volumes", work.votes == torch::kFloat16 ? " (votes in half precision)" : "",
+      work.device_peak_bytes == 0 ? ""
+                                  : concat(", and ", (work.device_peak_bytes + 999999) / 1000000,
+                                           " MB on the GPU besides the network's activations",
+                                           work.votes_on_host ? " (the host keeps the votes)" : ""));
 }
 
 Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettings& settings)
@@ -63,14 +72,19 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
   window_.spread = plan_.window == "gaussian" ? plan_.step_fraction : 0;
   window_.batch = std::max<int64_t>(1, settings.batch);
   window_.device = settings.device;
-  channels_ = setting(models_.front(), "in_channels", 1);
+  channels_ = image_channels(models_.front().info);
   for (const Model& model : models_) {
-    require(setting(model, "in_channels", 1) == channels_, "prediction: models of one ensemble read ",
-            channels_, " and ", setting(model, "in_channels", 1), " channels");
+    require(image_channels(model.info) == channels_, "prediction: models of one ensemble read ", channels_,
+            " and ", image_channels(model.info), " channels");
     if (const std::string why = model.network->misfit(plan_.patch); !why.empty())
       throw UsageError(concat("prediction: the patch of the plan does not fit the network: ", why));
     model.network->eval();
     model.network->to(settings.device);
+  }
+  if (plan_.in_slices()) {
+    planes_.emplace(models_, plan_, window_);
+    window_.classes = scheme_.vote_maps(planes_->score_maps());
+    return;
   }
   const int64_t planned = scheme_.score_maps(),
                 given = setting(models_.front(), "classes", std::max<int64_t>(1, planned));
@@ -96,11 +110,23 @@ SlidingWindow Predictor::window_for(const Work& work) const {
   return window;
 }
 
+int64_t Predictor::voting_bytes(const Work& work) const {
+  if (!planes_) return peak_bytes(work.box, window_for(work));
+  const bool on_host = work.votes_on_host || !window_.device.is_cuda();
+  return planes_->pass_bytes(work.box.size) + (on_host ? planes_->sum_bytes(work.box.size, work.votes) : 0);
+}
+
+int64_t Predictor::device_bytes(const Work& work) const {
+  if (!planes_) return device_peak_bytes(work.box, window_for(work));
+  if (!window_.device.is_cuda()) return 0;
+  return planes_->pass_bytes(work.box.size) +
+         (work.votes_on_host ? 0 : planes_->sum_bytes(work.box.size, work.votes));
+}
+
 int64_t Predictor::classes_peak(const Work& work, const Geometry& input) const {
   constexpr int64_t kVolumes = 4, kFloat = 4;  // image and classes, each as volume and as tensor
   const int64_t voxels = work.grid.voxel_count();
-  const int64_t voting =
-      peak_bytes(work.box, window_for(work)) + kFloat * voxels * (kVolumes + 2 * (channels_ - 1));
+  const int64_t voting = voting_bytes(work) + kFloat * voxels * (kVolumes + 2 * (channels_ - 1));
   const int64_t labelling = kFloat * (voxels * (1 + channels_) + input.voxel_count());
   return std::max(voting, labelling);
 }
@@ -111,7 +137,7 @@ int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) cons
   const int64_t image = kFloat * channels_ * std::max(box, work.grid.voxel_count());
   const int64_t plane = std::max(file / *std::min_element(input.size.begin(), input.size.end()),
                                  work.box.size[0] * work.box.size[1]);
-  const int64_t votes = peak_bytes(work.box, window_for(work)) - 2 * kFloat * box;
+  const int64_t votes = voting_bytes(work) - (planes_ ? 0 : 2 * kFloat * box);
   const int64_t voting = votes + image + file + kSlices * kFloat * window_.classes * plane;
   const int64_t labelling = (1 + 2 * kFloat) * file;  // classes in bytes, labels, labels turned back
   return std::max({2 * image, voting, labelling});
@@ -130,13 +156,17 @@ Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held
   const auto given = static_cast<int64_t>(1 + image.further.size());
   require(given == channels_, "prediction: the network reads ", channels_,
           channels_ == 1 ? " channel" : " channels", ", the case has ", given);
-  Work work{image.image.geometry, box, patch_count(box, window_)};
+  Work work;
+  work.grid = image.image.geometry;
+  work.box = box;
+  work.patches = planes_ ? planes_->patch_count(box.size) : patch_count(box, window_);
+  if (planes_) work.planes = planes_->names();
   const int64_t on_device = device_budget();
   const auto peak = [&](torch::ScalarType votes) {
     work.votes = votes;
     for (const bool on_host : {false, true}) {
       work.votes_on_host = on_host;
-      work.device_peak_bytes = device_peak_bytes(box, window_for(work));
+      work.device_peak_bytes = device_bytes(work);
       if (work.device_peak_bytes <= on_device) break;
     }
     return held_bytes +
@@ -158,6 +188,7 @@ Work Predictor::plan_work(const PreparedImage& image, int64_t held_bytes) const 
     require(head.has_value(), "prediction: the prepared image has no non-zero voxel");
     box = *head;
   }
+  if (planes_) return work_in(image, box, held_bytes);
   return work_in(image, widened_for_patches(box, window_.patch, window_.spread > 0 ? 1 : window_.step),
                  held_bytes);
 }
@@ -190,26 +221,45 @@ torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision
 
 std::string Predictor::settle_precision(const PreparedImage& image, const Work& work) {
   const torch::NoGradGuard no_grad;
-  Box middle{work.box.start, window_.patch};
-  for (int axis = 0; axis < 3; ++axis) middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
+  Box middle = work.box;
+  if (!planes_)
+    for (int axis = 0; axis < 3; ++axis) {
+      middle.start[axis] += (work.box.size[axis] - window_.patch[axis]) / 2;
+      middle.size[axis] = window_.patch[axis];
+    }
   const int64_t side_axis = side_axis_of(image);
-  torch::Tensor patch;  // made for a trial only
+  torch::Tensor part;  // made for a trial only
   const auto classes = [&](Precision precision) {
-    if (!patch.defined()) patch = cut_box(image_tensor(image), middle).unsqueeze(0).to(window_.device);
-    return scheme_.decide(votes(patch, precision, side_axis).squeeze(0));
+    if (!part.defined()) part = cut_box(image_tensor(image), middle);
+    return scheme_.decide(planes_
+                              ? planes_->middle(part, work.grid.spacing_mm(), precision)
+                              : votes(part.unsqueeze(0).to(window_.device), precision, side_axis).squeeze(0));
   };
   const PrecisionChoice choice = choose_precision(precision_, classes, arithmetic_of(window_.device));
   precision_ = choice.precision;
   return choice.reason.empty() ? choice.reason : "precision " + choice.reason;
 }
 
+void Predictor::cast_votes(const torch::Tensor& box_CIJK, const Work& work, int64_t side_axis,
+                           const SlabVotes::Release& release, const Progress& progress) const {
+  if (planes_)
+    return planes_->vote(box_CIJK, work.grid.spacing_mm(), precision_,
+                         {work.votes_on_host ? torch::Device(torch::kCPU) : window_.device, work.votes},
+                         release, progress);
+  vote(
+      box_CIJK, window_for(work), [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); },
+      release, progress);
+}
+
 Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
                                    const Progress& progress) const {
   const int64_t side_axis = side_axis_of(image);
-  const torch::Tensor in_box = classes_in_box(
-      image_tensor(image), work.box, window_for(work),
-      [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); }, progress,
-      [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); });
+  if (!planes_) check_covered(work.box.size, window_);
+  const torch::Tensor in_box = decided(
+      work.box.size, [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); },
+      [&](const SlabVotes::Release& release) {
+        cast_votes(cut_box(image_tensor(image), work.box), work, side_axis, release, progress);
+      });
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -230,7 +280,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
     return classes_to_labels(classes(image, work, progress), image.input, plan_);
   }
   const Geometry grid = image.image.geometry, input = image.input, target = score_grid(input);
-  check_covered(work.box.size, window_);
+  if (!planes_) check_covered(work.box.size, window_);
   const int64_t side_axis = side_axis_of(image);
   Volume<uint8_t> classes(target);
   require(window_.classes <= 256, "prediction: at most 256 classes");
@@ -243,9 +293,8 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
                            separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce,
                            scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
-  vote(
-      boxed_image(std::move(image), work.box), window_for(work),
-      [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); },
+  cast_votes(
+      boxed_image(std::move(image), work.box), work, side_axis,
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept

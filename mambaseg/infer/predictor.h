@@ -7,6 +7,7 @@
 
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/preprocess.h"
+#include "mambaseg/infer/plane_models.h"
 #include "mambaseg/infer/precision.h"
 #include "mambaseg/infer/score_resampler.h"
 #include "mambaseg/infer/sliding_window.h"
@@ -30,6 +31,7 @@ struct Work {
   Geometry grid;  ///< that the network sees
   Box box;        ///< that is covered with patches, in voxels of the grid
   int64_t patches = 0;
+  std::vector<std::string> planes;  ///< whose slices are looked at; empty: patches of the volume
   int64_t peak_bytes =
       0;  ///< of votes, patches and volumes from here on; the network's activations come on top
   int64_t device_peak_bytes = 0;  ///< the same on the GPU
@@ -41,7 +43,8 @@ struct Work {
 /// with a GPU what it takes there.
 std::string describe(const Work& work, const Plan& plan, int64_t step);
 
-/// One model, or the mean of several of the same plan, applied to prepared images.
+/// One model, or the mean of several of the same plan, applied to prepared images. Models of slices may be of
+/// several planes: the weighted scores of all planes are summed before the class is chosen (PlaneModels).
 class Predictor {
  public:
   /// Throws UsageError when the plan and the networks do not fit each other.
@@ -86,12 +89,19 @@ class Predictor {
   /// Whether the network's axes are the file's, turned.
   bool scores_reach_file() const;
   SlidingWindow window_for(const Work& work) const;
+  /// The votes of all voxels of the box, with what comes of them as vote() has it.
+  void cast_votes(const torch::Tensor& box_CIJK, const Work& work, int64_t side_axis,
+                  const SlabVotes::Release& release, const Progress& progress) const;
+  /// Bytes of the votes and all that making them takes.
+  int64_t voting_bytes(const Work& work) const;
   int64_t device_budget() const;
+  int64_t device_bytes(const Work& work) const;
   int64_t classes_peak(const Work& work, const Geometry& input) const;
   int64_t resampling_peak(const Work& work, const Geometry& input) const;
   torch::Tensor votes(const torch::Tensor& x_BCXYZ, Precision precision, int64_t side_axis) const;
 
   std::vector<Model> models_;
+  std::optional<PlaneModels> planes_;  ///< those that see slices; nothing: patches of volumes
   Plan plan_;
   LabelScheme scheme_;
   SlidingWindow window_;

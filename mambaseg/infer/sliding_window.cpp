@@ -37,10 +37,14 @@ struct Parts {
 }  // namespace
 
 std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& window) {
-  if (window.spread == 0) return patch_starts(size, window.patch, window.step);
   std::array<std::vector<int64_t>, 3> along;
-  for (int axis = 0; axis < 3; ++axis)
-    along[axis] = spread_positions(size[axis], window.patch[axis], window.spread);
+  for (int axis = 0; axis < 3; ++axis) {
+    const int64_t edge = window.patch[axis];
+    along[axis] =
+        window.spread == 0
+            ? patch_positions(size[axis], edge, std::min(window.step, edge))
+            : spread_positions(size[axis], edge, std::max(window.spread, 1 / static_cast<double>(edge)));
+  }
   return starts_of(along);
 }
 
@@ -48,7 +52,8 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
           const SlabVotes::Release& release, const Progress& progress) {
   const torch::NoGradGuard no_grad;
   const torch::Tensor volume_CIJK = volume.dim() == 4 ? volume : volume.unsqueeze(0);
-  const Index3 size{volume_CIJK.size(1), volume_CIJK.size(2), volume_CIJK.size(3)};
+  const Index3 size{volume_CIJK.size(1), volume_CIJK.size(2), volume_CIJK.size(3) - 2 * window.context};
+  const Index3 seen{window.patch[0], window.patch[1], window.patch[2] + 2 * window.context};
   const auto starts = window_starts(size, window);
   const int64_t count = static_cast<int64_t>(starts.size());
   const torch::Tensor weights = window.spread == 0 ? torch::Tensor() : importance_of(window);
@@ -59,8 +64,7 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
     std::vector<torch::Tensor> patches;
     for (int64_t p = first; p < last; ++p) {
       torch::Tensor patch = volume_CIJK;
-      for (int axis = 0; axis < 3; ++axis)
-        patch = patch.narrow(axis + 1, starts[p][axis], window.patch[axis]);
+      for (int axis = 0; axis < 3; ++axis) patch = patch.narrow(axis + 1, starts[p][axis], seen[axis]);
       patches.push_back(patch);
     }
     torch::Tensor result =
@@ -87,15 +91,12 @@ void check_covered(const Index3& size, const SlidingWindow& window) {
             size[axis], " voxels");
 }
 
-torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
-                             const Probabilities& probabilities, const Progress& progress,
-                             const Decide& decide) {
-  check_covered(box.size, window);
-  auto out = torch::empty({box.size[0], box.size[1], box.size[2]}, torch::kInt32);
-  const auto take = [&](const torch::Tensor& votes_KXYZ, int64_t first) {
+torch::Tensor decided(const Index3& size, const Decide& decide,
+                      const std::function<void(const SlabVotes::Release& release)>& cast) {
+  auto out = torch::empty({size[0], size[1], size[2]}, torch::kInt32);
+  cast([&](const torch::Tensor& votes_KXYZ, int64_t first) {
     out.narrow(2, first, votes_KXYZ.size(3)).copy_(decide(votes_KXYZ));
-  };
-  vote(cut_box(image, box), window, probabilities, take, progress);
+  });
   return out;
 }
 

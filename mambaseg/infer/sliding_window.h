@@ -10,7 +10,7 @@
 
 namespace mambaseg {
 
-/// Patches x (B, 1, patch...) -> class probabilities (B, K, patch...), each voxel's sum 1.
+/// Patches x (B, C, patch..., with context) -> class probabilities (B, K, patch...), each voxel's sum 1.
 using Probabilities = std::function<torch::Tensor(const torch::Tensor& x_BCXYZ)>;
 
 struct SlidingWindow {
@@ -19,6 +19,9 @@ struct SlidingWindow {
   /// Above 0 in place of the step: patches are spread evenly, at most this share of a patch apart, and count
   /// by gaussian_importance (nnU-Net).
   double spread = 0;
+  /// Voxels that the network sees besides the patch at both ends of the last axis, on which the volume is as
+  /// much longer at both ends: of slices, their neighbours.
+  int64_t context = 0;
   int64_t batch = 1;    ///< patches that go through the network together
   int64_t classes = 2;  ///< maps that are summed
   torch::Device device = torch::kCPU;
@@ -26,7 +29,8 @@ struct SlidingWindow {
   bool votes_on_host = false;                 ///< sums in the host's memory, where the device has too little
 };
 
-/// Starts of the patches that cover `size` voxels, last axis outermost.
+/// Starts of the patches that cover `size` voxels, last axis outermost: at least a voxel and at most a patch
+/// apart.
 std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& window);
 
 /// Runs every patch of a volume (i, j, k) or (C, i, j, k), last axis outermost, and sums the probabilities in
@@ -38,21 +42,15 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
 /// Class numbers (spatial...) from sums of votes (K, spatial...).
 using Decide = std::function<torch::Tensor(const torch::Tensor& votes_K)>;
 
-/// The class with most votes, the first of equals.
-inline torch::Tensor largest(const torch::Tensor& votes_K) { return votes_K.argmax(0); }
-
-/// What `decide` makes of the votes of every voxel in `box` of an image ((C,) i, j, k), int32.
-/// The box may reach beyond the image (zeros), is at least a patch long and, without spread, a whole number
-/// of steps longer.
-torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
-                             const Probabilities& probabilities, const Progress& progress = {},
-                             const Decide& decide = largest);
+/// What `decide` makes of the votes of every voxel of a volume of `size`, which `cast` hands out, int32.
+torch::Tensor decided(const Index3& size, const Decide& decide,
+                      const std::function<void(const SlabVotes::Release& release)>& cast);
 
 /// Throws Error unless the patches of `window` cover a box of `size` exactly.
 void check_covered(const Index3& size, const SlidingWindow& window);
 
-/// Number of patches, and most bytes that classes_in_box holds at once in the host's memory and on a GPU (0
-/// where the device is none), the network's own activations left out.
+/// Number of patches, and most bytes that deciding all voxels of a box holds at once in the host's memory and
+/// on a GPU (0 where the device is none), the network's own activations left out.
 int64_t patch_count(const Box& box, const SlidingWindow& window);
 int64_t peak_bytes(const Box& box, const SlidingWindow& window);
 int64_t device_peak_bytes(const Box& box, const SlidingWindow& window);

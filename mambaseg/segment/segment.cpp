@@ -8,6 +8,7 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
 #include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/plane_models.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/labels_with_comment.h"
 #include "mambaseg/ops/implementation.h"
@@ -175,8 +176,7 @@ ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, 
   if (const std::string its = task_of(model); its != task)
     throw UsageError(concat("the model ", model.name, " is for ", its, ", the inputs are ", task));
   if (task == "volumes")
-    if (const auto channels = read_model_info(model.weights.front()).network.value("in_channels", int64_t{1});
-        channels != 1)
+    if (const int64_t channels = image_channels(read_model_info(model.weights.front())); channels != 1)
       throw UsageError(concat("the model ", model.name, " wants ", channels,
                               " images of each person; use mambaseg predict"));
   listeners.note(concat("model ", model.name,

@@ -97,6 +97,8 @@ class Task {
   virtual Json network() const = 0;
   /// Whether the network has as many channels as the images (where its settings leave that open).
   virtual bool channels_are_of_data() const = 0;
+  /// Channels that the network reads of an image of so many.
+  virtual int64_t network_channels(int64_t of_image) const { return of_image; }
   /// What the network sees while it is trained, voxels an axis, and the setting that says so: "plan.patch".
   virtual std::vector<int64_t> input_edges() const = 0;
   virtual const char* input_edges_setting() const = 0;

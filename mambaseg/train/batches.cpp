@@ -63,7 +63,7 @@ int64_t BatchStream::bytes(const std::vector<PlannedPatch>& patches) const {
 
 Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
   Batch batch;
-  std::vector<torch::Tensor> images, classes;
+  std::vector<torch::Tensor> images, classes, scale_factors;
   for (const auto& [index, patch] : patches) {
     const uint64_t stream = stream_of(stream_of(kPatchStream, static_cast<uint64_t>(epoch_)),
                                       static_cast<uint64_t>(index), static_cast<uint64_t>(patch));
@@ -71,10 +71,12 @@ Batch BatchStream::draw(const std::vector<PlannedPatch>& patches) const {
     Sample drawn = sampler.draw(patch, Random(seed_, stream));
     images.push_back(std::move(drawn.image));
     classes.push_back(std::move(drawn.classes));
+    if (drawn.scale_factors.defined()) scale_factors.push_back(std::move(drawn.scale_factors));
     batch.patches.push_back(concat("case ", sampler.id(), ", patch ", patch));
   }
   batch.images = pinned_for(device_, torch::stack(images));
   batch.classes = pinned_for(device_, torch::stack(classes).to(torch::kUInt8));
+  if (!scale_factors.empty()) batch.scale_factors_B2 = torch::stack(scale_factors);
   return batch;
 }
 

@@ -13,6 +13,7 @@ namespace mambaseg {
 struct Batch {
   torch::Tensor images;              ///< (B, C, spatial...) float32
   torch::Tensor classes;             ///< (B, spatial...) uint8
+  torch::Tensor scale_factors_B2;    ///< of slices (Sample), else undefined
   std::vector<std::string> patches;  ///< "case ID, patch 3", for messages
 };
 

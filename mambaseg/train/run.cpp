@@ -16,7 +16,8 @@ void take_channels(RunSettings& settings) {
   if (!settings.task->channels_are_of_data() || settings.network.contains("in_channels") ||
       !std::filesystem::is_directory(dataset.folder))
     return;  // a folder that is not there is told by who reads the cases
-  settings.network["in_channels"] = channels_of(read_dataset(dataset).front());
+  settings.network["in_channels"] =
+      settings.task->network_channels(channels_of(read_dataset(dataset).front()));
 }
 
 /// Every key of a recipe, for every task; of what decides itself what it holds, as [network], the name of the

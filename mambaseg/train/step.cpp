@@ -10,6 +10,7 @@
 
 #include "mambaseg/kernels/target.h"
 #include "mambaseg/losses/deep_supervision.h"
+#include "mambaseg/nets/model/pixel_scale.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
 #include "mambaseg/ops/device.h"
@@ -55,6 +56,7 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
     batch = batches.next();
     report.waited_s += std::chrono::duration<double>(Clock::now() - asked).count();
     const auto classes = sent_to(device_, batch.classes).to(torch::kInt64);
+    tell_scale_factors(*state_.network, batch.scale_factors_B2);
     const auto loss = loss_of(forward(sent_to(device_, batch.images)), classes);
     underway.push_back({loss.detach(), batch});
     if (!device_.is_cuda()) read_losses(underway, report);
@@ -128,6 +130,7 @@ void TrainingStep::change_weights(double scale) {
 
 void TrainingStep::stop(const char* what, double value, const Batch& batch) const {
   const torch::Tensor images = batch.images.to(device_);
+  tell_scale_factors(*state_.network, batch.scale_factors_B2);
   std::string place = find_non_finite(*state_.network, [&] { forward(images); });
   if (place.empty()) place = "not found again when the step was repeated";
   std::string patches;

@@ -8,9 +8,11 @@
 namespace mambaseg {
 namespace {
 
-void check_channels(const PreparedCase& one, int64_t expected) {
-  require(one.image_CIJK.size(0) == expected, "case ", one.id, " has ", one.image_CIJK.size(0),
-          " channels, but network.in_channels is ", expected);
+void check_channels(const PreparedCase& one, const Task& task, int64_t expected) {
+  const int64_t given = one.image_CIJK.size(0), seen = task.network_channels(given);
+  require(seen == expected, "case ", one.id, " has ", given,
+          seen == given ? " channels" : concat(" channels, which are ", seen, " in slices"),
+          ", but network.in_channels is ", expected);
 }
 
 /// Adds the voxels of background and of each structure.
@@ -39,7 +41,7 @@ TrainingData training_data(const TrainOptions& options, const Task& task, RunFol
   RunCases seen;
   const auto load = [&](const Case& one, std::vector<CaseNotes>& notes) {
     PreparedCase prepared = load_prepared(cache, one.id);
-    check_channels(prepared, settings.network.at("in_channels").get<int64_t>());
+    check_channels(prepared, task, settings.network.at("in_channels").get<int64_t>());
     folder.note_content(prepared);
     notes.push_back({one.id, prepared.content, prepared.unnamed_labels});
     return prepared;

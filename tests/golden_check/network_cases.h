@@ -11,4 +11,7 @@ torch::optional<GoldenResult> check_counterpart(const GoldenCase& golden);
 /// The zoom between resolutions that a network does inside.
 std::span<const GoldenCheck> zoom_checks();
 
+/// The sum of scores over several planes of slices.
+std::span<const GoldenCheck> plane_checks();
+
 }  // namespace mambaseg

@@ -83,6 +83,17 @@ TEST(SlabVotes, RefusesPatchesOutOfOrderOrOutside) {
   EXPECT_THROW(votes.add(torch::ones({1, 4, 4, 4}), {1, 0, 3}), Error);
 }
 
+/// The class with most votes of every voxel of a box.
+torch::Tensor classes_in_box(const torch::Tensor& image, const Box& box, const SlidingWindow& window,
+                             const Probabilities& probabilities, const Progress& progress = {}) {
+  check_covered(box.size, window);
+  return decided(
+      box.size, [](const torch::Tensor& votes_K) { return votes_K.argmax(0); },
+      [&](const SlabVotes::Release& release) {
+        vote(cut_box(image, box), window, probabilities, release, progress);
+      });
+}
+
 TEST(ClassesInBox, EveryVoxelGetsItsClassAlsoInPadding) {
   const auto image = torch::randint(0, 3, {7, 9, 11}).to(torch::kFloat32);
   const auto one_hot = [](const torch::Tensor& x) {

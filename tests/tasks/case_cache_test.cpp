@@ -117,6 +117,32 @@ TEST_F(CaseCache, LoadsWhatWasPrepared) {
   EXPECT_THROW(load_prepared(cache(), "odd"), Error);
 }
 
+TEST_F(CaseCache, OfSlicesIsNotPaddedAndServesAllPlanes) {
+  plan_.plane = "axial";
+  plan_.patch = {8, 8};
+  plan_.orientation = "LIA";
+  plan_.crop_to_brain = false;
+  Case one = draw("a");
+  Volume<int32_t> labels = read_labels(one.labels);
+  Volume<float> image(labels.geometry, 1);
+  image.at(3, 3, 3) = 2;
+  for (Geometry* geometry : {&labels.geometry, &image.geometry})
+    geometry->voxel_to_ras_mm.matrix = {{{2, 0, 0}, {0, 3, 0}, {0, 0, 4}}};
+  write_volume(one.images[0], image);
+  write_labels(one.labels, labels);
+  for (const char* plane : {"axial", "coronal", "sagittal"}) {
+    plan_.plane = plane;
+    plan_.slices = std::string(plane) == "axial" ? 3 : 5;
+    EXPECT_EQ(prepare_cases({one}, volume_preparation(plan_), cache(), 1), plan_.slices == 3) << plane;
+  }
+  const PreparedCase loaded = load_prepared(cache(), "a");
+  EXPECT_EQ(loaded.spacing_mm, (Vector3{2, 4, 3}));  // left, feet, front
+  EXPECT_EQ(loaded.size(), (Index3{16, 16, 16}));
+  plan_.plane = "axial";
+  plan_.patch = {32, 32};
+  EXPECT_EQ(prepare_case(one, plan_).size(), (Index3{16, 16, 16}));
+}
+
 TEST_F(CaseCache, TellsEveryCaseThatFails) {
   Case gone = draw("gone");
   fs::remove(gone.labels);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <torch/nn/module.h>
 #include <torch/types.h>
 
 namespace mambaseg {
@@ -18,5 +19,10 @@ class PixelScaled {
  protected:
   torch::Tensor factors_B2_;
 };
+
+/// set_scale_factors of a network that is PixelScaled; others need none.
+inline void tell_scale_factors(torch::nn::Module& network, const torch::Tensor& factors_B2) {
+  if (auto* scaled = dynamic_cast<PixelScaled*>(&network)) scaled->set_scale_factors(factors_B2);
+}
 
 }  // namespace mambaseg

@@ -4,11 +4,15 @@
 #include <numbers>
 #include <numeric>
 
+#include "mambaseg/core/ignored_class.h"
 #include "mambaseg/data/rotation.h"
 
 namespace mambaseg {
 
-PatchTransform draw_transform(const AugmentSettings& settings, const Index3& patch, Random& random) {
+PatchTransform draw_transform(const AugmentSettings& settings, const Index3& patch, Random& random,
+                              TransformOf what) {
+  const bool volumes = what == TransformOf::volumes;
+  const int axes = volumes ? 3 : 2;  // that move
   PatchTransform out;
   for (size_t a = 0; a < 3; ++a) {
     const bool flip = random.coin(a < settings.flip.size() ? settings.flip[a] : 0);
@@ -16,7 +20,8 @@ PatchTransform draw_transform(const AugmentSettings& settings, const Index3& pat
   }
   const double limit = settings.rotation_degrees * std::numbers::pi / 180;
   const auto rotate = [&] {
-    for (int a = 0; a < 3; ++a) out.matrix = product(out.matrix, rotation(a, random.uniform(-limit, limit)));
+    for (int a = volumes ? 0 : 2; a < 3; ++a)
+      out.matrix = product(out.matrix, rotation(a, random.uniform(-limit, limit)));
     out.resample = true;
   };
   if (!random.coin(settings.spatial)) {
@@ -24,23 +29,28 @@ PatchTransform draw_transform(const AugmentSettings& settings, const Index3& pat
     if (settings.scaling > 0 && random.coin(settings.scaling)) {
       // The patch shows more of the case where things are to look smaller.
       const double factor = random.uniform(settings.scaling_range.at(0), settings.scaling_range.at(1));
-      for (auto& row : out.matrix)
-        for (double& entry : row) entry /= factor;
+      for (int a = 0; a < axes; ++a)
+        for (double& entry : out.matrix[a]) entry /= factor;
       out.resample = true;
     }
     return out;
   }
   rotate();
-  Matrix3 scaling{};
-  for (int a = 0; a < 3; ++a) scaling[a][a] = std::exp(random.uniform(-settings.scale, settings.scale));
+  Matrix3 scaling{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
+  for (int a = 0; a < axes; ++a) scaling[a][a] = std::exp(random.uniform(-settings.scale, settings.scale));
   out.matrix = product(out.matrix, scaling);
   if (settings.elastic_voxels <= 0) return out;
-  for (int a = 0; a < 3; ++a)
+  out.elastic_size = {2, 2, 2};
+  for (int a = 0; a < axes; ++a)
     out.elastic_size[a] = 2 + static_cast<int64_t>(static_cast<double>(patch[a]) / settings.elastic_spacing);
   const int64_t count = out.elastic_size[0] * out.elastic_size[1] * out.elastic_size[2];
   for (int64_t i = 0; i < count; ++i) {
-    Vector3 displacement;
-    for (double& d : displacement) d = settings.elastic_voxels * random.normal();
+    if (!volumes && i % 2 == 1) {  // the last slice as the first
+      out.elastic.push_back(out.elastic.back());
+      continue;
+    }
+    Vector3 displacement{0, 0, 0};
+    for (int a = 0; a < axes; ++a) displacement[a] = settings.elastic_voxels * random.normal();
     out.elastic.push_back(displacement);
   }
   return out;
@@ -83,6 +93,12 @@ std::vector<int64_t> swap_table(const AugmentSettings& settings, const Plan& pla
     if (pair.size() != 2) throw UsageError("setting augment.swap_classes: expected pairs of class names");
     std::swap(table[number_of(pair[0])], table[number_of(pair[1])]);
   }
+  return table;
+}
+
+std::vector<int64_t> swap_of_every_class(const AugmentSettings& settings, const Plan& plan) {
+  std::vector<int64_t> table = swap_table(settings, plan);
+  for (auto k = static_cast<int64_t>(table.size()); k <= kIgnoredClass; ++k) table.push_back(k);
   return table;
 }
 

@@ -21,6 +21,7 @@ struct AugmentSettings {
   double rotation = 0;
   double scaling = 0;
   std::vector<double> scaling_range{0.7, 1.4};
+  double scale_factor_noise = 0;
   double rotation_degrees = 15;
   double scale = 0.1;
   double elastic_voxels = 0;
@@ -54,6 +55,10 @@ struct AugmentSettings {
           between(0, 1));
     visit("gamma", gamma, "values between the patch's extremes are raised to exp(u), u in -gamma..gamma",
           between(0, 2));
+    visit("scale_factor_noise", scale_factor_noise,
+          "slices: standard deviation of normal noise on what a network with a grid of its own is told of "
+          "their resolution (plan.base_resolution)",
+          at_least(0));
     visit("noise", noise, "largest standard deviation of added normal noise, in units of the image",
           at_least(0));
     visit("nnunet", nnunet, "probabilities of nnU-Net's changes of intensity");
@@ -70,8 +75,15 @@ struct PatchTransform {
   std::vector<Vector3> elastic;  ///< displacements, last axis fastest
 };
 
+/// What a transform leaves as it is.
+enum class TransformOf {
+  volumes,  ///< nothing
+  slices,   ///< the last axis, but for flips: all slices of a patch move alike
+};
+
 /// Draws flips, rotation, scaling and displacements.
-PatchTransform draw_transform(const AugmentSettings& settings, const Index3& patch, Random& random);
+PatchTransform draw_transform(const AugmentSettings& settings, const Index3& patch, Random& random,
+                              TransformOf what = TransformOf::volumes);
 
 /// Changes brightness, contrast, gamma and adds noise in place, image (C, i, j, k) float32 contiguous. Voxels
 /// that are 0 (outside the brain) stay 0.
@@ -80,5 +92,7 @@ void augment_intensity(const AugmentSettings& settings, torch::Tensor& image_CIJ
 /// Class numbers after a flip along the left-right axis: entry k is what class k becomes. UsageError on
 /// unknown names.
 std::vector<int64_t> swap_table(const AugmentSettings& settings, const Plan& plan);
+/// The same for every class number that a byte holds; those without a class stay.
+std::vector<int64_t> swap_of_every_class(const AugmentSettings& settings, const Plan& plan);
 
 }  // namespace mambaseg

@@ -90,7 +90,7 @@ std::vector<PredictionCase> requested(const PredictRequest& request) {
   for (const std::string& input : request.inputs)
     require(!is_picture_name(input), input, ": a picture, but ", request.models.front(),
             " is a model of volumes");
-  const auto channels = read_model_info(request.models.front()).network.value("in_channels", int64_t{1});
+  const int64_t channels = image_channels(read_model_info(request.models.front()));
   auto cases = find_cases(request.inputs.front(), request.output, channels);
   if (request.inputs.size() > 1) {
     if (cases.size() != 1 || fs::is_directory(request.inputs.front()))

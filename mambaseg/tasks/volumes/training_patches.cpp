@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <optional>
 
-#include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/sides.h"
 
 namespace mambaseg {
@@ -111,14 +108,6 @@ void resample(const PreparedCase& one, const T* values, const Index3& start, con
 
 }  // namespace
 
-std::vector<int64_t> grid_positions(int64_t size, int64_t patch, int64_t count) {
-  const int64_t room = std::max<int64_t>(0, size - patch);
-  std::vector<int64_t> starts;
-  for (int64_t i = 0; i < count; ++i) starts.push_back(count == 1 ? room / 2 : room * i / (count - 1));
-  starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
-  return starts;
-}
-
 Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& size,
                  const PatchTransform& transform, int side_axis, const std::vector<int64_t>& swapped) {
   const int64_t channels = one.image_CIJK.size(0);
@@ -156,90 +145,18 @@ Sample cut_patch(const PreparedCase& one, const Index3& start, const Index3& siz
 PatchSampler::PatchSampler(const PreparedCase& one, const SamplingSettings& sampling,
                            const AugmentSettings& augment, const Plan& plan)
     : case_(one),
-      sampling_(sampling),
       augment_(augment),
       size_{plan.patch[0], plan.patch[1], plan.patch[2]},
       side_axis_(left_right_axis(plan.orientation)),
-      swapped_(swap_table(augment, plan)) {
-  const size_t named = swapped_.size();
-  swapped_.resize(kIgnoredClass + 1);
-  std::iota(swapped_.begin() + static_cast<std::ptrdiff_t>(named), swapped_.end(),
-            static_cast<int64_t>(named));
-  const Index3 whole = case_.size();
-  for (int a = 0; a < 3; ++a)
-    require(whole[a] >= size_[a], "case ", case_.id, ": smaller than a patch; prepare it again");
-  if (sampling_.kind == "grid") {
-    for (const int64_t i : grid_positions(whole[0], size_[0], sampling_.positions))
-      for (const int64_t j : grid_positions(whole[1], size_[1], sampling_.positions))
-        for (const int64_t k : grid_positions(whole[2], size_[2], sampling_.positions))
-          grid_.push_back({i, j, k});
-    return;
-  }
-  places_.emplace(case_.classes_IJK);
-  ignores_ = places_->count(kIgnoredClass) > 0;
-  const LabelScheme scheme(plan);
-  for (const auto& members : scheme.structures())
-    if (voxels_in(members) > 0) structures_.push_back(members);
-}
+      swapped_(swap_of_every_class(augment, plan)),
+      positions_(one, sampling, size_, plan) {}
 
 int64_t PatchSampler::bytes() const {
   return bytes_of_sample(case_.image_CIJK.size(0), size_[0] * size_[1] * size_[2]);
 }
 
-int64_t PatchSampler::count() const {
-  return sampling_.kind == "grid" ? static_cast<int64_t>(grid_.size()) : sampling_.patches_per_case;
-}
-
-int64_t PatchSampler::voxels_in(const std::vector<int64_t>& classes) const {
-  int64_t sum = 0;
-  for (const int64_t k : classes) sum += places_->count(k);
-  return sum;
-}
-
-int64_t PatchSampler::drawn_voxel(const std::vector<int64_t>& classes, Random& random) const {
-  int64_t at = random.below(voxels_in(classes));
-  for (const int64_t k : classes) {
-    if (at < places_->count(k)) return places_->place(k, at);
-    at -= places_->count(k);
-  }
-  throw Error("patches: a class without voxels was drawn");
-}
-
-/// Any voxel that is not ignored; after many attempts, where next to nothing was labelled, any.
-int64_t PatchSampler::counted_voxel(Random& random) const {
-  constexpr int kAttempts = 100'000;
-  const auto* classes = case_.classes_IJK.data_ptr<uint8_t>();
-  int64_t voxel = random.below(case_.classes_IJK.numel());
-  for (int i = 0; i < kAttempts && classes[voxel] == kIgnoredClass; ++i)
-    voxel = random.below(case_.classes_IJK.numel());
-  return voxel;
-}
-
-Index3 PatchSampler::random_start(Random& random) const {
-  const Index3 whole = case_.size();
-  Index3 start;
-  std::optional<int64_t> centre;
-  if (!structures_.empty() && random.coin(sampling_.foreground))
-    centre = drawn_voxel(
-        structures_[static_cast<size_t>(random.below(static_cast<int64_t>(structures_.size())))], random);
-  else if (ignores_)
-    centre = counted_voxel(random);
-  if (centre) {
-    const int64_t voxel = *centre;
-    const Index3 place{voxel / (whole[1] * whole[2]), voxel / whole[2] % whole[1], voxel % whole[2]};
-    for (int a = 0; a < 3; ++a) {
-      // Off the centre by up to a quarter of the edge, so that the class is not always in the middle.
-      const int64_t shift = random.below(size_[a] / 2 + 1) - size_[a] / 4;
-      start[a] = std::clamp<int64_t>(place[a] - size_[a] / 2 + shift, 0, whole[a] - size_[a]);
-    }
-    return start;
-  }
-  for (int a = 0; a < 3; ++a) start[a] = random.below(whole[a] - size_[a] + 1);
-  return start;
-}
-
 Sample PatchSampler::draw(int64_t patch, Random random) const {
-  const Index3 start = sampling_.kind == "grid" ? grid_[static_cast<size_t>(patch)] : random_start(random);
+  const Index3 start = positions_.start(patch, random);
   const PatchTransform transform = draw_transform(augment_, size_, random);
   Sample out = cut_patch(case_, start, size_, transform, side_axis_, swapped_);
   augment_intensity(augment_, out.image, random);

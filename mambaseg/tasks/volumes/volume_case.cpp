@@ -115,13 +115,21 @@ std::string plan_hash(const Plan& plan) {
   preparing.step_fraction = usual.step_fraction;
   preparing.mirror = usual.mirror;
   if (plan.region == "brain") preparing.step = usual.step;
+  if (plan.in_slices()) {  // models of all planes can be trained on the same cases
+    preparing.plane = "axial";
+    preparing.slices = usual.slices;
+    preparing.plane_weights = usual.plane_weights;
+    preparing.merge_sides = usual.merge_sides;
+    preparing.merged_classes = usual.merged_classes;
+    preparing.base_resolution = usual.base_resolution;
+    preparing.patch = usual.patch;
+  }
   return settings_hash(preparing);
 }
 
 PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
   return with_context("case " + one.id, [&] {
     check_plan(plan);
-    const Index3 patch = patch_of(plan);
     PreparedCase out;
     out.id = one.id;
     PreparedImage channels;
@@ -142,11 +150,13 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
         channels.further.push_back(std::move(channel.image));
       }
     const Geometry grid = channels.image.geometry;
-    const Box box = at_least_patch(training_box(one, plan, channels, warn), patch);
+    Box box = training_box(one, plan, channels, warn);
+    if (!plan.in_slices()) box = at_least_patch(box, patch_of(plan));
     Volume<int32_t> labels = read_labels(one.labels, warn);
     require_on_grid(labels, one.labels, channels.input);
     labels.geometry = channels.input;
     out.unnamed_labels = unnamed_labels(labels, plan);
+    out.spacing_mm = grid.spacing_mm();
     const Volume<int32_t> classes =
         with_context(one.labels, [&] { return labels_to_classes(labels, grid, plan); });
     out.image_CIJK = packed(cut_box(image_tensor(channels), box), out.scale).contiguous();

@@ -7,7 +7,7 @@
 
 namespace mambaseg {
 
-/// 3-D images, in patches.
+/// 3-D images, in patches or in slices of a plane with their neighbours.
 struct VolumesTask : Task {
   Plan plan;
   SamplingSettings sampling;
@@ -15,7 +15,7 @@ struct VolumesTask : Task {
 
   std::unique_ptr<Task> clone() const override { return std::make_unique<VolumesTask>(*this); }
   const char* name() const override { return "volumes"; }
-  const char* samples() const override { return "patches"; }
+  const char* samples() const override { return plan.in_slices() ? "slices" : "patches"; }
   void describe(SettingsVisitor& visit) override {
     visit("plan", plan, "preprocessing, patches and labels");
     visit("sampling", sampling, "patches");
@@ -28,6 +28,9 @@ struct VolumesTask : Task {
   LearnedLabels labels() const override;
   Json network() const override;
   bool channels_are_of_data() const override { return true; }
+  int64_t network_channels(int64_t of_image) const override {
+    return plan.in_slices() ? of_image * plan.slices : of_image;
+  }
   std::vector<int64_t> input_edges() const override { return plan.patch; }
   const char* input_edges_setting() const override { return "plan.patch"; }
   int64_t samples_per_step(int64_t) const override { return 0; }
