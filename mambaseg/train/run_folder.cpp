@@ -69,9 +69,11 @@ bool RunFolder::goes_on() const { return options_.resume && fs::exists(last()); 
 TrainingState RunFolder::last_state() const {
   TrainingState state;
   const Model model = load_last(options_.folder, options_.device, state.at);
-  Json plan = plan_;  // settings that a run of an older program does not hold stand at their defaults
+  // Settings that a run of an older program does not hold stand at their defaults.
+  Json plan = plan_, network = find_network(model.info.network["name"].get<std::string>()).settings();
   plan.update(model.info.plan);
-  require(model.info.network == settings_.network && plan == plan_, options_.folder,
+  network.update(model.info.network);
+  require(network == settings_.network && plan == plan_, options_.folder,
           ": the network or the plan of the recipe is not that of the run to be resumed");
   state.network = model.network;
   state.machine = model.info.history.value("machine", Json());
