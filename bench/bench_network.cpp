@@ -162,8 +162,7 @@ int run(const Options& options) {
             exact.defined() ? root_mean_square(ours[i].result - exact) / root_mean_square(exact) : 0;
         rms > bound) {
       correct = false;
-      std::fprintf(stderr,
-                   "bench_network: %s differs by %.2g in root mean square, expected at most %.2g\n",
+      std::fprintf(stderr, "bench_network: %s differs by %.2g in root mean square, expected at most %.2g\n",
                    which.c_str(), rms, bound);
     }
     lines.push_back(measurement(which, "s", ours[i].seconds, reference_s, error, options.threads, target));
