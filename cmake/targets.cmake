@@ -15,7 +15,7 @@ if(TORCH_LIBRARIES)
     # from outside: the true one comes before it.
     target_link_libraries(mambaseg_torch PUBLIC stdc++)
   endif()
-  target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
+  target_link_libraries(mambaseg_torch PUBLIC ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX PRIVATE nlohmann_json::nlohmann_json)
   target_include_directories(mambaseg_torch PUBLIC "${PROJECT_SOURCE_DIR}")
   target_precompile_headers(mambaseg_torch PRIVATE <torch/types.h> <torch/autograd.h> <torch/nn/module.h> <nlohmann/json.hpp>)
 endif()

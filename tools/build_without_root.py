@@ -22,6 +22,7 @@ import tarfile
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TRIPLES = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 # Of packages.txt: what the machine or pip's torch has, and what a build without DICOM and oneDNN does not need.
 LEFT_OUT = {"build-essential", "cmake", "ninja-build", "libtorch-dev", "libgloo-dev", "libopenblas0-openmp", "libdnnl-dev",
             "libinsighttoolkit5-dev"}
@@ -107,6 +108,14 @@ def links_stay_inside(prefix):
                 os.symlink(os.path.relpath(prefix + target, folder), path)
 
 
+def headers_of_the_architecture(include, triple):
+    """An installed compiler looks into include/TRIPLE by itself; this one knows only of include."""
+    folder = os.path.join(include, triple)
+    for name in os.listdir(folder) if os.path.isdir(folder) else []:
+        if not os.path.lexists(os.path.join(include, name)):
+            os.symlink(os.path.join(triple, name), os.path.join(include, name))
+
+
 def unpack(options):
     prefix = os.path.abspath(options.prefix)
     folder = os.path.join(prefix, "packages")
@@ -120,6 +129,7 @@ def unpack(options):
                 with tarfile.open(fileobj=io.BytesIO(content)) as files:
                     files.extractall(prefix)
     links_stay_inside(prefix)
+    headers_of_the_architecture(os.path.join(prefix, "usr", "include"), TRIPLES[options.architecture])
     print(f"{len(paths)} packages unpacked into {prefix}")
 
 
@@ -132,9 +142,8 @@ def run(command):
 def build(options):
     unpack(options)
     usr = os.path.join(os.path.abspath(options.prefix), "usr")
-    triple = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[options.architecture]
     command = ["cmake", "--preset", "torch2", "-B", options.build, f"-DMAMBASEG_PYTHON={options.python}",
-               f"-DCMAKE_PREFIX_PATH={usr}", f"-DCMAKE_LIBRARY_ARCHITECTURE={triple}"]
+               f"-DCMAKE_PREFIX_PATH={usr}", f"-DCMAKE_LIBRARY_ARCHITECTURE={TRIPLES[options.architecture]}"]
     if not shutil.which("ninja"):
         command += ["-G", "Unix Makefiles"]
     run(command)
