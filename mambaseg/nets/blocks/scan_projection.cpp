@@ -1,5 +1,10 @@
 #include "mambaseg/nets/blocks/scan_projection.h"
 
+#include <cmath>
+
+#include "mambaseg/nets/blocks/ssm_init.h"
+#include "mambaseg/nets/layers/undecayed.h"
+
 namespace mambaseg {
 namespace {
 
@@ -26,6 +31,24 @@ torch::Tensor per_direction(const torch::Tensor& low, const torch::Tensor& weigh
 ScanWeights ScanWeights::first(int64_t directions) const {
   const auto of_used = [&](const torch::Tensor& t) { return t.slice(0, 0, directions); };
   return {of_used(x_proj), of_used(dt_proj), of_used(dt_bias), of_used(A_log), of_used(D), packed};
+}
+
+ScanParameters::ScanParameters(torch::nn::Module& module, int64_t channels, int64_t rank, int64_t states,
+                               int64_t directions) {
+  const int64_t C = channels, K = directions, N = states;
+  const double bound = 1 / std::sqrt(static_cast<double>(C));
+  x_proj_weight_ =
+      module.register_parameter("x_proj_weight", torch::empty({K, rank + 2 * N, C}).uniform_(-bound, bound));
+  dt_projs_weight_ = module.register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank}, rank));
+  dt_projs_bias_ = module.register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
+  A_logs_ = without_decay(module.register_parameter("A_logs", ssm_init::A_log(K * C, N)));
+  Ds_ = without_decay(module.register_parameter("Ds", torch::ones({K * C})));
+}
+
+ScanWeights ScanParameters::weights() const {
+  const int64_t K = dt_projs_bias_.size(0), C = dt_projs_bias_.size(1);
+  return {x_proj_weight_,           dt_projs_weight_, dt_projs_bias_,
+          A_logs_.view({K, C, -1}), Ds_.view({K, C}), packed_};
 }
 
 SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanWeights& weights) {

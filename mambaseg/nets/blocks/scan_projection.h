@@ -1,5 +1,6 @@
 #pragma once
 
+#include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include "mambaseg/ops/dense.h"
@@ -19,6 +20,23 @@ struct ScanWeights {
 
   /// Those of the first `directions`.
   ScanWeights first(int64_t directions) const;
+};
+
+/// The parameters of a scan in K directions as VMamba's SS2D names and begins them. Empty when made without a
+/// module.
+class ScanParameters {
+ public:
+  ScanParameters() = default;
+  /// Registers them in `module`: x_proj_weight, dt_projs_weight, dt_projs_bias, A_logs (K * C, N), Ds (K *
+  /// C).
+  ScanParameters(torch::nn::Module& module, int64_t channels, int64_t rank, int64_t states,
+                 int64_t directions);
+
+  ScanWeights weights() const;
+
+ private:
+  torch::Tensor x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_, Ds_;
+  PackedWeights packed_;
 };
 
 /// The operands for `tokens`, which lie in raster order whatever the walks. In fp32 (fp64 in double): the

@@ -1,12 +1,7 @@
 #include "mambaseg/nets/blocks/ss2d.h"
 
-#include <cmath>
-
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/official_blocks.h"
-#include "mambaseg/nets/blocks/scan_projection.h"
-#include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/orders.h"
 
@@ -33,15 +28,7 @@ SS2D::SS2D(const Ss2dSettings& settings)
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, 2 * C, settings.bias));
   conv2d_ = register_module("conv2d", depthwise(2, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   twin_ = scan_twin(*this, "twin", {2, C, rank_, N, K});
-  if (!twin_) {
-    const double bound = 1 / std::sqrt(static_cast<double>(C));
-    x_proj_weight_ =
-        register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
-    dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
-    dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
-    A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
-    Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
-  }
+  if (!twin_) scan_ = {*this, C, rank_, N, K};
   out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
   dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
@@ -49,13 +36,10 @@ SS2D::SS2D(const Ss2dSettings& settings)
 
 torch::Tensor SS2D::scanned(const torch::Tensor& u) {
   if (twin_) return twin_->forward(u);
-  const int64_t C = channels_, K = kWalks, N = settings_.states;
   const TokenGrid grid{1, u.size(1), u.size(2)};
   const auto walks = walks_.get(grid, u.device(),
                                 [&] { return make_scan_tables(orders(settings_.walks, grid), u.device()); });
-  const ScanWeights weights{x_proj_weight_,          dt_projs_weight_, dt_projs_bias_,
-                            A_logs_.view({K, C, N}), Ds_.view({K, C}), packed_};
-  return selective_scan(project_scan_inputs(u.flatten(1, 2), weights), walks.get());
+  return selective_scan(project_scan_inputs(u.flatten(1, 2), scan_.weights()), walks.get());
 }
 
 torch::Tensor SS2D::forward(const torch::Tensor& x) {

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "mambaseg/nets/blocks/recent_grids.h"
+#include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/dropping.h"
@@ -44,10 +45,7 @@ class SS2D : public Layer {
   std::shared_ptr<Convolution> conv2d_;
   std::shared_ptr<LayerNorm> out_norm_;
   std::shared_ptr<Dropout> dropout_;
-  torch::Tensor x_proj_weight_;                    ///< (4, rank + 2N, C)
-  torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (4, C, rank), (4, C)
-  PackedWeights packed_;                           ///< of x_proj_weight_
-  torch::Tensor A_logs_, Ds_;                      ///< (4 * C, N), (4 * C)
+  ScanParameters scan_;
   RecentGrids<ScanTables> walks_;
   std::shared_ptr<ScanTwin> twin_;  ///< in place of the six before
 };

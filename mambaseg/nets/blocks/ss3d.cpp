@@ -1,10 +1,6 @@
 #include "mambaseg/nets/blocks/ss3d.h"
 
-#include <cmath>
-
 #include "mambaseg/core/error.h"
-#include "mambaseg/nets/blocks/ssm_init.h"
-#include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/scan/axis_walk.h"
 #include "mambaseg/scan/orders.h"
@@ -59,15 +55,7 @@ SS3D::SS3D(const Ss3dSettings& settings)
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, gate * C, settings.bias));
   conv3d_ = register_module("conv3d", depthwise(3, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   twin_ = scan_twin(*this, "twin", {3, C, rank_, N, K});
-  if (!twin_) {
-    const double bound = 1 / std::sqrt(static_cast<double>(C));
-    x_proj_weight_ =
-        register_parameter("x_proj_weight", torch::empty({K, rank_ + 2 * N, C}).uniform_(-bound, bound));
-    dt_projs_weight_ = register_parameter("dt_projs_weight", ssm_init::dt_weight({K, C, rank_}, rank_));
-    dt_projs_bias_ = register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
-    A_logs_ = without_decay(register_parameter("A_logs", ssm_init::A_log(K * C, N)));
-    Ds_ = without_decay(register_parameter("Ds", torch::ones({K * C})));
-  }
+  if (!twin_) scan_ = {*this, C, rank_, N, K};
   out_norm_ = register_module("out_norm", std::make_shared<LayerNorm>(C));
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(C, settings.width, settings.bias));
   dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
@@ -85,18 +73,12 @@ SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const 
   return walks;
 }
 
-ScanWeights SS3D::scan_weights() const {
-  const int64_t C = channels_, K = directions_;
-  return {x_proj_weight_,   dt_projs_weight_, dt_projs_bias_, A_logs_.view({K, C, settings_.states}),
-          Ds_.view({K, C}), packed_};
-}
-
 torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const {
   if (settings_.variant != "vanilla")
-    return selective_scan(project_scan_inputs(tokens, scan_weights()), &walks.tables);
+    return selective_scan(project_scan_inputs(tokens, scan_.weights()), &walks.tables);
   // The vanilla mixer has weights for eight directions, but adds the first four outputs and the same four
   // mirrored.
-  const SelectiveScanInputs all = project_scan_inputs(tokens, scan_weights().first(kVanillaWalks));
+  const SelectiveScanInputs all = project_scan_inputs(tokens, scan_.weights().first(kVanillaWalks));
   torch::Tensor sum;
   for (int64_t k = 0; k < kVanillaWalks; ++k) {
     SelectiveScanInputs one = all;

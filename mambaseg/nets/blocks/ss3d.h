@@ -50,7 +50,6 @@ class SS3D : public Layer, public ComputesEntries {
   };
 
   Walks make_walks(const TokenGrid& grid, torch::Device device) const;
-  ScanWeights scan_weights() const;
   torch::Tensor scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
 
   Ss3dSettings settings_;
@@ -59,10 +58,7 @@ class SS3D : public Layer, public ComputesEntries {
   std::shared_ptr<Convolution> conv3d_;
   std::shared_ptr<LayerNorm> out_norm_;
   std::shared_ptr<Dropout> dropout_;
-  torch::Tensor x_proj_weight_;                    ///< (K, rank + 2N, C)
-  torch::Tensor dt_projs_weight_, dt_projs_bias_;  ///< (K, C, rank), (K, C)
-  PackedWeights packed_;                           ///< of x_proj_weight_
-  torch::Tensor A_logs_, Ds_;                      ///< (K * C, N), (K * C)
+  ScanParameters scan_;
   RecentGrids<Walks> walks_;
   std::shared_ptr<ScanTwin> twin_;  ///< in place of the six before
 };
