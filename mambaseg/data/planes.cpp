@@ -76,6 +76,10 @@ std::vector<int64_t> merged_classes(const Plan& plan) {
   return merged;
 }
 
+int64_t merged_score_maps(const std::vector<int64_t>& merged, int64_t planned) {
+  return merged.empty() ? planned : 1 + *std::max_element(merged.begin(), merged.end());
+}
+
 void check_planes(const Plan& plan) {
   if (!plan.in_slices()) return;
   const auto need = [](bool holds, const std::string& what) {

@@ -43,6 +43,9 @@ double plane_weight(const Plan& plan);
 /// the sides of the body apart (Plan::merge_sides); empty: those of the plan.
 std::vector<int64_t> merged_classes(const Plan& plan);
 
+/// Score maps of a network of such classes; of one that tells the sides apart (`merged` is empty): `planned`.
+int64_t merged_score_maps(const std::vector<int64_t>& merged, int64_t planned);
+
 /// Throws UsageError ("plan: ...") when the settings of slices do not fit each other.
 void check_planes(const Plan& plan);
 

@@ -27,9 +27,7 @@ PlaneModels::PlaneModels(const std::vector<Model>& models, const Plan& plan, con
       fresh.window.context = own.slices / 2;
       found = planes_.insert(planes_.end(), std::move(fresh));
     }
-    const int64_t planned = found->merged.empty()
-                                ? scheme_.score_maps()
-                                : 1 + *std::max_element(found->merged.begin(), found->merged.end());
+    const int64_t planned = merged_score_maps(found->merged, scheme_.score_maps());
     const auto given = model.info.network.value("classes", planned);
     if (planned > 0 && given != planned)
       throw UsageError(concat("prediction: the network of ", own.plane, " slices gives ", given,

@@ -18,7 +18,7 @@ torch::Tensor predict_slices(Network& network, const PreparedCase& one, const Pl
   window.patch = {plan.patch[0], plan.patch[1], 1};
   window.step = std::min(plan.patch[0], plan.patch[1]);  // side by side
   window.context = plan.slices / 2;
-  window.classes = merged.empty() ? scheme.score_maps() : 1 + *std::max_element(merged.begin(), merged.end());
+  window.classes = merged_score_maps(merged, scheme.score_maps());
   window.device = device;
   const auto [rows, columns] = scale_factors(plan, axes, one.spacing_mm);
   tell_scale_factors(network, torch::tensor({{rows, columns}}, torch::kFloat32));
