@@ -109,7 +109,7 @@ int64_t epochs_within(const StudyBudget& budget, const TrainOptions& options) {
 }
 
 /// Predictions of the cases that are not older than the model; those that are missing are made. Returns the
-/// pairs to score, and seconds a case that was predicted.
+/// pairs to score, and seconds a case, of those that were predicted last.
 std::pair<Pairing, double> predicted(const std::vector<Case>& cases, const std::string& model,
                                      const fs::path& folder, const Task& task, const TrainOptions& options) {
   PredictRequest request;
@@ -123,11 +123,15 @@ std::pair<Pairing, double> predicted(const std::vector<Case>& cases, const std::
     if (!fs::exists(path) || fs::last_write_time(path) < fs::last_write_time(model))
       request.cases.push_back(one);
   }
-  if (request.cases.empty()) return {pairing, 0};
+  const std::string timed = folder.string() + ".json";
+  if (request.cases.empty())
+    return {pairing, fs::exists(timed) ? read_json(timed).value("seconds_of_a_case", 0.0) : 0};
   make_folder(request.output);
   const auto start = Clock::now();
   task.predict_files(request, {options.progress, options.warn, [](const std::string&) {}});
-  return {pairing, seconds_since(start) / static_cast<double>(request.cases.size())};
+  const double seconds = seconds_since(start) / static_cast<double>(request.cases.size());
+  write_file_atomically(timed, Json{{"seconds_of_a_case", seconds}}.dump(2) + "\n");
+  return {pairing, seconds};
 }
 
 /// What the journal says of a run.

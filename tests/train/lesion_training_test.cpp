@@ -226,6 +226,8 @@ TEST_F(LesionTraining, AStudyIsMadeAndContinuedAndSurvivesARowThatFails) {
   const auto written = fs::last_write_time(folder_ / "study/wide/repeat_1_seed_2/best.safetensors");
   Json again = study_json(run_study(study), study.settings.metrics);
   EXPECT_EQ(again[2]["Dice"], table[2]["Dice"]);
+  EXPECT_GT(table[2]["runs"][0]["prediction_s"], 0);
+  EXPECT_EQ(again[2]["runs"][0]["prediction_s"], table[2]["runs"][0]["prediction_s"]);
   EXPECT_EQ(fs::last_write_time(folder_ / "study/wide/repeat_1_seed_2/best.safetensors"), written);
   study.settings.variants[2].name = "small";
   EXPECT_THROW(run_study(study), UsageError);
