@@ -88,6 +88,21 @@ TEST_F(Pictures, TrainingSpeaksOfPictures) {
   EXPECT_THAT(trained.err, HasSubstr("validation Dice"));
 }
 
+TEST_F(Pictures, TrainingStartsFromTheWeightsOfAnotherModelAsFarAsTheyFit) {
+  const auto train_from = [&](const std::string& weights) {
+    return run_mambaseg("train " + (*folder / "recipe.toml") + " --set data.dataset.folder=" +
+                        (*folder / "data") + " --start " + weights + " -o " + (*folder / "started"));
+  };
+  const ProgramResult started = train_from(*folder / "run/best.safetensors");
+  ASSERT_EQ(started.exit_code, 0) << started.err;
+  EXPECT_THAT(started.err, HasSubstr("start: " + (*folder / "run/best.safetensors") + ": "));
+  fs::remove_all(*folder / "started");
+  const ProgramResult nowhere = train_from(*folder / "nowhere.safetensors");
+  EXPECT_EQ(nowhere.exit_code, 1) << nowhere.err;
+  EXPECT_THAT(nowhere.err, HasSubstr("nowhere.safetensors"));
+  EXPECT_FALSE(fs::exists(*folder / "started"));
+}
+
 TEST_F(Pictures, OnePictureGivesAMaskOfItsSizeAndMoreWhenAsked) {
   const std::string mask = *folder / "one.png";
   const ProgramResult result =
