@@ -6,6 +6,7 @@ void declare_demo(CLI::App& command);
 void declare_segment(CLI::App& command);
 void declare_models(CLI::App& command);
 void declare_networks(CLI::App& command);
+void declare_orders(CLI::App& command);
 void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
 void declare_evaluate(CLI::App& command);
@@ -24,6 +25,7 @@ const std::vector<Command>& commands() {
        declare_segment},
       {"models", "List the models that come with the program, or show the card of one", declare_models},
       {"networks", "List the networks, or the settings of one", declare_networks},
+      {"orders", "List the orders in which scans visit tokens, or draw them", declare_orders},
       {"convert", "Turn weights of PyTorch into a model, or a model into a smaller one", declare_convert},
       {"inspect", "Show size, geometry, values and labels of images", declare_inspect},
       {"recipe", "List the recipes, or print one with every setting, its meaning and origin", declare_recipe},

@@ -1,6 +1,7 @@
 // Every command of the list: help, unknown options, and what a typing mistake gives.
 #include "cli/commands.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -10,6 +11,7 @@
 #include "cli/terminal.h"
 #include "mambaseg/config/config.h"
 #include "tests/cli/program.h"
+#include "tests/io/temporary_folder.h"
 
 namespace mambaseg {
 namespace {
@@ -62,6 +64,20 @@ TEST(Networks, CostIsCountedForASizeAndForSettings) {
   for (const char* words : {"networks --cost 64", "networks unet --cost 64y", "networks unet --cost 0"})
     EXPECT_EQ(run_mambaseg(words).exit_code, 2) << words;
   EXPECT_EQ(run_mambaseg("networks vm_unet --cost 60").exit_code, 1);
+}
+
+TEST(Orders, ListsDrawsAndPrintsTheWalks) {
+  const TemporaryFolder folder;
+  const std::string page = folder / "orders.html";
+  const ProgramResult drawn = run_mambaseg("orders cross --json --picture " + page);
+  ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+  const Json cross = Json::parse(drawn.out).at(0);
+  EXPECT_EQ(cross.at("grid"), Json::parse("[1, 4, 6]"));
+  EXPECT_EQ(cross.at("walks").at(0).size(), 4u);
+  EXPECT_EQ(cross.at("walks").at(0).at(1).at(1), 6);  // down the first column
+  EXPECT_TRUE(std::filesystem::exists(page));
+  EXPECT_THAT(run_mambaseg("orders").out, HasSubstr("MedSegMamba"));
+  EXPECT_EQ(run_mambaseg("orders spiral").exit_code, 2);
 }
 
 TEST(Program, WhatCannotBePrintedIsAnError) {
