@@ -21,16 +21,18 @@ torch::Tensor MixerMlp::forward(const torch::Tensor& x) {
   return dropout_->forward(second_->forward(hidden));
 }
 
-MixerBlock::MixerBlock(const MixerBlockSettings& s, std::shared_ptr<Layer> mixer)
+MixerBlock::MixerBlock(const MixerBlockSettings& s, std::shared_ptr<Layer> mixer, std::shared_ptr<Layer> mlp)
     : norm1_(register_module(s.names.norm1, std::make_shared<LayerNorm>(s.width, s.norm_eps))),
       path_(register_module("drop_path", std::make_shared<DropPath>(s.drop_path))),
-      mixer_(register_module(s.names.mixer, std::move(mixer))) {
-  if (s.mlp_hidden == 0) return;
+      mixer_(register_module(s.names.mixer, std::move(mixer))),
+      mlp_(std::move(mlp)) {
+  if (!mlp_ && s.mlp_hidden == 0) return;
   norm2_ = register_module(s.names.norm2, std::make_shared<LayerNorm>(s.width, s.norm_eps));
-  mlp_ = register_module(s.names.mlp, s.names.first == nullptr
-                                          ? std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout)
-                                          : std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout,
-                                                                       s.names.first, s.names.second));
+  if (!mlp_)
+    mlp_ = s.names.first == nullptr ? std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout)
+                                    : std::make_shared<MixerMlp>(s.width, s.mlp_hidden, s.mlp_dropout,
+                                                                 s.names.first, s.names.second);
+  register_module(s.names.mlp, mlp_);
 }
 
 torch::Tensor MixerBlock::forward(const torch::Tensor& x) {

@@ -43,15 +43,16 @@ struct MixerBlockSettings {
 /// scales the kept ones up (stochastic depth).
 class MixerBlock : public Layer {
  public:
-  MixerBlock(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer);
+  /// `mlp` stands in place of the MLP of the settings, where one is given.
+  MixerBlock(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer,
+             std::shared_ptr<Layer> mlp = nullptr);
   /// x (B, ..., width) -> the same sizes
   torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   std::shared_ptr<LayerNorm> norm1_, norm2_;
   std::shared_ptr<DropPath> path_;
-  std::shared_ptr<Layer> mixer_;
-  std::shared_ptr<MixerMlp> mlp_;
+  std::shared_ptr<Layer> mixer_, mlp_;
 };
 
 /// Blocks one after the other. Prefix "blocks".

@@ -37,4 +37,5 @@
   NETWORK(swin_unetr)              \
   NETWORK(trans_unet)              \
   NETWORK(tabsurfer)               \
-  NETWORK(frp_net)
+  NETWORK(frp_net)                 \
+  NETWORK(s_net)

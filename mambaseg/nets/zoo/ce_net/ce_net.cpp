@@ -4,10 +4,8 @@
 // encoder starts from ImageNet weights; here from random ones, as long as none are loaded. A pooling window
 // larger than the grid shrinks to it (below 192 pixels an edge the original fails).
 
-#include "mambaseg/nets/layers/convolution.h"
-#include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/blocks/resnet.h"
 #include "mambaseg/nets/layers/resampling.h"
-#include "mambaseg/nets/layers/sequence.h"
 #include "mambaseg/nets/model/network.h"
 
 namespace mambaseg {
@@ -32,30 +30,6 @@ struct CeNetSettings {
 };
 
 std::shared_ptr<BatchNorm> norm(int64_t channels) { return std::make_shared<BatchNorm>(channels); }
-
-/// The basic block of ResNet (He et al. 2016).
-class BasicBlock : public Layer {
- public:
-  BasicBlock(int64_t in, int64_t out, int64_t stride) {
-    conv1_ = register_module("conv1", conv(2, in, out, 3, {.stride = cube(2, stride), .bias = false}));
-    bn1_ = register_module("bn1", norm(out));
-    conv2_ = register_module("conv2", conv(2, out, out, 3, {.bias = false}));
-    bn2_ = register_module("bn2", norm(out));
-    if (stride != 1 || in != out)
-      downsample_ = register_module(
-          "downsample",
-          sequence({conv(2, in, out, 1, {.stride = cube(2, stride), .bias = false}), norm(out)}));
-  }
-  torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor y = normed(*conv1_, *bn1_, x, {Activation::relu, {}});
-    return normed(*conv2_, *bn2_, y, {Activation::relu, downsample_ ? downsample_->forward(x) : x});
-  }
-
- private:
-  std::shared_ptr<Convolution> conv1_, conv2_;
-  std::shared_ptr<BatchNorm> bn1_, bn2_;
-  std::shared_ptr<Sequence> downsample_;
-};
 
 /// Dense atrous convolution block: four cascades of atrous convolutions, added to the input. All share the
 /// three convolutions.
@@ -138,7 +112,7 @@ class CeNet : public Network {
       const auto stage = std::make_shared<Sequence>();
       for (int64_t b = 0; b < s.depths[i]; ++b)
         stage->push_back(
-            std::make_shared<BasicBlock>(b == 0 && i > 0 ? w[i - 1] : w[i], w[i], b == 0 && i > 0 ? 2 : 1));
+            std::make_shared<ResnetBasicBlock>(b == 0 && i > 0 ? w[i - 1] : w[i], w[i], b == 0 && i > 0 ? 2 : 1));
       encoder_.push_back(register_module("encoder" + std::to_string(i + 1), stage));
     }
     dblock_ = register_module("dblock", std::make_shared<DenseAtrousConv>(w[3], s.dilations));
