@@ -5,7 +5,7 @@
 namespace mambaseg {
 
 std::span<const ScanOrderFamily> scan_order_families() {
-  static const std::array<ScanOrderFamily, 8> families = {{
+  static const std::array<ScanOrderFamily, 9> families = {{
       {"raster", "state-spaces/mamba", 1, false,
        [](TokenGrid grid, int) {
          return std::vector<ScanOrder>{raster_order(token_count(grid)),
@@ -21,6 +21,10 @@ std::span<const ScanOrderFamily> scan_order_families() {
       {"cross", "VMamba, SS2D", 1, true, [](TokenGrid grid, int) { return cross_orders(grid); }},
       {"mirrored_rows", "HyM-UNet, SS2D as the text lists it", 1, true,
        [](TokenGrid grid, int) { return mirrored_row_orders(grid); }},
+      {"atrous", "ASP-VMUNet, step 1 + orientation", 4, false,
+       [](TokenGrid grid, int orientation) {
+         return std::vector<ScanOrder>{atrous_order(grid, orientation + 1)};
+       }},
       {"tri_orientated", "SegMamba, slices along the first axis", 1, false,
        [](TokenGrid grid, int) { return tri_orientated_orders(token_count(grid), grid[0]); }},
   }};

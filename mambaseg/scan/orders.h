@@ -49,6 +49,10 @@ std::vector<ScanOrder> cross_orders(TokenGrid grid);
 /// grid[0] must be 1.
 std::vector<ScanOrder> mirrored_row_orders(TokenGrid grid);
 
+/// ASP-VMUNet's atrous walk: every step-th token along each axis (of a plane: of its two), from the first on,
+/// then those behind them and so on. Where `step` divides the extents, its parts are of one length.
+ScanOrder atrous_order(TokenGrid grid, int64_t step);
+
 /// SegMamba's third direction: step t visits (t mod slices) * (length / slices) + t / slices. Error unless
 /// `slices` divides `length`.
 ScanOrder inter_slice_order(int64_t length, int64_t slices);

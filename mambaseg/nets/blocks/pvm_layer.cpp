@@ -5,26 +5,39 @@
 
 namespace mambaseg {
 
-PvmLayer::PvmLayer(const PvmSettings& s)
-    : settings_(s),
-      norm_(register_module("norm", std::make_shared<LayerNorm>(s.in))),
-      mamba_(register_module("mamba", std::make_shared<Mamba>(MambaSettings{
-                                          .width = s.in / s.chunks, .states = s.states, .dims = s.dims}))),
-      proj_(register_module("proj", std::make_shared<Linear>(s.in, s.out))),
-      skip_scale_(register_parameter("skip_scale", torch::ones({1}))) {
-  if (s.in % s.chunks != 0)
-    throw UsageError(concat("network: ", s.in, " channels do not divide into ", s.chunks, " chunks"));
+PvmLayer::PvmLayer(const PvmSettings& s) : settings_(s) {
+  const int64_t parts = s.cut == PvmCut::even ? s.chunks : 2 * s.chunks;
+  if (s.in % parts != 0)
+    throw UsageError(concat("network: ", s.in, " channels do not divide into ", parts, " chunks"));
+  const auto mixer = [&](int64_t width) -> std::shared_ptr<Layer> {
+    if (s.mixer) return s.mixer(width);
+    return std::make_shared<Mamba>(MambaSettings{.width = width, .states = s.states, .dims = s.dims});
+  };
+  norm_ = register_module("norm", std::make_shared<LayerNorm>(s.in));
+  mamba_ = register_module("mamba", mixer(s.in / s.chunks));
+  if (s.cut == PvmCut::halves) mamba_small_ = register_module("mamba_small", mixer(s.in / parts));
+  proj_ = register_module("proj", std::make_shared<Linear>(s.in, s.out));
+  skip_scale_ = register_parameter("skip_scale", torch::ones({1}));
+  settings_.mixer = nullptr;  // may refer to what lives no longer than this call
 }
 
 torch::Tensor PvmLayer::forward(const torch::Tensor& x) {
+  const int64_t width = settings_.in / settings_.chunks;
+  const bool shifted = settings_.cut == PvmCut::shifted, halves = settings_.cut == PvmCut::halves;
+  std::vector<int64_t> widths(static_cast<size_t>(settings_.chunks), width);
+  if (halves) widths.back() = width / 2, widths.insert(widths.begin(), width / 2);
+  const auto chunks_of = [&](const torch::Tensor& tokens) {
+    return (shifted ? tokens.roll(width / 2, -1) : tokens).split_with_sizes(widths, -1);
+  };
   const torch::Tensor tokens = x.movedim(1, -1), normed_tokens = norm_->forward(tokens);
-  const std::vector<torch::Tensor> chunks = normed_tokens.chunk(settings_.chunks, -1),
-                                   skips =
-                                       settings_.normed_skip ? chunks : tokens.chunk(settings_.chunks, -1);
+  const std::vector<torch::Tensor> chunks = chunks_of(normed_tokens),
+                                   skips = settings_.normed_skip ? chunks : chunks_of(tokens);
   std::vector<torch::Tensor> read;
   for (size_t i = 0; i < chunks.size(); ++i)
-    read.push_back(mamba_->forward(chunks[i]) + (skip_scale_ * skips[i]).to(x.scalar_type()));
-  return proj_->forward(norm_->forward(torch::cat(read, -1))).movedim(-1, 1);
+    read.push_back((chunks[i].size(-1) == width ? mamba_ : mamba_small_)->forward(chunks[i]) +
+                   (skip_scale_ * skips[i]).to(x.scalar_type()));
+  const torch::Tensor all = torch::cat(read, -1);
+  return proj_->forward(norm_->forward(shifted ? all.roll(-width / 2, -1) : all)).movedim(-1, 1);
 }
 
 std::vector<OfficialBlock> official_pvm_layer() {

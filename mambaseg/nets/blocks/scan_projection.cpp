@@ -43,12 +43,20 @@ ScanParameters::ScanParameters(torch::nn::Module& module, int64_t channels, int6
   dt_projs_bias_ = module.register_parameter("dt_projs_bias", ssm_init::dt_bias({K, C}));
   A_logs_ = without_decay(module.register_parameter("A_logs", ssm_init::A_log(K * C, N)));
   Ds_ = without_decay(module.register_parameter("Ds", torch::ones({K * C})));
+  packed_each_ = std::vector<PackedWeights>(static_cast<size_t>(K));
 }
 
 ScanWeights ScanParameters::weights() const {
   const int64_t K = dt_projs_bias_.size(0), C = dt_projs_bias_.size(1);
   return {x_proj_weight_,           dt_projs_weight_, dt_projs_bias_,
           A_logs_.view({K, C, -1}), Ds_.view({K, C}), packed_};
+}
+
+ScanWeights ScanParameters::weights_of(int64_t direction) const {
+  const ScanWeights all = weights();
+  const auto one = [&](const torch::Tensor& t) { return t.narrow(0, direction, 1); };
+  return {one(all.x_proj), one(all.dt_proj), one(all.dt_bias),
+          one(all.A_log),  one(all.D),       packed_each_[static_cast<size_t>(direction)]};
 }
 
 SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanWeights& weights) {

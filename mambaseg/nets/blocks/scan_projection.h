@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
@@ -33,10 +35,13 @@ class ScanParameters {
                  int64_t directions);
 
   ScanWeights weights() const;
+  /// Those of one direction alone.
+  ScanWeights weights_of(int64_t direction) const;
 
  private:
   torch::Tensor x_proj_weight_, dt_projs_weight_, dt_projs_bias_, A_logs_, Ds_;
   PackedWeights packed_;
+  std::vector<PackedWeights> packed_each_;  ///< for weights_of
 };
 
 /// The operands for `tokens`, which lie in raster order whatever the walks. In fp32 (fp64 in double): the

@@ -8,12 +8,23 @@
 namespace mambaseg {
 namespace {
 
-constexpr int64_t kWalks = 4;
+bool is_atrous(const Ss2dSettings& s) { return s.walks == "atrous" || s.walks == "atrous_cross"; }
 
-std::vector<ScanOrder> orders(const std::string& walks, const TokenGrid& grid) {
-  if (walks == "cross") return cross_orders(grid);
-  if (walks == "mirrored") return mirrored_row_orders(grid);
-  throw UsageError("walks: expected cross or mirrored, got " + walks);
+/// How many walks with weights of their own there are.
+int64_t weight_sets(const Ss2dSettings& s) {
+  if (s.walks == "cross" || s.walks == "mirrored" || s.walks == "atrous_cross")
+    return 4 * (is_atrous(s) ? s.step * s.step : 1);
+  if (s.walks == "atrous") return s.step * s.step;
+  if (s.walks == "raster") return 1;
+  throw UsageError("walks: expected cross, mirrored, raster, atrous or atrous_cross, got " + s.walks);
+}
+
+std::vector<ScanOrder> orders(const Ss2dSettings& s, const TokenGrid& grid) {
+  if (s.walks == "cross") return cross_orders(grid);
+  if (s.walks == "mirrored") return mirrored_row_orders(grid);
+  if (!is_atrous(s)) return {raster_order(token_count(grid))};
+  const ScanOrder order = atrous_order(grid, s.step);
+  return {order, inverse(order)};  // there and back
 }
 
 }  // namespace
@@ -24,7 +35,7 @@ SS2D::SS2D(const Ss2dSettings& settings)
       rank_(settings.dt_rank > 0 ? settings.dt_rank : (settings.width + 15) / 16) {
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
-  const int64_t C = channels_, K = kWalks, N = settings.states;
+  const int64_t C = channels_, K = weight_sets(settings), N = settings.states;
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, 2 * C, settings.bias));
   conv2d_ = register_module("conv2d", depthwise(2, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   twin_ = scan_twin(*this, "twin", {2, C, rank_, N, K});
@@ -36,10 +47,40 @@ SS2D::SS2D(const Ss2dSettings& settings)
 
 torch::Tensor SS2D::scanned(const torch::Tensor& u) {
   if (twin_) return twin_->forward(u);
+  if (is_atrous(settings_)) {
+    torch::Tensor sum = atrous_scanned(u, 0);
+    if (settings_.walks == "atrous") return sum;
+    const int64_t sets = settings_.step * settings_.step;
+    const torch::Tensor turned = u.flip({1, 2});
+    sum = sum + atrous_scanned(u.transpose(1, 2), sets).transpose(1, 2);
+    const torch::Tensor both =
+        atrous_scanned(turned, 2 * sets) + atrous_scanned(turned.transpose(1, 2), 3 * sets).transpose(1, 2);
+    return sum + both.flip({1, 2});
+  }
   const TokenGrid grid{1, u.size(1), u.size(2)};
-  const auto walks = walks_.get(grid, u.device(),
-                                [&] { return make_scan_tables(orders(settings_.walks, grid), u.device()); });
+  const auto walks =
+      walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(settings_, grid), u.device()); });
   return selective_scan(project_scan_inputs(u.flatten(1, 2), scan_.weights()), walks.get());
+}
+
+torch::Tensor SS2D::atrous_scanned(const torch::Tensor& u, int64_t first) {
+  const int64_t step = settings_.step, sets = step * step, Y = u.size(1), X = u.size(2);
+  // Grids that do not divide are filled up with zeros, which let the state decay, as the authors have it.
+  const torch::Tensor filled =
+      torch::constant_pad_nd(u, {0, 0, 0, (step - X % step) % step, 0, (step - Y % step) % step});
+  const TokenGrid grid{1, filled.size(1), filled.size(2)};
+  const auto tables =
+      walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(settings_, grid), u.device()); });
+  const std::vector<torch::Tensor> parts =
+      filled.flatten(1, 2).index_select(1, tables->order_L(0)).chunk(sets, 1);
+  std::vector<torch::Tensor> scans;
+  for (const torch::Tensor& part : parts)
+    scans.push_back(selective_scan(project_scan_inputs(part, scan_.weights_of(first++))));
+  return torch::cat(scans, 1)
+      .index_select(1, tables->order_L(1))
+      .view(filled.sizes())
+      .slice(1, 0, Y)
+      .slice(2, 0, X);
 }
 
 torch::Tensor SS2D::forward(const torch::Tensor& x) {

@@ -13,17 +13,24 @@
 
 namespace mambaseg {
 
-/// How an SS2D mixer is built; the defaults are those of the official class.
+/// How an SS2D mixer is built; the defaults are those of the official class. Its walks are
+/// - cross: rows and columns, forwards and backwards (VMamba)
+/// - mirrored: rows and mirrored rows, forwards and backwards
+/// - raster: rows from the first token
+/// - atrous: every step-th token of every step-th row: sub-grids that know nothing of each other, each with
+///   weights of its own (ASP-VMUNet)
+/// - atrous_cross: the sum of those over the plane, transposed, turned by 180 degrees, and both
 struct Ss2dSettings {
-  int64_t width = 96;           ///< channels of the tokens
-  int64_t states = 16;          ///< N, states of the recurrence a channel
-  int64_t conv_kernel = 3;      ///< edge of the depthwise convolution, odd
-  double expand = 2;            ///< channels inside / width
-  int64_t dt_rank = 0;          ///< rank of the projection to the time steps; 0 is width / 16, rounded up
-  double dropout = 0;           ///< after the output projection
-  bool bias = false;            ///< of the input and output projections
-  bool conv_bias = true;        ///< of the depthwise convolution
-  std::string walks = "cross";  ///< cross: rows and columns (VMamba); mirrored: rows and mirrored rows
+  int64_t width = 96;       ///< channels of the tokens
+  int64_t states = 16;      ///< N, states of the recurrence a channel
+  int64_t conv_kernel = 3;  ///< edge of the depthwise convolution, odd
+  double expand = 2;        ///< channels inside / width
+  int64_t dt_rank = 0;      ///< rank of the projection to the time steps; 0 is width / 16, rounded up
+  double dropout = 0;       ///< after the output projection
+  bool bias = false;        ///< of the input and output projections
+  bool conv_bias = true;    ///< of the depthwise convolution
+  std::string walks = "cross";
+  int64_t step = 2;  ///< of the atrous walks
 };
 
 /// The 2-D selective scan mixer of VMamba's first version (Liu et al. 2024), as VM-UNet uses it: projection
@@ -31,6 +38,7 @@ struct Ss2dSettings {
 /// norm, gate, projection. Parameter names equal those of the official class.
 class SS2D : public Layer {
  public:
+  /// UsageError for walks that do not exist.
   explicit SS2D(const Ss2dSettings& settings);
   /// x (B, Y, X, width) -> the same sizes
   torch::Tensor forward(const torch::Tensor& x_BYXC) override;
@@ -38,6 +46,8 @@ class SS2D : public Layer {
  private:
   /// What the walks over the plane (B, Y, X, C) add up to.
   torch::Tensor scanned(const torch::Tensor& u_BYXC);
+  /// The scans of the plane's sub-grids, by the directions' weights from `first` on.
+  torch::Tensor atrous_scanned(const torch::Tensor& u_BYXC, int64_t first);
 
   Ss2dSettings settings_;
   int64_t channels_, rank_;

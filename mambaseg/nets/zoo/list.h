@@ -38,4 +38,5 @@
   NETWORK(trans_unet)              \
   NETWORK(tabsurfer)               \
   NETWORK(frp_net)                 \
-  NETWORK(s_net)
+  NETWORK(s_net)                   \
+  NETWORK(asp_vmunet)
