@@ -39,4 +39,5 @@
   NETWORK(tabsurfer)               \
   NETWORK(frp_net)                 \
   NETWORK(s_net)                   \
-  NETWORK(asp_vmunet)
+  NETWORK(asp_vmunet)              \
+  NETWORK(mambau_lite)

@@ -2,6 +2,7 @@
 // Alom et al. 2018), after AttU_Net and R2AttU_Net of github.com/LeeJunHyun/Image_Segmentation, whose module
 // names they keep: nearest-neighbour up-sampling with a convolution, additive gates on the skips.
 
+#include "mambaseg/nets/blocks/attention_gate.h"
 #include "mambaseg/nets/blocks/double_conv.h"
 #include "mambaseg/nets/blocks/unet2d.h"
 #include "mambaseg/nets/layers/norm.h"
@@ -69,22 +70,6 @@ class UpConv : public Layer {
 
  private:
   std::shared_ptr<Sequence> up_;
-};
-
-/// x times a map in 0..1 that the coarser features g decide; prefixes "W_g", "W_x", "psi".
-class AttentionGate : public Module {
- public:
-  AttentionGate(int64_t g_channels, int64_t x_channels, int64_t inner) {
-    w_g_ = register_module("W_g", sequence({conv(2, g_channels, inner, 1), norm(inner)}));
-    w_x_ = register_module("W_x", sequence({conv(2, x_channels, inner, 1), norm(inner)}));
-    psi_ = register_module("psi", sequence({conv(2, inner, 1, 1), norm(1), activation(Activation::sigmoid)}));
-  }
-  torch::Tensor forward(const torch::Tensor& g, const torch::Tensor& x) {
-    return x * psi_->forward(torch::relu(w_g_->forward(g) + w_x_->forward(x)));
-  }
-
- private:
-  std::shared_ptr<Sequence> w_g_, w_x_, psi_;
 };
 
 struct R2Settings : UnetSettings {
