@@ -40,4 +40,5 @@
   NETWORK(frp_net)                 \
   NETWORK(s_net)                   \
   NETWORK(asp_vmunet)              \
-  NETWORK(mambau_lite)
+  NETWORK(mambau_lite)             \
+  NETWORK(ac_mambaseg)
