@@ -41,4 +41,5 @@
   NETWORK(s_net)                   \
   NETWORK(asp_vmunet)              \
   NETWORK(mambau_lite)             \
-  NETWORK(ac_mambaseg)
+  NETWORK(ac_mambaseg)             \
+  NETWORK(sk_vmpp)
