@@ -42,4 +42,5 @@
   NETWORK(asp_vmunet)              \
   NETWORK(mambau_lite)             \
   NETWORK(ac_mambaseg)             \
-  NETWORK(sk_vmpp)
+  NETWORK(sk_vmpp)                 \
+  NETWORK(scfmunet)
