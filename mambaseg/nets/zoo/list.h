@@ -43,4 +43,5 @@
   NETWORK(mambau_lite)             \
   NETWORK(ac_mambaseg)             \
   NETWORK(sk_vmpp)                 \
-  NETWORK(scfmunet)
+  NETWORK(scfmunet)                \
+  NETWORK(inceptionmamba)
