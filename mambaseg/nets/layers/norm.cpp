@@ -12,20 +12,21 @@ constexpr double kEps = 1e-5;
 
 }  // namespace
 
-BatchNorm::BatchNorm(int64_t channels)
+BatchNorm::BatchNorm(int64_t channels, double eps)
     : weight(register_parameter("weight", torch::ones({channels}))),
       bias(register_parameter("bias", torch::zeros({channels}))),
       running_mean(register_buffer("running_mean", torch::zeros({channels}))),
       running_var(register_buffer("running_var", torch::ones({channels}))),
-      num_batches_tracked(register_buffer("num_batches_tracked", torch::zeros({}, torch::kLong))) {}
+      num_batches_tracked(register_buffer("num_batches_tracked", torch::zeros({}, torch::kLong))),
+      eps_(eps) {}
 
 torch::Tensor BatchNorm::run(const torch::Tensor& x, const Epilogue& epilogue) {
   if (is_training()) {
     num_batches_tracked.add_(1);
-    return batch_norm(x, weight, bias, {running_mean, running_var, 0.1}, kEps, epilogue);
+    return batch_norm(x, weight, bias, {running_mean, running_var, 0.1}, eps_, epilogue);
   }
   return finish(torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, false,
-                                  0, kEps, at::globalContext().userEnabledCuDNN())
+                                  0, eps_, at::globalContext().userEnabledCuDNN())
                     .to(x.scalar_type()),
                 epilogue);
 }

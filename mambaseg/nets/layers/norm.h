@@ -9,10 +9,13 @@ namespace mambaseg {
 /// With running statistics in evaluation mode, momentum 0.1. Buffers as torch.nn.BatchNormNd.
 class BatchNorm : public EpilogueLayer {
  public:
-  explicit BatchNorm(int64_t channels);
+  explicit BatchNorm(int64_t channels, double eps = 1e-5);
   torch::Tensor run(const torch::Tensor& x, const Epilogue& epilogue) override;
-  FixedNorm fixed() const { return {weight, bias, running_mean, running_var, 1e-5}; }
+  FixedNorm fixed() const { return {weight, bias, running_mean, running_var, eps_}; }
   torch::Tensor weight, bias, running_mean, running_var, num_batches_tracked;
+
+ private:
+  double eps_;
 };
 
 /// Over the channels of each of `groups`.

@@ -44,4 +44,5 @@
   NETWORK(ac_mambaseg)             \
   NETWORK(sk_vmpp)                 \
   NETWORK(scfmunet)                \
-  NETWORK(inceptionmamba)
+  NETWORK(inceptionmamba)          \
+  NETWORK(mobilevim)
