@@ -144,10 +144,11 @@ def build(options):
     usr = os.path.join(os.path.abspath(options.prefix), "usr")
     command = ["cmake", "--preset", "torch2", "-B", options.build, f"-DMAMBASEG_PYTHON={options.python}",
                f"-DCMAKE_PREFIX_PATH={usr}", f"-DCMAKE_LIBRARY_ARCHITECTURE={TRIPLES[options.architecture]}"]
+    command += [f"-D{one}" for one in options.define]
     if not shutil.which("ninja"):
         command += ["-G", "Unix Makefiles"]
     run(command)
-    run(["cmake", "--build", options.build, "--parallel", str(options.jobs)])
+    run(["cmake", "--build", options.build, "--parallel", str(options.jobs), *(["--target", *options.target] if options.target else [])])
 
 
 def test(options):
@@ -164,6 +165,8 @@ def main():
     parser.add_argument("--suite", default="bookworm", help="Debian release")
     parser.add_argument("--architecture", default=machine, help="amd64 or arm64 (of this machine)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at once (all cores)")
+    parser.add_argument("--target", nargs="+", help="build these and no more")
+    parser.add_argument("--define", action="append", default=[], metavar="NAME=VALUE", help="a setting of CMake, once for each")
     parser.add_argument("--only", choices=["fetch", "build", "test"], help="one step")
     options = parser.parse_args()
     steps = {"fetch": fetch, "build": build, "test": test}
