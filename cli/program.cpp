@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/device_memory.h"
 
 namespace mambaseg {
 namespace {
@@ -86,6 +87,8 @@ int run(CLI::App& app, int argc, char** argv) {
     return fail(kRunFailed, error.what());
   } catch (const std::bad_alloc&) {
     return fail(kRunFailed, "not enough memory");
+  } catch (const c10::OutOfMemoryError& error) {
+    return fail(kRunFailed, full_memory_line(error));
   } catch (const std::exception& error) {
     return fail(kRunFailed, first_line(error.what()));
   }

@@ -6,6 +6,7 @@
 #include <torch/cuda.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 
@@ -14,6 +15,7 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
+#include "mambaseg/ops/determinism.h"
 #include "mambaseg/ops/device.h"
 
 namespace mambaseg {
@@ -117,6 +119,9 @@ void Machine::declare(CLI::App& command) {
   command.add_option("--threads", threads, "Threads to use; 0 means all cores")
       ->check(CLI::NonNegativeNumber);
   command.add_option("--device", device, "cpu, cuda, or cuda:1 for the second GPU");
+  command.add_flag("--deterministic", deterministic,
+                   "On a GPU only algorithms that give the same bits every time; what has none is refused "
+                   "(docs/gpu.md)");
 }
 
 torch::Device Machine::start() const {
@@ -127,6 +132,12 @@ torch::Device Machine::start() const {
   at::globalContext().setFlushDenormal(true);
   at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
   allow_tf32(false);
+  compute_deterministically(deterministic && chosen.is_cuda());
+  if (deterministic && chosen.is_cuda()) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  if (deterministic && chosen.is_cpu())
+    std::fprintf(stderr,
+                 "--deterministic: nothing changes on a processor, where the same build, seed and number of "
+                 "threads give the same bits anyway\n");
   return chosen;
 }
 

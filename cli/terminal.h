@@ -23,14 +23,15 @@ Warn notes_to_stdout();
 /// Prints "mambaseg: warning: ..." on stderr, ending an unfinished bar first.
 Warn warnings_to_stderr();
 
-/// --threads and --device, the same in every command that computes.
+/// --threads, --device and --deterministic, the same in every command that computes.
 struct Machine {
   int threads = 0;  ///< 0: all cores
   std::string device = "cpu";
+  bool deterministic = false;
 
   void declare(CLI::App& command);
-  /// Sets LibTorch's threads, flushes denormals to zero in every worker, and returns the device; UsageError
-  /// when it is not there.
+  /// Sets LibTorch's threads, flushes denormals to zero in every worker, has a GPU compute deterministically
+  /// where that is wanted, and returns the device; UsageError when it is not there.
   torch::Device start() const;
 };
 

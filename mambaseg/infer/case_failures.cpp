@@ -3,6 +3,7 @@
 #include <new>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/device_memory.h"
 
 namespace mambaseg {
 
@@ -18,6 +19,9 @@ bool CaseFailures::guard(const std::string& name, const std::string& path,
     return true;
   } catch (const std::bad_alloc&) {
     add(name, path, "not enough memory");
+  } catch (const c10::OutOfMemoryError& error) {
+    add(name, path,
+        full_memory_line(error) + "; smaller batches, 16 bits (--precision auto) or another GPU may do");
   } catch (const std::exception& error) {  // also LibTorch's, whose text runs over many lines
     const std::string text = error.what();
     add(name, path, text.substr(0, text.find('\n')));

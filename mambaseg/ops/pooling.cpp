@@ -8,6 +8,7 @@
 
 #include "mambaseg/kernels/channels_last.h"
 #include "mambaseg/ops/channels_last.h"
+#include "mambaseg/ops/ordered_gradients.h"
 
 namespace mambaseg {
 namespace {
@@ -83,6 +84,7 @@ Tensor halved_by_max(const Tensor& x) {
   TORCH_CHECK(x.dim() == 4 || x.dim() == 5, "halved_by_max: expected two or three spatial axes, got ",
               x.sizes());
   const bool recorded = needs_gradient({x});
+  if (x.dim() == 5 && needs_ordered_gradients(x)) return max_pooled_in_order(x);
   if (!fits_kernels(x) || (recorded && x.scalar_type() != torch::kFloat))
     return x.dim() == 4 ? torch::max_pool2d(x, 2) : torch::max_pool3d(x, 2);
   return recorded ? HalvedByMaxFunction::apply(x) : forward_halved(channels_last(x));

@@ -1,6 +1,6 @@
 #include "mambaseg/train/nan_guard.h"
 
-#include <cmath>
+#include <algorithm>
 #include <map>
 
 #include <ATen/record_function.h>
@@ -111,16 +111,6 @@ std::string find_non_finite(torch::nn::Module& module, const std::function<void(
   for (const auto& parameter : module.named_parameters())
     if (!finite(parameter.value().grad())) gradient = parameter.key();
   return gradient.empty() ? "" : "the gradient of " + gradient + " is not finite";
-}
-
-double gradient_norm(const torch::nn::Module& module) {
-  torch::Tensor sum;  // where the gradients are: to bring every norm from a GPU would mean to wait every time
-  for (const auto& parameter : module.parameters()) {
-    if (!parameter.grad().defined()) continue;
-    const torch::Tensor square = parameter.grad().norm(2, torch::kDouble).square();
-    sum = sum.defined() ? sum + square : square;
-  }
-  return sum.defined() ? std::sqrt(sum.item<double>()) : 0;
 }
 
 bool all_finite(const torch::nn::Module& module) {

@@ -14,9 +14,6 @@ namespace mambaseg {
 ///   3. the parameter nearest to the output with a non-finite gradient, else "".
 std::string find_non_finite(torch::nn::Module& module, const std::function<void()>& forward);
 
-/// Square root of the sum of squares of all gradients, in double; NaN or infinite when one of them is.
-double gradient_norm(const torch::nn::Module& module);
-
 /// False when a parameter or a buffer holds NaN or infinity.
 bool all_finite(const torch::nn::Module& module);
 

@@ -6,6 +6,7 @@
 #include <torch/optim/sgd.h>
 
 #include "mambaseg/nets/layers/undecayed.h"
+#include "mambaseg/train/list_updates.h"
 
 namespace mambaseg {
 namespace {
@@ -23,6 +24,20 @@ Parameters divided(const TrainingSettings& settings, const torch::nn::Module& ne
   return out;
 }
 
+/// One of LibTorch's optimisers that changes all parameters of a group in one go. Its state is that of
+/// LibTorch's, and so are its files.
+template <class Optimizer, class Options>
+class OfLists final : public Optimizer {
+ public:
+  using Optimizer::Optimizer;
+  torch::Tensor step(torch::optim::Optimizer::LossClosure = nullptr) override {
+    const torch::NoGradGuard no_grad;
+    for (const auto& group : this->param_groups())
+      update(group.params(), static_cast<const Options&>(group.options()), this->state());
+    return {};
+  }
+};
+
 template <class Optimizer, class Options>
 std::unique_ptr<torch::optim::Optimizer> over(const Parameters& parameters, const Options& options) {
   Options without = options;
@@ -30,7 +45,7 @@ std::unique_ptr<torch::optim::Optimizer> over(const Parameters& parameters, cons
   std::vector<torch::optim::OptimizerParamGroup> groups;
   groups.emplace_back(parameters.decayed, std::make_unique<Options>(options));
   if (!parameters.kept.empty()) groups.emplace_back(parameters.kept, std::make_unique<Options>(without));
-  return std::make_unique<Optimizer>(groups, options);
+  return std::make_unique<OfLists<Optimizer, Options>>(groups, options);
 }
 
 }  // namespace

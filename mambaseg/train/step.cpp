@@ -5,7 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include <torch/nn/utils/clip_grad.h>
 #include <torch/utils.h>
 
 #include "mambaseg/kernels/target.h"
@@ -13,7 +12,10 @@
 #include "mambaseg/nets/model/pixel_scale.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
+#include "mambaseg/ops/determinism.h"
 #include "mambaseg/ops/device.h"
+#include "mambaseg/ops/device_memory.h"
+#include "mambaseg/train/gradients.h"
 #include "mambaseg/train/nan_guard.h"
 #include "mambaseg/train/optimizer.h"
 
@@ -49,6 +51,27 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
   report.loss_scale = at.loss_scale.factor;
   set_learning_rate(*state_.optimizer, report.learning_rate);
   state_.optimizer->zero_grad();
+  Batch batch;
+  try {
+    batch = add_gradients(batches, samples, report);
+  } catch (const c10::OutOfMemoryError& error) {
+    throw Error(concat(full_memory_line(error), ", in a training step of ", precision_, " with batches of ",
+                       settings_.batch,
+                       "; a smaller training.batch, training.precision = \"auto\" or another "
+                       "GPU may do, and --resume goes on"));
+  }
+  const std::vector<torch::Tensor> gradients = gradients_of(*state_.network);
+  const double norm = gradient_norm(gradients);
+  report.left_out = !std::isfinite(norm);
+  if (report.left_out && !at.loss_scale.halve()) stop("gradient norm", norm, batch);
+  if (!report.left_out) {
+    unscale_and_clip(gradients, norm, report.loss_scale, settings_.clip_norm);
+    change_weights();
+  }
+  return report;
+}
+
+Batch TrainingStep::add_gradients(BatchStream& batches, size_t samples, StepReport& report) {
   std::vector<Underway> underway;
   Batch batch;
   for (size_t done = 0; done < samples; done += batch.patches.size()) {
@@ -64,11 +87,7 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
     (loss * (report.loss_scale * count / static_cast<double>(samples))).backward();
   }
   read_losses(underway, report);  // to read each from a GPU would mean to wait for each
-  const double norm = gradient_norm(*state_.network);
-  report.left_out = !std::isfinite(norm);
-  if (report.left_out && !at.loss_scale.halve()) stop("gradient norm", norm, batch);
-  if (!report.left_out) change_weights(report.loss_scale);
-  return report;
+  return batch;
 }
 
 void TrainingStep::read_losses(std::vector<Underway>& underway, StepReport& report) const {
@@ -89,11 +108,13 @@ double TrainingStep::rate_at(double epoch) const {
 }
 
 Json TrainingStep::machine() const {
-  return {{"device", device_.is_cuda() ? "cuda" : device_.str()},  // whichever of several
-          {"convolutions", dense_target()},
-          {"kernels", best_target().name},
-          {"precision", precision_},
-          {"threads", torch::get_num_threads()}};
+  Json machine = {{"device", device_.is_cuda() ? "cuda" : device_.str()},  // whichever of several
+                  {"convolutions", dense_target()},
+                  {"kernels", best_target().name},
+                  {"precision", precision_},
+                  {"threads", torch::get_num_threads()}};
+  if (computes_deterministically()) machine["deterministic"] = true;
+  return machine;
 }
 
 std::vector<torch::Tensor> TrainingStep::forward(const torch::Tensor& images) const {
@@ -116,13 +137,7 @@ torch::Tensor TrainingStep::loss_of(const std::vector<torch::Tensor>& outputs,
   return deeply_supervised(loss_, scores, {classes}, weights, state_.at.epoch);
 }
 
-/// By the gradients of the loss times `scale`.
-void TrainingStep::change_weights(double scale) {
-  const std::vector<torch::Tensor> parameters = state_.network->parameters();
-  if (scale != 1)
-    for (const torch::Tensor& parameter : parameters)
-      if (parameter.grad().defined()) parameter.mutable_grad().div_(scale);
-  if (settings_.clip_norm > 0) torch::nn::utils::clip_grad_norm_(parameters, settings_.clip_norm);
+void TrainingStep::change_weights() {
   state_.optimizer->step();
   if (state_.average) update_average(*state_.average, *state_.network, settings_.ema, state_.at.total_steps);
   state_.at.loss_scale.keep();

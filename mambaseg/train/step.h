@@ -40,7 +40,7 @@ class TrainingStep {
   /// Averages the gradients of the next `samples` samples of `batches`, scales, checks and clips them, and
   /// changes the weights and the scale of the loss; moves the position no further. `epoch`: the time by which
   /// the learning rate is set, 1.5 in the middle of the second epoch. Throws NotFinite before the weights
-  /// change.
+  /// change, and Error when a GPU's memory does not hold a batch.
   StepReport take(BatchStream& batches, size_t samples, double epoch);
 
   /// The learning rate at that time.
@@ -55,10 +55,12 @@ class TrainingStep {
     torch::Tensor loss;
     Batch batch;
   };
+  /// The gradients of the samples, added up; returns the last batch.
+  Batch add_gradients(BatchStream& batches, size_t samples, StepReport& report);
   void read_losses(std::vector<Underway>& underway, StepReport& report) const;
   std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
-  void change_weights(double scale);
+  void change_weights();
   [[noreturn]] void stop(const char* what, double value, const Batch& batch) const;
 
   TrainingState& state_;

@@ -9,6 +9,8 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/nn/modules/normalization.h>
 
+#include "mambaseg/train/gradients.h"
+
 namespace mambaseg {
 namespace {
 
@@ -69,17 +71,18 @@ TEST(NanGuard, NamesTheModuleBeforeAnOperationWithoutParameters) {
 TEST(NanGuard, NamesTheGradient) {
   Layers layers;
   layers.forward(torch::randn({1, 1, 4, 4, 4})).sum().backward();
-  EXPECT_TRUE(std::isfinite(gradient_norm(layers)));
+  EXPECT_TRUE(std::isfinite(gradient_norm(gradients_of(layers))));
   {
     const torch::NoGradGuard no_grad;
     layers.first->weight.mutable_grad().fill_(1e30f);
   }
-  EXPECT_TRUE(std::isfinite(gradient_norm(layers))) << "the squares are beyond fp32, the norm is not";
+  EXPECT_TRUE(std::isfinite(gradient_norm(gradients_of(layers))))
+      << "the squares are beyond fp32, the norm is not";
   {
     const torch::NoGradGuard no_grad;
     layers.first->weight.mutable_grad().fill_(std::numeric_limits<float>::infinity());
   }
-  EXPECT_FALSE(std::isfinite(gradient_norm(layers)));
+  EXPECT_FALSE(std::isfinite(gradient_norm(gradients_of(layers))));
   EXPECT_THAT(found(layers, torch::randn({1, 1, 4, 4, 4})), HasSubstr("gradient of first.weight"));
 }
 

@@ -1,11 +1,16 @@
 #include "mambaseg/train/optimizer.h"
 
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 #include <torch/nn/module.h>
+#include <torch/optim/adam.h>
 #include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+#include <torch/serialize/archive.h>
 
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 
 #include "mambaseg/nets/model/network.h"
@@ -93,6 +98,119 @@ TEST(Optimizer, AdamsDecayIsPartOfTheGradient) {
   weight = 1;
   for (int i = 0; i < 2; ++i) weight = weight * (1 - 0.1 * 0.5) - 0.1 * 0.5 / 0.75;
   EXPECT_NEAR(stepped(training), weight, 1e-12);
+}
+
+/// A convolution whose weights lie channels last, a number without axes, and a parameter that gets its first
+/// gradient in the third step.
+struct FourParameters : torch::nn::Module {
+  FourParameters() {
+    torch::manual_seed(1);
+    const auto kernel = torch::randn({6, 4, 3, 3}).contiguous(torch::MemoryFormat::ChannelsLast);
+    all = {register_parameter("kernel", kernel), register_parameter("bias", torch::randn({6})),
+           register_parameter("number", torch::randn({})), register_parameter("late", torch::randn({3, 5}))};
+  }
+  void give_gradients(int step) {
+    torch::manual_seed(100 + step);
+    for (size_t i = 0; i < all.size(); ++i)
+      if (step >= 2 || i + 1 < all.size()) all[i].mutable_grad() = torch::randn_like(all[i]);
+  }
+  std::vector<torch::Tensor> all;
+};
+
+/// LibTorch's own optimiser over the groups of ours.
+template <class Optimizer, class Options>
+std::unique_ptr<torch::optim::Optimizer> plain(const torch::optim::Optimizer& ours,
+                                               const FourParameters& from, const FourParameters& to) {
+  std::map<const void*, torch::Tensor> counterpart;
+  for (size_t i = 0; i < to.all.size(); ++i) counterpart[from.all[i].unsafeGetTensorImpl()] = to.all[i];
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  for (const auto& group : ours.param_groups()) {
+    std::vector<torch::Tensor> parameters;
+    for (const auto& one : group.params()) parameters.push_back(counterpart.at(one.unsafeGetTensorImpl()));
+    groups.emplace_back(parameters, group.options().clone());
+  }
+  return std::make_unique<Optimizer>(groups,
+                                     static_cast<const Options&>(ours.param_groups().front().options()));
+}
+
+std::string archived(const torch::optim::Optimizer& optimizer) {
+  torch::serialize::OutputArchive archive;
+  optimizer.save(archive);
+  std::ostringstream out;
+  archive.save_to(out);
+  return out.str();
+}
+
+void load(torch::optim::Optimizer& optimizer, const std::string& bytes) {
+  std::istringstream in(bytes);
+  torch::serialize::InputArchive archive;
+  archive.load_from(in);
+  optimizer.load(archive);
+}
+
+/// Six steps of both; after three each goes on from what the other has written.
+template <class Optimizer, class Options>
+void expect_the_bits_of(const TrainingSettings& training) {
+  FourParameters mine, theirs;
+  const auto ours = make_optimizer(training, mine);
+  const auto other = plain<Optimizer, Options>(*ours, mine, theirs);
+  for (int step = 0; step < 6; ++step) {
+    if (step == 3) {
+      const std::string of_ours = archived(*ours), of_other = archived(*other);
+      load(*ours, of_other);
+      load(*other, of_ours);
+    }
+    mine.give_gradients(step);
+    theirs.give_gradients(step);
+    ours->step();
+    other->step();
+    for (size_t i = 0; i < mine.all.size(); ++i)
+      ASSERT_TRUE(torch::equal(mine.all[i], theirs.all[i])) << "parameter " << i << ", step " << step;
+  }
+}
+
+TEST(Optimizer, OnTheGpuAStepIsThatOfTheCpu) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU";
+  for (const char* optimizer : {"adamw", "adam", "sgd"}) {
+    TrainingSettings training;
+    training.optimizer = optimizer;
+    training.learning_rate = 0.01;
+    FourParameters here, there;
+    there.to(torch::kCUDA);
+    const auto ours = make_optimizer(training, here), on_gpu = make_optimizer(training, there);
+    for (int step = 0; step < 6; ++step) {
+      here.give_gradients(step);
+      for (size_t i = 0; i < here.all.size(); ++i)
+        if (here.all[i].grad().defined()) there.all[i].mutable_grad() = here.all[i].grad().to(torch::kCUDA);
+      ours->step();
+      on_gpu->step();
+    }
+    for (size_t i = 0; i < here.all.size(); ++i)  // six changes of 0.01 at most, each rounded some times
+      EXPECT_TRUE(torch::allclose(there.all[i].cpu(), here.all[i], 1e-6, 1e-6)) << optimizer << ", " << i;
+  }
+}
+
+TEST(Optimizer, ListsGiveTheBitsAndTheFilesOfLibTorch) {
+  TrainingSettings training;
+  training.learning_rate = 0.01;
+  for (const char* decay : {"all", "weights"})
+    for (const double weight_decay : {0.0, 0.05}) {
+      training.decay = decay;
+      training.weight_decay = weight_decay;
+      SCOPED_TRACE(concat(decay, ", ", weight_decay));
+      training.optimizer = "adamw";
+      expect_the_bits_of<torch::optim::AdamW, torch::optim::AdamWOptions>(training);
+      training.optimizer = "adam";
+      expect_the_bits_of<torch::optim::Adam, torch::optim::AdamOptions>(training);
+      training.optimizer = "sgd";
+      for (const double momentum : {0.0, 0.9})
+        for (const bool nesterov : {false, true}) {
+          training.momentum = momentum;
+          training.nesterov = nesterov;
+          SCOPED_TRACE(concat("momentum ", momentum, ", nesterov ", nesterov));
+          expect_the_bits_of<torch::optim::SGD, torch::optim::SGDOptions>(training);
+        }
+    }
 }
 
 }  // namespace

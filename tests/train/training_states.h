@@ -1,8 +1,6 @@
 #pragma once
 
-#include <sstream>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -10,29 +8,17 @@
 #include <torch/optim/sgd.h>
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/train/list_updates.h"
 #include "mambaseg/train/optimizer.h"
 #include "mambaseg/train/training_state.h"
 
 namespace mambaseg {
 
-/// By what an optimiser finds the state of a parameter: its address, in LibTorch 1.13 as text.
-template <class Key>
-Key state_key(const torch::Tensor& parameter) {
-  if constexpr (std::is_pointer_v<Key>) {
-    return parameter.unsafeGetTensorImpl();
-  } else {
-    std::ostringstream text;
-    text << parameter.unsafeGetTensorImpl();
-    return text.str();
-  }
-}
-
 /// What an optimiser holds of one parameter: nothing before its first step.
 inline std::vector<torch::Tensor> moments_of(const torch::optim::Optimizer& optimizer,
                                              const torch::Tensor& parameter) {
   const auto& states = optimizer.state();
-  using Key = std::decay_t<decltype(states)>::key_type;
-  const auto found = states.find(state_key<Key>(parameter));
+  const auto found = states.find(state_key(parameter));
   if (found == states.end()) return {};
   if (const auto* adamw = dynamic_cast<const torch::optim::AdamWParamState*>(found->second.get()))
     return {torch::tensor(adamw->step()), adamw->exp_avg(), adamw->exp_avg_sq()};

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "mambaseg/ops/ordered_gradients.h"
 #include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
@@ -14,6 +15,7 @@ torch::Tensor NearestDoubling::forward(const torch::Tensor& x) {
 
 torch::Tensor average_pooled(const torch::Tensor& x, const Extent& stride) {
   if (stride.size() == 2) return torch::avg_pool2d(x, stride, stride);
+  if (needs_ordered_gradients(x)) return average_pooled_in_order(x, stride);
   // LibTorch averages no volume of 16-bit numbers on the CPU.
   const bool widen = x.is_cpu() && x.element_size() < 4;
   return torch::avg_pool3d(widen ? x.to(torch::kFloat32) : x, stride, stride).to(x.scalar_type());
@@ -26,6 +28,7 @@ torch::Tensor nearest_upsampled(const torch::Tensor& x, const Extent& factor) {
 }
 
 torch::Tensor linear_resized(const torch::Tensor& x, const Extent& size, bool align_corners) {
+  if (needs_ordered_gradients(x)) return linear_resized_in_order(x, size, align_corners);
   // LibTorch 1.13 interpolates no volume of 16-bit numbers on the CPU.
   const bool widen = size.size() == 3 && x.element_size() < 4;
   const torch::Tensor wide = widen ? x.to(torch::kFloat) : x;
