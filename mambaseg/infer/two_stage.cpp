@@ -46,13 +46,20 @@ TwoStage TwoStage::load(const std::vector<std::string>& paths, const PredictorSe
   return TwoStage(Predictor::load(first, settings), std::move(later));
 }
 
-CaseLabels TwoStage::run(std::vector<Image> channels, const Progress& progress, const Warn& warn,
-                         const Warn& note, const ScoreResampler::Slice& slice) {
+StagedCase TwoStage::prepare(std::vector<Image> channels, const Warn& warn) const {
+  StagedCase one;
+  one.prepared = prepare_images(channels, first_.plan(), warn);
+  if (second_) one.channels = std::move(channels);
+  return one;
+}
+
+CaseLabels TwoStage::run_prepared(StagedCase one, const Progress& progress, const Warn& warn,
+                                  const Warn& note, const ScoreResampler::Slice& slice) {
   const auto tell = [](const Warn& where, const std::string& line) {
     if (where && !line.empty()) where(line);
   };
-  auto prepared = prepare_images(channels, first_.plan(), warn);
-  if (!second_) channels.clear();
+  PreparedImage& prepared = one.prepared;
+  std::vector<Image>& channels = one.channels;
   const Work work = first_.plan_work(prepared, bytes_of(channels));
   tell(note, describe(work, first_.plan(), first_.step()));
   tell(note, first_.settle_precision(prepared, work));

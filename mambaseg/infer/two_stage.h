@@ -13,6 +13,12 @@ struct CaseLabels {
   std::optional<Volume<int32_t>> second;
 };
 
+/// A case as its first stage sees it, and what the second will ask for.
+struct StagedCase {
+  std::vector<Image> channels;  ///< kept for a second stage only
+  PreparedImage prepared;
+};
+
 /// One stage over the whole image, and where there is a second, that one in a box around the labels it names
 /// (Plan::region_labels, the hippocampal stage of networks.md 1.8 step 8, without components of less than a
 /// tenth of the largest).
@@ -25,11 +31,21 @@ class TwoStage {
   /// around labels the second; several of one stage are averaged.
   static TwoStage load(const std::vector<std::string>& paths, const PredictorSettings& settings);
 
-  /// `channels` of one case, on one grid, freed once they are needed no more. `note` gets one line of planned
-  /// work before each stage runs, and one when its precision is chosen, which happens at the first image.
-  /// `slice` gets the first stage's class probabilities (Predictor::labels).
+  /// All that comes before the networks; `channels` of one case, on one grid. May run on another thread while
+  /// a case is in run_prepared().
+  StagedCase prepare(std::vector<Image> channels, const Warn& warn = {}) const;
+
+  /// What is needed no more is freed on the way. `note` gets one line of planned work before each stage runs,
+  /// and one when its precision is chosen, which happens at the first image. `slice` gets the first stage's
+  /// class probabilities (Predictor::labels).
+  CaseLabels run_prepared(StagedCase one, const Progress& progress = {}, const Warn& warn = {},
+                          const Warn& note = {}, const ScoreResampler::Slice& slice = {});
+
+  /// Both, one after the other.
   CaseLabels run(std::vector<Image> channels, const Progress& progress = {}, const Warn& warn = {},
-                 const Warn& note = {}, const ScoreResampler::Slice& slice = {});
+                 const Warn& note = {}, const ScoreResampler::Slice& slice = {}) {
+    return run_prepared(prepare(std::move(channels), warn), progress, warn, note, slice);
+  }
 
   const Predictor& first() const { return first_; }
 

@@ -11,6 +11,7 @@
 #include "mambaseg/infer/plane_models.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/labels_with_comment.h"
+#include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
 #include "mambaseg/report/files.h"
 #include "mambaseg/report/overlay.h"
@@ -225,6 +226,7 @@ void segment_images(const SegmentRequest& request, const Listeners& listeners) {
   folder.write_overview();
   if (const int64_t flagged = folder.flagged(); flagged > 0)
     listeners.note(concat(flagged, flagged == 1 ? " image" : " images", " to look at: ", folder.index()));
+  if (!todo.empty()) listeners.note(memory_taken_line(request.device));
   listeners.note(concat("results: ", folder.table(), ", ", folder.index()));
   failures.raise(found.images.size(), listeners.warn);
 }

@@ -9,6 +9,7 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
 #include "mambaseg/io/folder_lock.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/ops/dense.h"
@@ -55,10 +56,11 @@ epochs = 1
 )";
 
 /// A bright ball off the centre of a grey block, 2 mm slices.
-void draw_case(const std::string& image_path, const std::string& label_path) {
+void draw_case(const std::string& image_path, const std::string& label_path,
+               const Vector3& centre = {9, 8, 14}) {
   const Geometry geometry = grid({22, 18, 17}, {1, 1, 2});
   Volume<int32_t> labels(geometry);
-  draw_ball(labels, {9, 8, 14}, 5, 10);
+  draw_ball(labels, centre, 5, 10);
   Volume<float> image(geometry, 40);
   for (size_t v = 0; v < image.voxels.size(); ++v)
     if (labels.voxels[v]) image.voxels[v] = 90;
@@ -194,6 +196,28 @@ TEST_F(Predict, OfAFolderGoesOnAfterABadCaseAndNamesIt) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("1 of 2 cases were there already"));
   EXPECT_EQ(fs::last_write_time(out + "/good.nii.gz"), written);
+}
+
+TEST_F(Predict, ACaseOfAFolderIsWhatItIsAlone) {
+  const std::string in = *folder / "several", together = *folder / "together", alone = *folder / "alone";
+  fs::create_directory(in);
+  fs::create_directory(alone);
+  for (const int64_t i : {6, 9, 12})
+    draw_case(concat(in, "/c", i, ".nii.gz"), *folder / "several_labels.nii.gz", {double(i), 8, 14});
+  std::ofstream(in + "/c8.nii.gz") << "this is no image";
+  const ProgramResult all = predict("--probability -i " + in + " -o " + together);
+  EXPECT_THAT(all.err, HasSubstr("1 of 4 cases failed"));
+  std::vector<std::string> contents;
+  for (const int64_t i : {6, 9, 12}) {
+    const std::string one = concat("c", i, ".nii.gz");
+    ASSERT_EQ(predict("--probability -i " + in + "/" + one + " -o " + alone + "/" + one).exit_code, 0);
+    for (const std::string& name : {one, concat("c", i, "_class1.nii.gz")}) {
+      contents.push_back(whole_file(together + "/" + name));
+      EXPECT_EQ(contents.back(), whole_file(alone + "/" + name)) << name;
+    }
+    EXPECT_THAT(all.out, HasSubstr(concat("c", i, ": ", together, "/", one, ", ")));
+  }
+  EXPECT_NE(contents[1], contents[3]) << "cases that look alike would show nothing";
 }
 
 TEST_F(Predict, ImagesAreNeverReplaced) {

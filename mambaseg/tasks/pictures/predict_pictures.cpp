@@ -1,16 +1,25 @@
 #include "mambaseg/tasks/pictures/predict_pictures.h"
 
-#include <chrono>
 #include <cmath>
+#include <exception>
 #include <filesystem>
+#include <future>
+#include <system_error>
+#include <utility>
 
+#include <torch/utils.h>
+
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/outputs.h"
+#include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
+#include "mambaseg/ops/threads.h"
 #include "mambaseg/tasks/pictures/picture_files.h"
 #include "mambaseg/tasks/pictures/picture_overlay.h"
 #include "mambaseg/tasks/pictures/picture_predictor.h"
@@ -69,6 +78,119 @@ std::vector<PictureFiles> requested(const PredictRequest& request, const Listene
   return all;
 }
 
+/// Pictures that go through the network together, those that could be read; `which` of all they are.
+struct PictureBatch {
+  std::vector<PictureChannels> pictures;
+  std::vector<size_t> which;
+  std::vector<std::pair<size_t, std::exception_ptr>> failures;
+};
+
+/// Batches one after the other: while the network looks at one, the next are read and the last is written.
+class PicturePredictions {
+ public:
+  PicturePredictions(PicturePredictor& predictor, const PredictRequest& request, const Listeners& listeners,
+                     CaseFailures& failures)
+      : predictor_(predictor), request_(request), listeners_(listeners), failures_(failures) {}
+
+  /// How many were written.
+  size_t run(const std::vector<PictureFiles>& todo) {
+    const auto count = static_cast<int64_t>(todo.size());
+    const int64_t batches = (count + request_.batch - 1) / request_.batch;
+    const int threads = torch::get_num_threads();
+    const auto first = [&](int64_t b) { return static_cast<size_t>(b * request_.batch); };
+    const auto end = [&](int64_t b) { return std::min(todo.size(), first(b + 1)); };
+    const auto make = [&](int64_t b) { return read(todo, first(b), end(b)); };
+    const auto bytes = [&](int64_t b) { return decoded_bytes(todo, first(b), end(b)); };
+    ResultStream<PictureBatch> ahead(batches, Workers(threads), make, bytes, {}, 2 * threads);
+    for (int64_t b = 0; b < batches; ++b) {
+      PictureBatch batch = ahead.next();
+      std::vector<torch::Tensor> votes;
+      if (!batch.pictures.empty()) {
+        if (const std::string line = predictor_.settle_precision(batch.pictures); !line.empty())
+          listeners_.note(line);
+        votes = predictor_.votes(batch.pictures);
+      }
+      finish_last(todo);
+      for (const auto& [i, failure] : batch.failures)
+        failures_.guard(todo[i].name, todo[i].inputs[0], [&] { std::rethrow_exception(failure); });
+      last_ = std::async(std::launch::async,
+                         [this, &todo, threads, batch = std::move(batch), votes = std::move(votes)] {
+                           compute_on_threads(1);
+                           return write(todo, batch, votes, threads);
+                         });
+      if (listeners_.progress)
+        listeners_.progress("predicting pictures", static_cast<int64_t>(end(b)), count);
+    }
+    finish_last(todo);
+    return written_;
+  }
+
+ private:
+  /// A picture that was written, or why not.
+  using Outcomes = std::vector<std::pair<size_t, std::exception_ptr>>;
+
+  PictureBatch read(const std::vector<PictureFiles>& todo, size_t first, size_t end) const {
+    PictureBatch batch;
+    for (size_t i = first; i < end; ++i) {
+      try {
+        for (const Output& output : outputs_of({todo[i]}, request_, predictor_.labels()))
+          check_writable(output.path);
+        PictureChannels channels;
+        for (const std::string& path : todo[i].inputs) channels.push_back(read_picture(path));
+        predictor_.check(channels);
+        batch.pictures.push_back(std::move(channels));
+        batch.which.push_back(i);
+      } catch (...) {
+        batch.failures.emplace_back(i, std::current_exception());
+      }
+    }
+    return batch;
+  }
+
+  /// About what the pictures take once they are read: JPEG makes photographs 10 to 30 times smaller.
+  static int64_t decoded_bytes(const std::vector<PictureFiles>& todo, size_t first, size_t end) {
+    constexpr int64_t kTimes = 30;
+    int64_t sum = 0;
+    for (size_t i = first; i < end; ++i)
+      for (const std::string& path : todo[i].inputs) {
+        std::error_code failed;  // reading will tell
+        const auto size = std::filesystem::file_size(path, failed);
+        if (!failed) sum += kTimes * static_cast<int64_t>(size);
+      }
+    return sum;
+  }
+
+  Outcomes write(const std::vector<PictureFiles>& todo, const PictureBatch& batch,
+                 const std::vector<torch::Tensor>& votes, int threads) const {
+    Outcomes written;
+    for (const size_t i : batch.which) written.emplace_back(i, nullptr);
+    run_tensor_jobs(static_cast<int64_t>(votes.size()), Workers(threads), [&](int64_t job) {
+      const auto p = static_cast<size_t>(job);
+      try {
+        write_results(todo[batch.which[p]], batch.pictures[p][0], votes[p], request_, predictor_.labels());
+      } catch (...) {
+        written[p].second = std::current_exception();
+      }
+    });
+    return written;
+  }
+
+  void finish_last(const std::vector<PictureFiles>& todo) {
+    if (!last_.valid()) return;
+    for (const auto& [i, failure] : last_.get())
+      written_ += failures_.guard(todo[i].name, todo[i].inputs[0], [&] {
+        if (failure) std::rethrow_exception(failure);
+      });
+  }
+
+  PicturePredictor& predictor_;
+  const PredictRequest& request_;
+  const Listeners& listeners_;
+  CaseFailures& failures_;
+  std::future<Outcomes> last_;  ///< that is being written
+  size_t written_ = 0;
+};
+
 }  // namespace
 
 void predict_pictures(const PredictRequest& request, const Listeners& listeners) {
@@ -81,33 +203,11 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   std::vector<PictureFiles> todo;
   for (const PictureFiles& files : all)
     if (!request.resume || !std::filesystem::exists(files.mask)) todo.push_back(files);
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   const SlowOperators slow(listeners.warn);
   CaseFailures failures;
-  size_t written = 0;
-  for (size_t begin = 0; begin < todo.size(); begin += static_cast<size_t>(request.batch)) {
-    const size_t end = std::min(todo.size(), begin + static_cast<size_t>(request.batch));
-    std::vector<const PictureFiles*> files;
-    std::vector<PictureChannels> pictures;
-    for (size_t i = begin; i < end; ++i)
-      failures.guard(todo[i].name, todo[i].inputs[0], [&] {
-        for (const Output& output : outputs_of({todo[i]}, request, labels)) check_writable(output.path);
-        PictureChannels channels;
-        for (const std::string& path : todo[i].inputs) channels.push_back(read_picture(path));
-        predictor.check(channels);
-        pictures.push_back(std::move(channels));
-        files.push_back(&todo[i]);
-      });
-    if (!pictures.empty())
-      if (const std::string line = predictor.settle_precision(pictures); !line.empty()) listeners.note(line);
-    const auto votes = pictures.empty() ? std::vector<torch::Tensor>{} : predictor.votes(pictures);
-    for (size_t i = 0; i < votes.size(); ++i)
-      written += failures.guard(files[i]->name, files[i]->inputs[0],
-                                [&] { write_results(*files[i], pictures[i][0], votes[i], request, labels); });
-    if (listeners.progress)
-      listeners.progress("predicting pictures", static_cast<int64_t>(end), static_cast<int64_t>(todo.size()));
-  }
-  const double spent_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const size_t written = PicturePredictions(predictor, request, listeners, failures).run(todo);
+  const double spent_s = seconds_since(start);
   if (todo.size() < all.size())
     listeners.note(concat(all.size() - todo.size(), " of ", all.size(), " masks were there already"));
   if (written > 0 || todo.empty())
@@ -115,6 +215,7 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
                           readable_duration(spent_s), ", ",
                           todo.empty() ? 0 : std::round(100 * static_cast<double>(written) / spent_s) / 100,
                           " pictures/s"));
+  if (!todo.empty()) listeners.note(memory_taken_line(request.device));
   failures.raise(all.size(), listeners.warn);
 }
 

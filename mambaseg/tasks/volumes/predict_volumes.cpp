@@ -1,12 +1,19 @@
 #include "mambaseg/tasks/volumes/predict_volumes.h"
 
-#include <chrono>
+#include <exception>
 #include <filesystem>
+#include <functional>
+#include <future>
+#include <memory>
 #include <optional>
+#include <utility>
 
+#include <torch/utils.h>
+
+#include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
-#include "mambaseg/core/memory.h"
 #include "mambaseg/core/text.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/infer/cases.h"
 #include "mambaseg/infer/probability_files.h"
@@ -16,8 +23,9 @@
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/io/picture.h"
-#include "mambaseg/ops/cuda_stream.h"
+#include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
+#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -55,35 +63,128 @@ std::vector<Output> outputs_of(const std::vector<PredictionCase>& cases, const T
   return outputs;
 }
 
-void predict_case(TwoStage& stages, const PredictionCase& one, const PredictRequest& request,
-                  const Listeners& listeners) {
-  check_writable(one.output);
-  if (stages.has_second()) check_writable(one.second_output);
-  const Warn warn_case = [&](const std::string& line) { listeners.warn(one.name + ": " + line); };
-  const Warn note = [&](const std::string& line) { listeners.note(one.name + ": " + line); };
-  std::vector<Image> channels;
-  for (const std::string& path : one.inputs)
-    for (Image& channel : read_channels(path, warn_case)) channels.push_back(std::move(channel));
-  std::optional<ProbabilityFiles> probabilities;
-  ScoreResampler::Slice slice;
-  if (request.probability) {
-    const Predictor& predictor = stages.first();
-    probabilities.emplace(one.output, predictor.probability_maps(),
-                          predictor.score_grid(channels.at(0).geometry), predictor.first_probability());
-    slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
+/// A case that was read and prepared, or why it could not be.
+struct CaseAhead {
+  StagedCase staged;
+  Geometry grid;  ///< of the file
+  std::vector<std::string> warnings;
+  std::exception_ptr failure;
+};
+
+/// Cases one after the other: while the networks look at one, the next is read and prepared and the last is
+/// written. Where memory is limited each case has all of it, and nothing happens meanwhile.
+class CasePredictions {
+ public:
+  CasePredictions(TwoStage& stages, const PredictRequest& request, const Listeners& listeners,
+                  CaseFailures& failures)
+      : stages_(stages),
+        request_(request),
+        listeners_(listeners),
+        failures_(failures),
+        overlap_(request.memory_gib == 0) {}
+
+  void run(const std::vector<PredictionCase>& cases) {
+    const auto later = [&](int64_t i) { return read(cases[static_cast<size_t>(i) + 1]); };
+    std::optional<ResultStream<CaseAhead>> ahead;  // without the first, for which nothing waits
+    // Beside a network on the processor one thread; what they give does not depend on their number.
+    const int threads = request_.device.is_cuda() ? torch::get_num_threads() : 1;
+    if (overlap_ && cases.size() > 1)
+      ahead.emplace(
+          static_cast<int64_t>(cases.size()) - 1, Workers(1), later, JobBytes{},
+          [threads](int) { compute_on_threads(threads); }, 1);
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const auto start = Clock::now();
+      CaseAhead one = ahead && i > 0 ? ahead->next() : read(cases[i]);
+      std::function<std::string()> writing;
+      std::exception_ptr failure = one.failure;
+      try {
+        if (!failure) writing = predicted(cases[i], std::move(one));
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      finish_last();
+      if (failure)
+        failures_.guard(cases[i].name, cases[i].inputs[0], [&] { std::rethrow_exception(failure); });
+      else
+        last_ = {&cases[i], start,
+                 std::async(overlap_ ? std::launch::async : std::launch::deferred, std::move(writing))};
+      if (!overlap_) finish_last();
+    }
+    finish_last();
   }
-  CaseLabels labels = stages.run(std::move(channels), listeners.progress, warn_case, note, slice);
-  if (probabilities) probabilities->write();
-  if (request.least_mm3 > 0) {
-    const int64_t removed = remove_small_components(labels.first, request.least_mm3);
-    note(concat(removed, " components below ", request.least_mm3, " mm3 removed"));
+
+ private:
+  /// A case that is being written.
+  struct CaseInWriting {
+    const PredictionCase* one = nullptr;
+    Clock::time_point start;
+    std::future<std::string> note;
+  };
+
+  CaseAhead read(const PredictionCase& one) const {
+    CaseAhead ahead;
+    const Warn keep = [&](const std::string& line) { ahead.warnings.push_back(line); };
+    try {
+      std::vector<Image> channels;
+      for (const std::string& path : one.inputs)
+        for (Image& channel : read_channels(path, keep)) channels.push_back(std::move(channel));
+      ahead.grid = channels.at(0).geometry;
+      ahead.staged = stages_.prepare(std::move(channels), keep);
+    } catch (...) {
+      ahead.failure = std::current_exception();
+    }
+    return ahead;
   }
-  if (stages.has_second()) {
-    Volume<int32_t> nothing(labels.first.geometry);
-    write_labels(one.second_output, labels.second ? *labels.second : nothing);
+
+  /// Runs the networks; what is returned writes the files and says what a person may want to know.
+  std::function<std::string()> predicted(const PredictionCase& one, CaseAhead ahead) {
+    check_writable(one.output);
+    if (stages_.has_second()) check_writable(one.second_output);
+    const Warn warn = [&](const std::string& line) { listeners_.warn(one.name + ": " + line); };
+    const Warn note = [&](const std::string& line) { listeners_.note(one.name + ": " + line); };
+    for (const std::string& line : ahead.warnings) warn(line);
+    std::shared_ptr<ProbabilityFiles> probabilities;
+    ScoreResampler::Slice slice;
+    if (request_.probability) {
+      const Predictor& predictor = stages_.first();
+      probabilities =
+          std::make_shared<ProbabilityFiles>(one.output, predictor.probability_maps(),
+                                             predictor.score_grid(ahead.grid), predictor.first_probability());
+      slice = [&](const torch::Tensor& p_KXY, int64_t) { probabilities->add(p_KXY); };
+    }
+    const auto labels = std::make_shared<CaseLabels>(
+        stages_.run_prepared(std::move(ahead.staged), listeners_.progress, warn, note, slice));
+    return [&one, labels, probabilities, least_mm3 = request_.least_mm3, two = stages_.has_second()] {
+      if (probabilities) probabilities->write();
+      std::string done;
+      if (least_mm3 > 0)
+        done = concat(remove_small_components(labels->first, least_mm3), " components below ", least_mm3,
+                      " mm3 removed");
+      if (two) {
+        Volume<int32_t> nothing(labels->first.geometry);
+        write_labels(one.second_output, labels->second ? *labels->second : nothing);
+      }
+      write_labels(one.output, labels->first);
+      return done;
+    };
   }
-  write_labels(one.output, labels.first);
-}
+
+  void finish_last() {
+    if (!last_.one) return;
+    const PredictionCase& one = *std::exchange(last_.one, nullptr);
+    std::string note;
+    if (!failures_.guard(one.name, one.inputs[0], [&] { note = last_.note.get(); })) return;
+    if (!note.empty()) listeners_.note(one.name + ": " + note);
+    listeners_.note(concat(one.name, ": ", one.output, ", ", readable_duration(seconds_since(last_.start))));
+  }
+
+  TwoStage& stages_;
+  const PredictRequest& request_;
+  const Listeners& listeners_;
+  CaseFailures& failures_;
+  const bool overlap_;
+  CaseInWriting last_;
+};
 
 std::vector<PredictionCase> requested(const PredictRequest& request) {
   if (!request.cases.empty()) return cases_of(request.cases, request.output);
@@ -100,16 +201,6 @@ std::vector<PredictionCase> requested(const PredictRequest& request) {
   return cases;
 }
 
-/// What all cases together took, of both memories.
-std::string memory_line(torch::Device device) {
-  const auto mb = [](int64_t bytes) { return concat((bytes + 999999) / 1000000, " MB"); };
-  std::string line = concat("memory taken: at most ", mb(peak_memory_bytes()));
-  if (device.is_cuda())
-    if (const int64_t peak = cuda_peak_bytes(device); peak > 0)
-      line += concat(", and ", mb(peak), " on the GPU");
-  return line;
-}
-
 }  // namespace
 
 void predict_volumes(const PredictRequest& request, const Listeners& listeners) {
@@ -123,20 +214,13 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   prepare_outputs(inputs, outputs_of(cases, stages, request.probability));
   const SlowOperators slow(listeners.warn);
   CaseFailures failures;
-  size_t kept = 0;
-  for (const PredictionCase& one : cases) {
-    if (request.resume && is_done(one, stages.has_second())) {
-      ++kept;
-      continue;
-    }
-    const auto start = std::chrono::steady_clock::now();
-    if (!failures.guard(one.name, one.inputs[0], [&] { predict_case(stages, one, request, listeners); }))
-      continue;
-    const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    listeners.note(concat(one.name, ": ", one.output, ", ", readable_duration(spent)));
-  }
+  std::vector<PredictionCase> todo;
+  for (const PredictionCase& one : cases)
+    if (!request.resume || !is_done(one, stages.has_second())) todo.push_back(one);
+  CasePredictions(stages, request, listeners, failures).run(todo);
+  const size_t kept = cases.size() - todo.size();
   if (kept > 0) listeners.note(concat(kept, " of ", cases.size(), " cases were there already"));
-  if (kept < cases.size()) listeners.note(memory_line(request.device));
+  if (kept < cases.size()) listeners.note(memory_taken_line(request.device));
   failures.raise(cases.size(), listeners.warn);
 }
 
