@@ -18,10 +18,14 @@ struct GoldenCase {
   std::string official_class;
   Json args;
   std::map<std::string, std::string> metadata;
-  std::map<std::string, torch::Tensor> tensors;  ///< every tensor of the file under its stored name
+  std::map<std::string, torch::Tensor>
+      tensors;                         ///< every tensor of the file under its stored name, on the CPU
+  torch::Device device = torch::kCPU;  ///< where networks and the scan compute
 
   bool has(const std::string& tensor_name) const { return tensors.count(tensor_name) != 0; }
   const torch::Tensor& at(const std::string& tensor_name) const;  ///< Error when missing
+  /// A copy of it on `device`.
+  torch::Tensor on_device(const std::string& tensor_name) const { return at(tensor_name).clone().to(device); }
   /// The official state_dict: weights.*, and weights_i8.* times weights_scale.*; aliases included.
   std::map<std::string, torch::Tensor> weights() const;
 };
@@ -37,6 +41,7 @@ struct GoldenResult {
 struct GoldenCheck {
   const char* official_class;
   GoldenResult (*run)(const GoldenCase& golden);
+  bool on_device = false;  ///< whether it computes on GoldenCase::device, else on the CPU
 };
 
 /// Reads one file; tensors that it gives by the rule "splitmix64/1" are made. Throws Error.

@@ -152,6 +152,13 @@ double GoldenComparison::gradient_tolerance(const torch::Tensor& expected) const
   return kWider * relative * std::max(1e-3 * largest, expected.abs().max().item<double>());
 }
 
+namespace {
+
+/// What was computed, wherever, to be compared.
+torch::Tensor on_cpu(const torch::Tensor& value) { return value.detach().to(torch::kCPU, torch::kDouble); }
+
+}  // namespace
+
 void GoldenComparison::fail(const std::string& remark) {
   if (result_.passed) result_.remark = remark;
   result_.passed = false;
@@ -163,15 +170,14 @@ void GoldenComparison::compare(const std::string& name, const torch::Tensor& exp
   if (expected.sizes() != value.sizes())
     return fail(concat(name, " has sizes ", sizes_text(value), ", expected ", sizes_text(expected)));
   if (value.numel() == 0) return;
-  const double error =
-      (value.detach().to(torch::kDouble) - expected.to(torch::kDouble)).abs().max().item<double>();
+  const double error = (on_cpu(value) - on_cpu(expected)).abs().max().item<double>();
   if (!(error <= result_.error)) result_.error = error;  // also takes NaN
   if (!(error <= tolerance)) fail(concat(name, " is off by ", error, ", allowed ", tolerance));
 }
 
 void GoldenComparison::stats(const std::string& name, const torch::Tensor& value, double tolerance) {
   const torch::Tensor expected = golden_.at(name).to(torch::kDouble);
-  const torch::Tensor x = value.detach().to(torch::kDouble);
+  const torch::Tensor x = on_cpu(value);
   const double found[] = {x.mean().item<double>(), x.std(false).item<double>(), x.min().item<double>(),
                           x.max().item<double>(), x.abs().sum().item<double>()};
   const double allowed[] = {tolerance, tolerance, tolerance, tolerance,

@@ -1,13 +1,18 @@
 // Runs our networks, operators and pipeline on files of inputs, weights and expected results of the official
 // implementations.
 
+#include <torch/cuda.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
 #include "hwy/targets.h"
+#include "mambaseg/core/error.h"
 #include "mambaseg/kernels/target.h"
+#include "mambaseg/ops/autocast.h"
+#include "mambaseg/ops/device.h"
 #include "tests/golden_check/golden_case.h"
 #include "tests/golden_check/network_cases.h"
 
@@ -56,16 +61,25 @@ bool use_only_target(const std::string& name) {
   return false;
 }
 
-/// Prints the line of one file; true when it passed.
-bool run_file(const std::string& path) {
+struct GoldenCounts {
+  int passed = 0, failed = 0, skipped = 0;
+};
+
+/// Prints the line of one file and counts it. On a GPU what computes on the CPU alone is skipped.
+void run_file(const std::string& path, torch::Device device, GoldenCounts& counts) {
   std::string name = std::filesystem::path(path).stem().string();
   const char* verdict = "FAIL";
   GoldenResult result;
   try {
-    const GoldenCase golden = read_golden(path);
+    GoldenCase golden = read_golden(path);
+    golden.device = device;
     if (const auto counterpart = check_counterpart(golden)) {
       result = *counterpart;
     } else if (const GoldenCheck* check = find_check(golden.official_class)) {
+      if (device.is_cuda() && !check->on_device) {
+        ++counts.skipped;
+        return;
+      }
       result = check->run(golden);
     } else {
       result.remark = golden.repository + " " + golden.official_class;
@@ -79,7 +93,7 @@ bool run_file(const std::string& path) {
   }
   std::printf("%s %s %.3g %s\n", verdict, name.c_str(), result.error, result.remark.c_str());
   std::fflush(stdout);
-  return result.passed;
+  ++(result.passed ? counts.passed : counts.failed);
 }
 
 }  // namespace
@@ -87,21 +101,32 @@ bool run_file(const std::string& path) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Compares with results of the official implementations"};
-  std::string folder, target;
+  std::string folder, target, device_name = "cpu";
   std::vector<std::string> prefixes;
   app.add_option("folder", folder, "Folder of golden .safetensors files")
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--filter", prefixes, "Only files whose name begins like one of these");
   app.add_option("--target", target, "SIMD target of the kernels: AVX3_DL, AVX3, AVX2, SSE4, NEON, ...");
+  app.add_option("--device", device_name, "cpu, cuda or cuda:1: where networks, blocks and the scan compute");
   CLI11_PARSE(app, argc, argv);
   if (!target.empty() && !mambaseg::use_only_target(target)) {
     std::printf("skipped: this processor or build has no target %s\n", target.c_str());
     return mambaseg::kSkipped;
   }
-  int passed = 0, failed = 0;
+  torch::Device device = torch::kCPU;
+  try {
+    device = mambaseg::device_named(device_name, static_cast<int64_t>(torch::cuda::device_count()));
+  } catch (const mambaseg::UsageError& error) {
+    std::fprintf(stderr, "golden_check: %s\n", error.what());
+    return 2;
+  }
+  mambaseg::allow_tf32(false);
+  mambaseg::GoldenCounts counts;
   for (const std::string& path : mambaseg::golden_files(folder, prefixes))
-    ++(mambaseg::run_file(path) ? passed : failed);
-  std::printf("%d passed, %d failed\n", passed, failed);
-  return passed > 0 && failed == 0 ? 0 : 1;
+    mambaseg::run_file(path, device, counts);
+  std::printf("%d passed, %d failed", counts.passed, counts.failed);
+  if (counts.skipped > 0) std::printf(", %d of the CPU alone skipped", counts.skipped);
+  std::printf("\n");
+  return counts.passed > 0 && counts.failed == 0 ? 0 : 1;
 }

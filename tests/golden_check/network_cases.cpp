@@ -30,7 +30,7 @@ std::map<std::string, torch::Tensor> inputs_of(const GoldenCase& golden) {
   for (const auto& [key, tensor] : golden.tensors) {
     if (!key.starts_with(prefix)) continue;
     std::string name = key.substr(prefix.size());
-    torch::Tensor value = tensor;
+    torch::Tensor value = tensor.to(golden.device);
     if (name.ends_with(of_bytes)) {
       name.resize(name.size() - of_bytes.size());
       std::vector<int64_t> repeats(static_cast<size_t>(value.dim()), tiles(golden));
@@ -70,11 +70,11 @@ std::map<std::string, torch::Tensor> parameters_by_official_name(
 void compare_gradients(const GoldenCase& golden, const std::vector<torch::Tensor>& outputs,
                        const std::map<std::string, torch::Tensor>& inputs,
                        const std::map<std::string, torch::Tensor>& parameters, GoldenComparison& comparison) {
-  torch::Tensor loss = torch::zeros({});
+  torch::Tensor loss = torch::zeros({}, golden.device);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string numbered = "grad_output" + std::to_string(i);
     const std::string name = golden.has(numbered) || i > 0 ? numbered : "grad_output";
-    if (golden.has(name)) loss = loss + (outputs[i] * golden.at(name)).sum();
+    if (golden.has(name)) loss = loss + (outputs[i] * golden.on_device(name)).sum();
   }
   loss.backward();
   for (const auto& [name, input] : inputs)
@@ -90,6 +90,7 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
                            const OfficialNetwork& official) {
   const auto network = entry.make(official.settings(golden.args));
   load_weights(*network, with_our_names(golden.weights(), official.our_name));
+  network->to(golden.device);
   network->eval();
   network->give_all_scales();
   std::map<std::string, torch::Tensor> stages;
@@ -101,7 +102,7 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
   require(inputs.count("x") != 0, "a network reads input.x");
   if (auto* scaled = dynamic_cast<PixelScaled*>(network.get()); scaled && inputs.count("scale_factor") != 0)
-    scaled->set_scale_factors(inputs.at("scale_factor").detach());
+    scaled->set_scale_factors(inputs.at("scale_factor").detach().cpu());
   const std::vector<torch::Tensor> scores = network->forward(inputs.at("x"));
   std::vector<torch::Tensor> outputs;
   for (const torch::Tensor& one : scores)
@@ -122,6 +123,7 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
 GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official) {
   const auto block = official.make(golden.args);
   load_weights(*block, with_our_names(golden.weights(), official.our_name));
+  block->to(golden.device);
   block->eval();
   const bool gradients = has_gradients(golden);
   const torch::AutoGradMode mode(gradients);

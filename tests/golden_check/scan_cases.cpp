@@ -16,7 +16,7 @@ struct Leaves {
   explicit Leaves(const GoldenCase& golden) : golden(golden) {
     for (const char* name : {"u", "delta", "A", "B", "C", "D", "z", "delta_bias"}) {
       const std::string stored = std::string("input.") + name;
-      if (golden.has(stored)) leaf[name] = golden.at(stored).clone().requires_grad_();
+      if (golden.has(stored)) leaf[name] = golden.on_device(stored).requires_grad_();
     }
   }
   Tensor get(const std::string& name) const {
@@ -59,7 +59,7 @@ GoldenResult check_scan(const GoldenCase& golden) {
   comparison.output("out", out.detach());
   if (golden.has("output.last_state")) comparison.output("last_state", last_state.squeeze(1));
   if (golden.has("grad_output")) {
-    out.backward(golden.at("grad_output"));
+    out.backward(golden.on_device("grad_output"));
     for (const auto& [name, leaf] : leaves.leaf) {
       if (golden.has("grad.input." + name)) comparison.gradient("input." + name, leaf.grad());
     }
@@ -68,8 +68,8 @@ GoldenResult check_scan(const GoldenCase& golden) {
 }
 
 constexpr std::array<GoldenCheck, 2> kChecks = {{
-    {"selective_scan_ref", check_scan},
-    {"selective_scan_ref(return_last_state=True)", check_scan},
+    {"selective_scan_ref", check_scan, /*on_device=*/true},
+    {"selective_scan_ref(return_last_state=True)", check_scan, /*on_device=*/true},
 }};
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace {
 GoldenResult check_zoom(const GoldenCase& golden) {
   const ZoomSettings settings{golden.args.at("interpolation_mode").get<std::string>(),
                               golden.args.at("crop_position").get<std::string>()};
-  const torch::Tensor x = golden.at("input.x").clone().requires_grad_(golden.has("grad_output"));
+  const torch::Tensor x = golden.on_device("input.x").requires_grad_(golden.has("grad_output"));
   ZoomedImages result =
       zoomed(x, golden.args.at("target_shape").get<Extent>(), golden.at("input.scale_factor"), settings);
   GoldenComparison comparison(golden);
@@ -23,7 +23,7 @@ GoldenResult check_zoom(const GoldenCase& golden) {
       zoomed(result.images_BCYX, golden.args.at("back_shape").get<Extent>(), 1 / result.factors_B2, settings);
   comparison.output("y", result.images_BCYX);
   if (golden.has("grad_output")) {
-    (result.images_BCYX * golden.at("grad_output")).sum().backward();
+    (result.images_BCYX * golden.on_device("grad_output")).sum().backward();
     comparison.gradient("input.x", x.grad());
   }
   return comparison.result();
@@ -32,7 +32,7 @@ GoldenResult check_zoom(const GoldenCase& golden) {
 }  // namespace
 
 std::span<const GoldenCheck> zoom_checks() {
-  static const GoldenCheck checks[] = {{"Zoom2d", check_zoom}};
+  static const GoldenCheck checks[] = {{"Zoom2d", check_zoom, /*on_device=*/true}};
   return checks;
 }
 
