@@ -106,7 +106,7 @@ class Runner:
         for path in step.needs:
             if not os.path.exists(os.path.join(self.options.output, path)):
                 return f"no {path}"
-        return "no time left" if self.left() < 5 else ""
+        return "no time left" if self.left() < 2 else ""
 
     def beside_a_copy(self, found):
         """GB/s stand beside what a copy moved, where an earlier step has measured that."""
