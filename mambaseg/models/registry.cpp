@@ -18,6 +18,7 @@ ModelInBox model_of_card(const fs::path& path) {
   ModelInBox model;
   model.name = fs::absolute(path).parent_path().filename().string();
   model.has_card = true;
+  model.source = path.string();
   model.card = read_model_card(path.string());
   for (const ModelStage& stage : model.card.stages)
     model.weights.push_back((path.parent_path() / stage.file).string());
@@ -69,6 +70,7 @@ ModelInBox find_model(const std::vector<std::string>& words, const std::vector<s
   ModelInBox model;
   model.name = fs::path(words.at(0)).stem().string();
   model.weights = words;
+  model.source = words.at(0);
   for (const std::string& path : words)
     if (!fs::is_regular_file(path))
       throw UsageError(path + ": there is no such file; expected weights, a .safetensors file");

@@ -13,6 +13,7 @@ struct ModelInBox {
   bool has_card = false;
   ModelCard card;
   std::vector<std::string> weights;  ///< paths, stage by stage
+  std::string source;                ///< path of the card; of the weights, where it has none
 };
 
 /// The models below `folders`, each in a folder of its own with a card model.toml, sorted by name. A name

@@ -23,18 +23,27 @@ PictureSegmenter::PictureSegmenter(const ModelInBox& model, torch::Device device
     : limits_(model.card.limits),
       predictor_((check_weights(model), PicturePredictor::load(model.weights, device, precision))) {}
 
-SegmentedPicture PictureSegmenter::run(const Picture& picture, bool quality, const Warn& note) {
-  SegmentedPicture out;
+PictureInWork PictureSegmenter::prepare(Picture picture, bool quality) const {
+  PictureInWork one;
   predictor_.check({picture});
-  out.findings.flags = check_picture(picture, limits_);
-  std::vector<PictureChannels> views{{picture}};
-  if (quality) views.push_back({mirrored(picture)});
-  if (const std::string line = predictor_.settle_precision(views); !line.empty() && note) note(line);
-  const std::vector<torch::Tensor> votes = predictor_.votes(views);
+  one.flags = check_picture(picture, limits_);
+  one.views.push_back({std::move(picture)});
+  if (quality) one.views.push_back({mirrored(one.views[0][0])});
+  return one;
+}
+
+void PictureSegmenter::infer(PictureInWork& one, const Warn& note) {
+  if (const std::string line = predictor_.settle_precision(one.views); !line.empty() && note) note(line);
+  one.votes = predictor_.votes(one.views);
+}
+
+SegmentedPicture PictureSegmenter::finish(const PictureInWork& one) const {
+  SegmentedPicture out;
+  out.findings.flags = one.flags;
   const PictureLabels& labels = predictor_.labels();
-  const torch::Tensor classes = labels.decide(votes[0]);
+  const torch::Tensor classes = labels.decide(one.votes[0]);
   out.mask = labels.mask_of(classes);
-  out.overlay = overlay_of(picture, classes, labels);
+  out.overlay = overlay_of(one.views[0][0], classes, labels);
   const auto pixels = static_cast<double>(classes.numel());
   for (size_t s = 0; s < labels.names().size(); ++s) {
     int64_t count = 0;
@@ -43,14 +52,20 @@ SegmentedPicture PictureSegmenter::run(const Picture& picture, bool quality, con
     out.findings.structures.push_back(
         {id, labels.names()[s], count, 0, 100 * static_cast<double>(count) / pixels, std::nullopt});
   }
-  if (!quality) return out;
-  const torch::Tensor back = labels.decide(votes[1]).flip({1}).contiguous();
+  if (one.votes.size() == 1) return out;
+  const torch::Tensor back = labels.decide(one.votes[1]).flip({1}).contiguous();
   const torch::Tensor first = classes.contiguous();
   Agreement agreement;
   for (int64_t p = 0; p < first.numel(); ++p)
     agreement.add(first.data_ptr<uint8_t>()[p], back.data_ptr<uint8_t>()[p]);
   judge_agreement(out.findings, agreement, labels.scheme().structures(), limits_.agreement, limits_.quality);
   return out;
+}
+
+SegmentedPicture PictureSegmenter::run(const Picture& picture, bool quality, const Warn& note) {
+  PictureInWork one = prepare(picture, quality);
+  infer(one, note);
+  return finish(one);
 }
 
 }  // namespace mambaseg

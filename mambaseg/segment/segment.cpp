@@ -8,7 +8,6 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
 #include "mambaseg/infer/case_failures.h"
-#include "mambaseg/infer/plane_models.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/labels_with_comment.h"
 #include "mambaseg/ops/device_memory.h"
@@ -176,10 +175,7 @@ ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, 
       named ? find_model(request.model, request.model_folders) : model_for_task(task, request.model_folders);
   if (const std::string its = task_of(model); its != task)
     throw UsageError(concat("the model ", model.name, " is for ", its, ", the inputs are ", task));
-  if (task == "volumes")
-    if (const int64_t channels = image_channels(read_model_info(model.weights.front())); channels != 1)
-      throw UsageError(concat("the model ", model.name, " wants ", channels,
-                              " images of each person; use mambaseg predict"));
+  if (task == "volumes") require_one_channel(model);
   listeners.note(concat("model ", model.name,
                         model.has_card ? " " + model.card.version + ": " + model.card.title : "",
                         named ? "" : " (chosen for " + task + "; -m names another)"));

@@ -27,6 +27,12 @@ std::vector<T> reversed_along(const std::vector<T>& values, const Index3& n, siz
   return out;
 }
 
+std::vector<Image> one_channel(Image image) {
+  std::vector<Image> channels;  // an initialiser list would copy it
+  channels.push_back(std::move(image));
+  return channels;
+}
+
 std::vector<LabelClass> classes_of(const Plan& plan, int64_t count) {
   if (!plan.classes.empty()) return plan.classes;
   std::vector<LabelClass> numbered;
@@ -71,17 +77,23 @@ Image with_gamma(const Image& image, double gamma) {
   return {image.geometry, std::move(values), image.step};
 }
 
+void require_one_channel(const ModelInBox& model) {
+  const int64_t channels = image_channels(read_model_info(model.weights.front()));
+  if (channels != 1)
+    throw UsageError(concat("the model ", model.name, " wants ", channels,
+                            " images of each person; use mambaseg predict"));
+}
+
 VolumeSegmenter::VolumeSegmenter(const ModelInBox& model, const PredictorSettings& settings)
-    : limits_(model.card.limits), stages_((check_weights(model), TwoStage::load(model.weights, settings))) {
+    : limits_(model.card.limits),
+      stages_((check_weights(model), require_one_channel(model), TwoStage::load(model.weights, settings))) {
   const Predictor& last = stages_.last();
   classes_ = classes_of(last.plan(), last.probability_maps() + last.first_probability());
 }
 
-Volume<int32_t> VolumeSegmenter::labels_of(Image image, const Progress& progress, const Warn& warn,
+Volume<int32_t> VolumeSegmenter::labels_of(StagedCase one, const Progress& progress, const Warn& warn,
                                            const Warn& note) {
-  std::vector<Image> channels;
-  channels.push_back(std::move(image));
-  CaseLabels labels = stages_.run(std::move(channels), progress, warn, note);
+  CaseLabels labels = stages_.run_prepared(std::move(one), progress, warn, note);
   check_found(labels.first, limits_);
   if (!stages_.has_second()) return std::move(labels.first);
   require(labels.second.has_value(),
@@ -90,41 +102,63 @@ Volume<int32_t> VolumeSegmenter::labels_of(Image image, const Progress& progress
   return std::move(*labels.second);
 }
 
-SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Progress& progress,
-                                     const Warn& warn, const Warn& note) {
-  SegmentedVolume out;
-  out.findings.flags = check_image(image, limits_);
-  out.labels = labels_of(image, progress, warn, note);
+VolumeInWork VolumeSegmenter::prepare(std::shared_ptr<const Image> image, bool quality,
+                                      const Warn& warn) const {
+  VolumeInWork one;
+  one.flags = check_image(*image, limits_);
+  one.staged = stages_.prepare(one_channel(*image), warn);
+  one.image = std::move(image);
+  one.quality = quality;
+  return one;
+}
+
+void VolumeSegmenter::infer(VolumeInWork& one, const Progress& progress, const Warn& warn, const Warn& note) {
+  one.labels = labels_of(std::exchange(one.staged, {}), progress, warn, note);
+  if (!one.quality) return;
+  const double gamma = limits_.second_look_gamma;
+  const Image& image = *one.image;
+  try {
+    StagedCase other = stages_.prepare(one_channel(mirrored(gamma == 1 ? image : with_gamma(image, gamma))));
+    one.second = mirrored(labels_of(std::move(other), progress, {}, {}), other_sides(classes_));
+  } catch (const Error& error) {  // the first pass has labels: they stand, and somebody should look at them
+    one.second_failure = error.what();
+  }
+}
+
+SegmentedVolume VolumeSegmenter::finish(VolumeInWork one) const {
+  const Image& image = *one.image;
+  SegmentedVolume out{std::move(one.labels), {{}, std::move(one.flags)}};
   std::map<int64_t, int64_t> voxels;
   for (const int32_t label : out.labels.voxels)
     if (label != 0) ++voxels[label];
   const double voxel_mm3 = image.geometry.voxel_volume_mm3();
   const std::vector<int64_t>& written = stages_.last().plan().regions_class_order;
   std::vector<std::vector<int64_t>> members;
-  for (const LabelClass& one : classes_) {
+  for (const LabelClass& each : classes_) {
     int64_t count = 0;  // one number is written for a class; regions share them
-    for (const int64_t id : one.ids) count += voxels[id];
-    const int64_t id = written.empty() ? one.ids.at(0) : written.at(members.size());
+    for (const int64_t id : each.ids) count += voxels[id];
+    const int64_t id = written.empty() ? each.ids.at(0) : written.at(members.size());
     out.findings.structures.push_back(
-        {id, one.name, count, static_cast<double>(count) * voxel_mm3, 0, std::nullopt});
-    members.push_back(one.ids);
+        {id, each.name, count, static_cast<double>(count) * voxel_mm3, 0, std::nullopt});
+    members.push_back(each.ids);
   }
   for (std::string& flag : check_labels(image, out.labels, out.findings.structures, limits_))
     out.findings.flags.push_back(std::move(flag));
-  if (!quality) return out;
+  if (!one.quality) return out;
   Agreement agreement;
-  try {
-    const double gamma = limits_.second_look_gamma;
-    Image other = mirrored(gamma == 1 ? image : with_gamma(image, gamma));
-    const Volume<int32_t> second =
-        mirrored(labels_of(std::move(other), progress, {}, {}), other_sides(classes_));
-    for (size_t v = 0; v < second.voxels.size(); ++v) agreement.add(out.labels.voxels[v], second.voxels[v]);
-  } catch (const Error& error) {  // the first pass has labels: they stand, and somebody should look at them
-    out.findings.flags.push_back(concat("the second look: ", error.what()));
-    for (const int32_t label : out.labels.voxels) agreement.add(label, 0);
-  }
+  if (!one.second) out.findings.flags.push_back("the second look: " + one.second_failure);
+  for (size_t v = 0; v < out.labels.voxels.size(); ++v)
+    agreement.add(out.labels.voxels[v], one.second ? one.second->voxels[v] : 0);
   judge_agreement(out.findings, agreement, members, limits_.agreement, limits_.quality);
   return out;
+}
+
+SegmentedVolume VolumeSegmenter::run(const Image& image, bool quality, const Progress& progress,
+                                     const Warn& warn, const Warn& note) {
+  const std::shared_ptr<const Image> borrowed(std::shared_ptr<void>(), &image);
+  VolumeInWork one = prepare(borrowed, quality, warn);
+  infer(one, progress, warn, note);
+  return finish(std::move(one));
 }
 
 }  // namespace mambaseg

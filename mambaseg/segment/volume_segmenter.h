@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/models/registry.h"
 #include "mambaseg/segment/findings.h"
@@ -22,10 +24,26 @@ struct SegmentedVolume {
   Findings findings;
 };
 
-/// A model of volumes, loaded once for any number of images.
+/// A volume on its way through a VolumeSegmenter: what each step leaves for the next.
+struct VolumeInWork {
+  std::shared_ptr<const Image> image;
+  bool quality = false;
+  std::vector<std::string> flags;
+  StagedCase staged;                      ///< of prepare()
+  Volume<int32_t> labels;                 ///< of infer()
+  std::optional<Volume<int32_t>> second;  ///< of infer(): the second look, brought back to the image
+  std::string second_failure;             ///< why there is none
+};
+
+/// Throws UsageError when a model of volumes wants several images of each person.
+void require_one_channel(const ModelInBox& model);
+
+/// A model of volumes, loaded once for any number of images. One image at a time can be in infer(); the other
+/// steps may run on any thread meanwhile.
 class VolumeSegmenter {
  public:
-  /// Throws Error when weights are not those of the card, UsageError when stages do not fit each other.
+  /// Throws Error when weights are not those of the card, UsageError when stages do not fit each other and
+  /// when the model wants several images of each person.
   VolumeSegmenter(const ModelInBox& model, const PredictorSettings& settings);
 
   /// With `quality` a second pass over the mirrored image, with the contrast that the limits name. Throws
@@ -33,10 +51,15 @@ class VolumeSegmenter {
   SegmentedVolume run(const Image& image, bool quality, const Progress& progress = {}, const Warn& warn = {},
                       const Warn& note = {});
 
+  // run() in steps.
+  VolumeInWork prepare(std::shared_ptr<const Image> image, bool quality, const Warn& warn = {}) const;
+  void infer(VolumeInWork& one, const Progress& progress = {}, const Warn& warn = {}, const Warn& note = {});
+  SegmentedVolume finish(VolumeInWork one) const;
+
   const std::vector<LabelClass>& classes() const { return classes_; }
 
  private:
-  Volume<int32_t> labels_of(Image image, const Progress& progress, const Warn& warn, const Warn& note);
+  Volume<int32_t> labels_of(StagedCase one, const Progress& progress, const Warn& warn, const Warn& note);
 
   ModelLimits limits_;
   TwoStage stages_;
