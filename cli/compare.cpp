@@ -9,6 +9,7 @@
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/metrics/metric.h"
 #include "mambaseg/report/write_report.h"
+#include "mambaseg/session/runtime.h"
 
 namespace mambaseg {
 namespace {
@@ -86,7 +87,7 @@ void run(const Arguments& typed) {
   std::vector<Method> methods;
   for (size_t p = 0; p < names.size(); ++p)
     methods.push_back({names[p], a.scoring.evaluate_folders(a.reference, a.predictions[p])});
-  const Comparison comparison = compare_methods(std::move(methods), a.scoring.thread_count(), a.seed);
+  const Comparison comparison = compare_methods(std::move(methods), thread_count(a.scoring.threads), a.seed);
   write_comparison(comparison, a.output, {command_line(a), MAMBASEG_VERSION});
   std::cout << comparison_table(comparison, a.scoring.shown(comparison.methods.front().evaluation));
 }

@@ -8,13 +8,13 @@
 #include "cli/demo_brain.h"
 #include "cli/demo_scores.h"
 #include "cli/demo_training.h"
-#include "cli/model_folders.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/report/overlay.h"
 #include "mambaseg/segment/segment.h"
+#include "mambaseg/session/installation.h"
 
 namespace mambaseg {
 namespace {

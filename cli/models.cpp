@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cli/model_folders.h"
 #include "mambaseg/models/registry.h"
+#include "mambaseg/session/installation.h"
 
 namespace mambaseg {
 namespace {

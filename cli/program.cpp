@@ -4,12 +4,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <sstream>
 
 #include "cli/commands.h"
 #include "mambaseg/core/error.h"
-#include "mambaseg/ops/device_memory.h"
+#include "mambaseg/session/failure.h"
 
 namespace mambaseg {
 namespace {
@@ -20,9 +19,6 @@ int fail(int code, const std::string& message) {
   std::fprintf(stderr, "mambaseg: error: %s\n", message.c_str());
   return code;
 }
-
-/// The message of a LibTorch error without its C++ back trace.
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 /// `code`, or a failure when what was printed could not be written. A reader that has left is no failure.
 int after_printing(int code) {
@@ -81,16 +77,9 @@ int run(CLI::App& app, int argc, char** argv) {
       return kDone;
     }
     return fail(kUsage, explained(error, app));
-  } catch (const UsageError& error) {
-    return fail(kUsage, error.what());
-  } catch (const Error& error) {
-    return fail(kRunFailed, error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(kRunFailed, "not enough memory");
-  } catch (const c10::OutOfMemoryError& error) {
-    return fail(kRunFailed, full_memory_line(error));
-  } catch (const std::exception& error) {
-    return fail(kRunFailed, first_line(error.what()));
+  } catch (...) {
+    const Failure failure = current_failure();
+    return fail(static_cast<int>(failure.outcome), failure.line);
   }
 }
 

@@ -1,10 +1,9 @@
 #include "cli/scoring.h"
 
-#include <algorithm>
-#include <thread>
-
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/session/runtime.h"
+#include "mambaseg/session/scoring.h"
 
 namespace mambaseg {
 
@@ -30,25 +29,17 @@ void Scoring::declare(CLI::App& command) {
       ->check(CLI::NonNegativeNumber);
 }
 
-int Scoring::thread_count() const {
-  return threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
-}
-
 EvaluationOptions Scoring::options() const {
   EvaluationOptions out;
   if (!labels.empty()) out.labels = read_label_table(labels);
-  out.metrics = metrics;
-  if (metrics == std::vector<std::string>{"all"}) {
-    out.metrics.clear();
-    for (const Metric& metric : mambaseg::metrics()) out.metrics.push_back(metric.name);
-  }
+  for (const Metric* metric : metrics_named(metrics)) out.metrics.push_back(metric->name);
   out.tolerance_mm = tolerance_mm;
   if (threshold >= 0) out.threshold = threshold;
   out.connectivity = connectivity == "6"    ? Connectivity::faces
                      : connectivity == "18" ? Connectivity::edges
                                             : Connectivity::corners;
   out.resample = resample;
-  out.threads = thread_count();
+  out.threads = thread_count(threads);
   return out;
 }
 

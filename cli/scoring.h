@@ -28,7 +28,6 @@ struct Scoring {
   Evaluation evaluate_folders(const std::string& reference, const std::string& prediction) const;
   /// The options that are not at their default, as typed.
   std::string as_typed() const;
-  int thread_count() const;
 };
 
 }  // namespace mambaseg

@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "cli/model_folders.h"
 #include "cli/terminal.h"
+#include "mambaseg/session/installation.h"
 
 namespace mambaseg {
 namespace {

@@ -2,21 +2,15 @@
 
 #include <unistd.h>
 
-#include <ATen/Parallel.h>
-#include <torch/cuda.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <thread>
 
 #include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
-#include "mambaseg/ops/autocast.h"
-#include "mambaseg/ops/block_cache.h"
 #include "mambaseg/ops/determinism.h"
-#include "mambaseg/ops/device.h"
+#include "mambaseg/session/runtime.h"
 
 namespace mambaseg {
 namespace {
@@ -125,13 +119,7 @@ void Machine::declare(CLI::App& command) {
 }
 
 torch::Device Machine::start() const {
-  cache_tensor_blocks();
-  const torch::Device chosen = device_named(device, static_cast<int64_t>(torch::cuda::device_count()));
-  const int count = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
-  torch::set_num_threads(count);
-  at::globalContext().setFlushDenormal(true);
-  at::parallel_for(0, count, 1, [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
-  allow_tf32(false);
+  const torch::Device chosen = start_program(device, threads);
   compute_deterministically(deterministic && chosen.is_cuda());
   if (deterministic && chosen.is_cuda()) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   if (deterministic && chosen.is_cpu())

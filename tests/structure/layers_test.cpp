@@ -14,10 +14,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::map<std::string, int> kStep{
-    {"core", 0},   {"kernels", 0}, {"config", 1}, {"scan", 2},   {"metrics", 2}, {"stats", 2},
-    {"io", 2},     {"ops", 3},     {"nets", 4},   {"losses", 4}, {"data", 4},    {"infer", 5},
-    {"models", 5}, {"report", 5},  {"tasks", 6},  {"train", 7},  {"segment", 7}};
+const std::map<std::string, int> kStep{{"core", 0},    {"kernels", 0}, {"config", 1}, {"scan", 2},
+                                       {"metrics", 2}, {"stats", 2},   {"io", 2},     {"ops", 3},
+                                       {"nets", 4},    {"losses", 4},  {"data", 4},   {"infer", 5},
+                                       {"models", 5},  {"report", 5},  {"tasks", 6},  {"train", 7},
+                                       {"segment", 7}, {"session", 8}, {"library", 9}};
 
 struct Source {
   fs::path path;
@@ -62,6 +63,10 @@ TEST(Layers, AFolderIncludesOnlyLowerSteps) {
         ADD_FAILURE() << source.path << " " << include;
       if (!starts_with(include, "mambaseg/")) continue;
       const std::string rest = include.substr(9);
+      if (rest.find('/') == std::string::npos) {  // of include/
+        EXPECT_EQ(source.folder, "library") << source.path << " includes " << include;
+        continue;
+      }
       const std::string target = rest.substr(0, rest.find('/'));
       if (target == source.folder) continue;
       EXPECT_LT(kStep.at(target), kStep.at(source.folder)) << source.path << " includes " << include;
@@ -81,6 +86,24 @@ TEST(Layers, ATypeHasItsNameForItself) {
     }
   }
   EXPECT_GT(owner.size(), 100u);
+}
+
+TEST(Layers, PublicHeadersNeedNothingButTheStandardLibrary) {
+  static const std::regex include(R"(^\s*#\s*include\s*["<]([^">]+)[">])");
+  size_t count = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(MAMBASEG_SOURCE_DIR) / "include/mambaseg")) {
+    std::ifstream in(entry.path());
+    for (std::string line; std::getline(in, line);) {
+      std::smatch match;
+      if (!std::regex_search(line, match, include)) continue;
+      const std::string name = match[1];
+      ++count;
+      if (entry.path().extension() == ".hpp" && name.find_first_of("./") == std::string::npos) continue;
+      EXPECT_TRUE(name == "stdint.h" || name == "mambaseg/mambaseg.h" || name == "mambaseg/version.h")
+          << entry.path() << " includes " << name;
+    }
+  }
+  EXPECT_GT(count, 5u);
 }
 
 TEST(Layers, KernelsKnowNothingOfOurs) {
