@@ -65,7 +65,7 @@ tidy: setup
 	  xargs --no-run-if-empty --max-procs=$(JOBS) --max-args=1 clang-tidy -p build/tidy --quiet
 
 format:
-	git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format -i
+	git ls-files '*.h' '*.hpp' '*.c' '*.cpp' '*.cu' | xargs clang-format -i
 
 clean:
 	rm -rf build demo_output demo_train_output

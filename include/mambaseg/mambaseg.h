@@ -43,8 +43,15 @@ typedef struct mambaseg_error {
 /* The version of the library, as "0.1.0". */
 MAMBASEG_API const char* mambaseg_version(void);
 
-/* ---- Images
- * -------------------------------------------------------------------------------------------------- */
+/* Who hears of the work of a call, on a thread of the library. What is not wanted is NULL. */
+typedef struct mambaseg_listener {
+  /* `done` of `total` parts of `what`. Another value than 0 ends the call with MAMBASEG_CANCELLED. */
+  int32_t (*progress)(void* user, const char* what, int64_t done, int64_t total);
+  void (*warn)(void* user, const char* line); /* what a person should know although the work goes on */
+  void* user;
+} mambaseg_listener;
+
+/* Images */
 
 typedef enum mambaseg_type {
   MAMBASEG_UINT8 = 1,
@@ -73,18 +80,19 @@ typedef struct mambaseg_image {
   int32_t type;     /* a mambaseg_type */
   int32_t channels; /* 0 is 1 */
   int64_t size[3];
-  int64_t
-      stride[3]; /* bytes from a value to the next along i, j, k, also negative; all 0: i fastest, no gaps */
+  int64_t stride[3]; /* bytes to the next value along i, j, k, also negative; all 0: i fastest, no gaps */
   int64_t channel_stride; /* bytes; 0: side by side, R G B R G B */
-  double spacing[3];
-  double affine[3][4]; /* rows */
+  double spacing[3];      /* mm */
+  double affine[3][4];    /* rows */
 } mambaseg_image;
 
 /* An image that was read from a file. */
 typedef struct mambaseg_file mambaseg_file;
 
-/* Reads a volume (NIfTI, MGZ, NRRD, MetaImage, a DICOM file or folder) or a picture (PNG, JPEG, BMP). */
-MAMBASEG_API int32_t mambaseg_file_open(const char* path, mambaseg_file** file, mambaseg_error* error);
+/* Reads a volume (NIfTI, MGZ, NRRD, MetaImage, a DICOM file or folder) or a picture (PNG, JPEG, BMP).
+   `listener` may be NULL; it is warned of headers that are read with a repair. */
+MAMBASEG_API int32_t mambaseg_file_open(const char* path, const mambaseg_listener* listener,
+                                        mambaseg_file** file, mambaseg_error* error);
 /* Valid until the file is closed; all 0 for NULL. */
 MAMBASEG_API mambaseg_image mambaseg_file_image(const mambaseg_file* file);
 MAMBASEG_API void mambaseg_file_close(mambaseg_file* file);
@@ -92,27 +100,17 @@ MAMBASEG_API void mambaseg_file_close(mambaseg_file* file);
 /* Writes labels, or any image, in the format that the name says, under a temporary name until it is whole. */
 MAMBASEG_API int32_t mambaseg_write(const mambaseg_image* image, const char* path, mambaseg_error* error);
 
-/* ---- Segmentation
- * -------------------------------------------------------------------------------------------- */
+/* Segmentation */
 
 /* How a segmenter computes. All 0: as `mambaseg segment` does. */
 typedef struct mambaseg_settings {
   const char* device;    /* "cpu" (NULL), "cuda", "cuda:1" */
   const char* precision; /* "fp32", "bf16", "auto" (NULL: bf16 where a trial on the first image keeps its
                             labels); on a GPU "tf32" and "fp16", too */
-  int32_t
-      threads; /* of this segmenter; 0: as many as the machine has. The same number gives the same labels */
+  int32_t threads;    /* of this segmenter; 0: as many as the machine has. The same number, the same labels */
   double memory_gib;  /* that votes and volumes may take; 0: any amount */
   const char* models; /* a folder of models that is searched before that of the installation; NULL: none */
 } mambaseg_settings;
-
-/* Who hears of the work of a call, on a thread of the library. What is not wanted is NULL. */
-typedef struct mambaseg_listener {
-  /* `done` of `total` parts of `what`. Another value than 0 ends the call with MAMBASEG_CANCELLED. */
-  int32_t (*progress)(void* user, const char* what, int64_t done, int64_t total);
-  void (*warn)(void* user, const char* line); /* what a person should know although the work goes on */
-  void* user;
-} mambaseg_listener;
 
 /* A model in memory. */
 typedef struct mambaseg_segmenter mambaseg_segmenter;
@@ -142,8 +140,8 @@ MAMBASEG_API int32_t mambaseg_segment(mambaseg_segmenter* segmenter, const mamba
 /*
  * The same in steps, so that the next image is prepared and the last one finished while the network runs:
  * prepare copies and checks the image and brings it to the network's grid, infer runs the network, finish
- * makes labels and findings. A step that fails or is cancelled leaves the case as it was before. Any thread
- * may do any step.
+ * makes labels and findings. Any thread may do any step. A case goes through each step once; one that failed
+ * or was cancelled is only to be closed.
  */
 typedef struct mambaseg_case mambaseg_case;
 
@@ -152,7 +150,7 @@ MAMBASEG_API int32_t mambaseg_prepare(const mambaseg_segmenter* segmenter, const
                                       mambaseg_case** one, mambaseg_error* error);
 MAMBASEG_API int32_t mambaseg_infer(mambaseg_segmenter* segmenter, mambaseg_case* one,
                                     const mambaseg_listener* listener, mambaseg_error* error);
-MAMBASEG_API int32_t mambaseg_finish(const mambaseg_segmenter* segmenter, const mambaseg_case* one,
+MAMBASEG_API int32_t mambaseg_finish(const mambaseg_segmenter* segmenter, mambaseg_case* one,
                                      mambaseg_segmentation** segmentation, mambaseg_error* error);
 MAMBASEG_API void mambaseg_case_close(mambaseg_case* one);
 
@@ -179,13 +177,11 @@ MAMBASEG_API int32_t mambaseg_segmentation_flag_count(const mambaseg_segmentatio
 MAMBASEG_API const char* mambaseg_segmentation_flag(const mambaseg_segmentation* segmentation, int32_t index);
 MAMBASEG_API void mambaseg_segmentation_close(mambaseg_segmentation* segmentation);
 
-/* ---- Scores
- * -------------------------------------------------------------------------------------------------- */
+/* Scores */
 
 /* How labels are scored. All 0: as `mambaseg evaluate` does. */
 typedef struct mambaseg_scoring {
-  const char*
-      metrics; /* names with blanks between, "Dice HD95"; NULL: the usual ones; docs/metrics.md has them */
+  const char* metrics; /* names of docs/metrics.md, "Dice HD95"; "all"; NULL: the usual ones */
   double tolerance_mm; /* of the normalised surface Dice; 0 is 1 mm */
   int32_t threads;     /* 0: as many as the machine has */
 } mambaseg_scoring;

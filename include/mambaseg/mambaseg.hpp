@@ -96,6 +96,14 @@ class ImageView {
   mambaseg_image c_{};
 };
 
+/// Who hears of the work of a call, on a thread of the library. What they throw ends the call and comes out
+/// of it.
+struct Listener {
+  /// `done` of `total` parts of `what`; false cancels: Error with MAMBASEG_CANCELLED.
+  std::function<bool(const std::string& what, int64_t done, int64_t total)> progress;
+  std::function<void(const std::string& line)> warn;
+};
+
 namespace detail {
 
 /// Calls function(..., mambaseg_error*) and throws what it answers.
@@ -116,18 +124,68 @@ Owned<Thing> opened(void (*close)(Thing*), const Open& open) {
   return {thing, close};
 }
 
+/// A Listener as C has it, which keeps what it throws.
+class Ears {
+ public:
+  explicit Ears(const Listener& listener) : listener_(listener) {
+    c_.user = this;
+    if (listener.progress) c_.progress = &progress;
+    if (listener.warn) c_.warn = &warn;
+  }
+  const mambaseg_listener* c() const { return &c_; }
+
+  /// checked(), but what the listener threw comes first.
+  template <class Function>
+  void checked(const Function& function) {
+    mambaseg_error error{};
+    const int32_t code = function(&error);
+    if (thrown_) std::rethrow_exception(thrown_);
+    if (code != MAMBASEG_DONE) throw Error(code, error.message);
+  }
+
+ private:
+  static int32_t progress(void* user, const char* what, int64_t done, int64_t total) {
+    Ears& ears = *static_cast<Ears*>(user);
+    if (ears.thrown_) return 1;
+    try {
+      return ears.listener_.progress(what, done, total) ? 0 : 1;
+    } catch (...) {
+      ears.thrown_ = std::current_exception();
+      return 1;
+    }
+  }
+  static void warn(void* user, const char* line) {
+    Ears& ears = *static_cast<Ears*>(user);
+    try {
+      if (!ears.thrown_) ears.listener_.warn(line);
+    } catch (...) {
+      ears.thrown_ = std::current_exception();
+    }
+  }
+
+  const Listener& listener_;
+  mambaseg_listener c_{};
+  std::exception_ptr thrown_;
+};
+
 inline const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
 
 }  // namespace detail
 
-/// An image that was read from a file; throws Error.
+/// An image that was read from a file; throws Error. The listener is warned of headers that are read with a
+/// repair.
 class ImageFile {
  public:
-  explicit ImageFile(const std::string& path)
-      : c_(detail::opened<mambaseg_file>(&mambaseg_file_close,
-                                         [&](mambaseg_file** file, mambaseg_error* error) {
-                                           return mambaseg_file_open(path.c_str(), file, error);
-                                         })) {}
+  explicit ImageFile(const std::string& path, const Listener& listener = {})
+      : c_(nullptr, &mambaseg_file_close) {
+    detail::Ears ears(listener);
+    ears.checked([&](mambaseg_error* error) {
+      mambaseg_file* file = nullptr;
+      const int32_t code = mambaseg_file_open(path.c_str(), ears.c(), &file, error);
+      c_.reset(file);
+      return code;
+    });
+  }
   /// Valid while this lives.
   ImageView view() const { return ImageView(mambaseg_file_image(c_.get())); }
 
@@ -146,14 +204,6 @@ struct Settings {
   int32_t threads = 0;  ///< 0: as many as the machine has
   double memory_gib = 0;
   std::string models;  ///< a folder that is searched first
-};
-
-/// Who hears of the work of a call, on a thread of the library. What they throw ends the call and comes out
-/// of it.
-struct Listener {
-  /// `done` of `total` parts of `what`; false cancels: Error with MAMBASEG_CANCELLED.
-  std::function<bool(const std::string& what, int64_t done, int64_t total)> progress;
-  std::function<void(const std::string& line)> warn;
 };
 
 /// mambaseg_structure.
@@ -191,54 +241,6 @@ class Segmentation {
   detail::Owned<mambaseg_segmentation> c_;
 };
 
-namespace detail {
-
-/// A Listener as C has it, which keeps what it throws.
-class Ears {
- public:
-  explicit Ears(const Listener& listener) : listener_(listener) {
-    c_.user = this;
-    if (listener.progress) c_.progress = &progress;
-    if (listener.warn) c_.warn = &warn;
-  }
-  const mambaseg_listener* c() const { return &c_; }
-
-  /// checked(), but what the listener threw comes first.
-  template <class Function>
-  void checked(const Function& function) const {
-    mambaseg_error error{};
-    const int32_t code = function(&error);
-    if (thrown_) std::rethrow_exception(thrown_);
-    if (code != MAMBASEG_DONE) throw Error(code, error.message);
-  }
-
- private:
-  static int32_t progress(void* user, const char* what, int64_t done, int64_t total) {
-    Ears& ears = *static_cast<Ears*>(user);
-    if (ears.thrown_) return 1;
-    try {
-      return ears.listener_.progress(what, done, total) ? 0 : 1;
-    } catch (...) {
-      ears.thrown_ = std::current_exception();
-      return 1;
-    }
-  }
-  static void warn(void* user, const char* line) {
-    Ears& ears = *static_cast<Ears*>(user);
-    try {
-      if (!ears.thrown_) ears.listener_.warn(line);
-    } catch (...) {
-      ears.thrown_ = std::current_exception();
-    }
-  }
-
-  const Listener& listener_;
-  mambaseg_listener c_{};
-  std::exception_ptr thrown_;
-};
-
-}  // namespace detail
-
 /// An image between the steps of a Segmenter.
 class Case {
  public:
@@ -275,18 +277,21 @@ class Segmenter {
 
   /// The same in steps, which may run on several threads: the next image is prepared while the network runs.
   Case prepare(const ImageView& image, bool second_look = true, const Listener& listener = {}) const {
-    const detail::Ears ears(listener);
-    mambaseg_case* one = nullptr;
+    detail::Ears ears(listener);
+    detail::Owned<mambaseg_case> made(nullptr, &mambaseg_case_close);
     ears.checked([&](mambaseg_error* error) {
-      return mambaseg_prepare(c_.get(), &image.c(), second_look, ears.c(), &one, error);
+      mambaseg_case* one = nullptr;
+      const int32_t code = mambaseg_prepare(c_.get(), &image.c(), second_look, ears.c(), &one, error);
+      made.reset(one);
+      return code;
     });
-    return Case({one, &mambaseg_case_close});
+    return Case(std::move(made));
   }
   void infer(Case& one, const Listener& listener = {}) {
-    const detail::Ears ears(listener);
+    detail::Ears ears(listener);
     ears.checked([&](mambaseg_error* error) { return mambaseg_infer(c_.get(), one.c(), ears.c(), error); });
   }
-  Segmentation finish(const Case& one) const {
+  Segmentation finish(Case& one) const {
     return Segmentation(detail::opened<mambaseg_segmentation>(
         &mambaseg_segmentation_close, [&](mambaseg_segmentation** segmentation, mambaseg_error* error) {
           return mambaseg_finish(c_.get(), one.c(), segmentation, error);
