@@ -32,6 +32,9 @@ set(prefixes "${CMAKE_PREFIX_PATH}")
 set(cuda_flags "${CMAKE_CUDA_FLAGS}")
 set(cuda_architectures "${CMAKE_CUDA_ARCHITECTURES}")
 set(TORCH_CUDA_ARCH_LIST 8.0)  # else it looks for a GPU
+if(SKBUILD)  # `pip install .`
+  set(MAMBASEG_PYTHON "${Python_EXECUTABLE}")
+endif()
 if(MAMBASEG_PYTHON)
   execute_process(COMMAND "${MAMBASEG_PYTHON}" -c "import os, torch; print(os.path.dirname(torch.__file__))"
                   OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)

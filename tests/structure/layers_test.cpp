@@ -59,7 +59,7 @@ TEST(Layers, EveryFolderHasAStep) {
 TEST(Layers, AFolderIncludesOnlyLowerSteps) {
   for (const Source& source : sources())
     for (const std::string& include : source.includes) {
-      if (starts_with(include, "cli/") || starts_with(include, "tests/"))
+      if (starts_with(include, "cli/") || starts_with(include, "python/") || starts_with(include, "tests/"))
         ADD_FAILURE() << source.path << " " << include;
       if (!starts_with(include, "mambaseg/")) continue;
       const std::string rest = include.substr(9);
@@ -129,6 +129,9 @@ TEST(Layers, ItkLibTorchAndIntrinsicsStayInTheirRooms) {
       if (starts_with(include, "hwy/") || include == "immintrin.h" || starts_with(include, "cuda")) {
         EXPECT_EQ(source.folder, "kernels") << source.path << " includes " << include;
       }
+      EXPECT_FALSE(starts_with(include, "pybind11/") || starts_with(include, "torch/csrc/utils") ||
+                   include == "Python.h")
+          << source.path << " includes " << include;
     }
 }
 

@@ -1,0 +1,1 @@
+from mambaseg.entry_points import causal_conv1d_bwd, causal_conv1d_fwd, causal_conv1d_update

@@ -1,0 +1,3 @@
+from mambaseg.ops import selective_state_update
+
+selective_state_update_ref = selective_state_update
