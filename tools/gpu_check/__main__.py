@@ -14,20 +14,17 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
-import figures
 import pack
 import trainings
 from record import Record
-from steps import PROGRAMS, all_steps
+from runner import Runner
+from steps import PROGRAMS, TESTS, all_steps
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SKIPPED_TEST = re.compile(r"^\[  SKIPPED \]", re.MULTILINE)
-TELLING = re.compile(r"^.*(?:Failure|FAIL|differs|what\(\)|rror:|is off by).*$", re.MULTILINE)
 
 
 def first_line(*command):
@@ -52,107 +49,36 @@ def machine_of(options):
             "begun": time.strftime("%Y-%m-%d %H:%M:%S %z")}
 
 
-class Runner:
-    """Runs commands within the time that is left, and keeps the record."""
-
-    def __init__(self, options, record):
-        self.options, self.record = options, record
-        self.begun = time.monotonic()
-        self.gpu = bool(record.content["machine"]["gpu"])
-
-    def left(self):
-        return self.options.seconds - (time.monotonic() - self.begun)
-
-    def program(self, word):
-        """A program of the build, by its path."""
-        return os.path.join(self.options.build, "bin", word) if word in PROGRAMS else word
-
-    def call(self, name, command, limit, env=None, cwd=None):
-        """(status, seconds, log). What runs out of time is ended, with all that it started."""
-        log = os.path.join(self.options.output, "logs", name + ".log")
-        os.makedirs(os.path.dirname(log), exist_ok=True)
-        started = time.monotonic()
-        with open(log, "wb") as out:
-            try:
-                process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                           cwd=cwd or self.options.output, env={**os.environ, **(env or {})}, start_new_session=True)
-            except OSError as error:
-                return "fail", 0.0, str(error)
-            try:
-                status = "pass" if process.wait(timeout=max(1, min(limit, self.left()))) == 0 else "fail"
-            except subprocess.TimeoutExpired:
-                status = "time"
-                for ending in (signal.SIGTERM, signal.SIGKILL):
-                    os.killpg(process.pid, ending)
-                    try:
-                        process.wait(timeout=5)
-                        break
-                    except subprocess.TimeoutExpired:
-                        pass
-        with open(log, errors="replace") as text:
-            return status, time.monotonic() - started, text.read()
-
-    def note(self, name, group, status, seconds=0.0, figures=(), note="", said=""):
-        self.record.add({"name": name, "group": group, "status": status, "seconds": round(seconds, 1), "note": note,
-                         "figures": list(figures), "said": said})
-        print(f"{status.upper():5}{seconds:5.0f} s  {name}" + (f": {note}" if note else ""), flush=True)
-
-    def reason_to_skip(self, step):
-        if step.gpu and not self.gpu:
-            return "no GPU"
-        for word in (step.command[0], *(one for one in step.command[1:] if one in PROGRAMS)):
-            if not shutil.which(self.program(word)):
-                return f"no program {os.path.basename(word)}"
-        for path in step.needs:
-            if not os.path.exists(os.path.join(self.options.output, path)):
-                return f"no {path}"
-        return "no time left" if self.left() < 2 else ""
-
-    def beside_a_copy(self, found):
-        """GB/s stand beside what a copy moved, where an earlier step has measured that."""
-        copy = figures.copy_of(one for step in self.record.content["steps"] for one in step["figures"])
-        for one in found:
-            if copy and one["unit"] == "GB/s" and "beside" not in one and not figures.is_copy(one):
-                one.update(beside=copy, beside_is="a copy")
-        return found
-
-    def run(self, step):
-        done = self.record.step(step.name)
-        if done and done["status"] == "pass":
-            return
-        if why := self.reason_to_skip(step):
-            return self.note(step.name, step.group, "skip", note=why)
-        status, seconds, log = self.call(step.name, [self.program(word) for word in step.command], step.limit, step.env)
-        said = "" if status == "pass" else "\n".join(TELLING.findall(log)[:40]) or log[-2000:]
-        if status == "pass" and step.gpu and SKIPPED_TEST.search(log):
-            status, said = "fail", "a test that finds no GPU where one is needed has shown nothing"
-        self.note(step.name, step.group, status, seconds, self.beside_a_copy(step.read(log)), said.split("\n")[0][:160], said)
-
-
-def build(runner, machine):
-    """With the packages that a pack brought, or with the system's libraries. What does not compile leaves the rest."""
-    options = runner.options
+def build_commands(options, machine, targets):
+    """With the packages that a pack brought, or with the system's libraries."""
     capability = machine["compute capability"].replace(".", "")
     defines = [f"CMAKE_CUDA_ARCHITECTURES={capability}"] if capability else []
     prefix = os.path.join(ROOT, "build", "prefix")
     if os.path.isdir(os.path.join(prefix, "packages")):
         command = [sys.executable, os.path.join(ROOT, "tools", "build_without_root.py"), "--only", "build", "--prefix", prefix,
-                   "--build", options.build, "--python", options.python, "--jobs", str(options.jobs), "--target", *PROGRAMS]
+                   "--build", options.build, "--python", options.python, "--jobs", str(options.jobs)]
         for one in defines:
             command += ["--define", one]
-        commands = [command]
-    else:
-        commands = [["cmake", "--preset", "torch2", "-B", options.build, f"-DMAMBASEG_PYTHON={options.python}",
-                     *(f"-D{one}" for one in defines)],
-                    ["cmake", "--build", options.build, "--parallel", str(options.jobs), "--target", *PROGRAMS]]
-    total, status, log = 0.0, "pass", ""
-    for number, command in enumerate(commands):
-        status, seconds, log = runner.call(f"build{number}", command, options.build_seconds, cwd=ROOT)
-        total += seconds
-        if status != "pass":
-            break
-    said = "" if status == "pass" else "\n".join(re.findall(r"^.*error[: ].*$", log, re.MULTILINE)[:20]) or log[-2000:]
-    runner.note("build", "Build", status, total, said=said, note=said.split("\n")[0][:160])
+        return [[*command, "--target", *targets]]
+    return [["cmake", "--preset", "torch2", "-B", options.build, f"-DMAMBASEG_PYTHON={options.python}",
+             *(f"-D{one}" for one in defines)],
+            ["cmake", "--build", options.build, "--parallel", str(options.jobs), "--target", *targets]]
+
+
+def build(runner, options, machine):
+    """First what tells most. What was built before the time is over is used, and a second call builds on."""
+    left = options.build_seconds
+    for name, targets in (("build", PROGRAMS), ("build_tests", TESTS)):
+        total, status, log = 0.0, "pass", ""
+        for number, command in enumerate(build_commands(options, machine, targets)):
+            status, seconds, log = runner.call(f"{name}{number}", command, left, cwd=ROOT)
+            total += seconds
+            left -= seconds
+            if status != "pass":
+                break
+        errors = re.findall(r"^.*(?: error: |CMake Error|fatal error|FAILED: ).*$", log, re.MULTILINE)[:20]
+        said = "" if status == "pass" else "\n".join(errors if status == "fail" and errors else log.strip().split("\n")[-5:])
+        runner.note(name, "Build", status, total, said=said, note=said.split("\n")[0][:160])
 
 
 def copies_of_pictures(folder, count=256):
@@ -165,8 +91,7 @@ def copies_of_pictures(folder, count=256):
         shutil.copyfile(os.path.join(source, name), os.path.join(folder, f"{number:03d}_{name}"))
 
 
-def train(runner):
-    options = runner.options
+def train(runner, options):
     todo = [one for one in trainings.all_trainings(ROOT, options.maps, options.pictures)
             if re.search(options.trainings, one.name)]
     device = "cuda" if runner.gpu else "cpu"
@@ -236,10 +161,10 @@ def main(arguments):
     machine = machine_of(options)
     if record.take_up(machine):
         print(f"goes on with {record.path}")
-    runner = Runner(options, record)
+    runner = Runner(options.output, options.build, options.seconds, record)
     print(json.dumps(machine), flush=True)
     if not options.no_build:
-        build(runner, machine)
+        build(runner, options, machine)
         unpacked = os.path.join(ROOT, "build", "prefix", "usr", "share", "mricron", "templates")
         if os.path.isdir(unpacked) and options.templates != unpacked:
             steps = [one for one in all_steps(ROOT, unpacked) if re.search(options.steps, one.name)]
@@ -247,7 +172,7 @@ def main(arguments):
     for step in steps:
         runner.run(step)
     if options.train:
-        train(runner)
+        train(runner, options)
     counts = record.counts()
     print(f"{counts['pass']} passed, {counts['fail']} failed, {counts['time']} ran out of time, {counts['skip']} not run; "
           f"{record.path}, {os.path.join(options.output, 'gpu_check.html')}")

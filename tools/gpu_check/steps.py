@@ -87,5 +87,5 @@ def all_steps(root, templates):
     ]
 
 
-PROGRAMS = ["mambaseg", "golden_check", "bench_selective_scan", "bench_depthwise_conv", "bench_network", "test_nets", "test_ops",
-            "test_train"]
+PROGRAMS = ["mambaseg", "golden_check", "bench_selective_scan", "bench_depthwise_conv", "bench_network"]
+TESTS = ["test_nets", "test_ops", "test_train"]
