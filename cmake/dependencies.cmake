@@ -71,7 +71,10 @@ find_library(ZNZ_LIBRARY znz REQUIRED)
 find_path(NIFTI2_INCLUDE_DIR nifti2_io.h PATH_SUFFIXES nifti REQUIRED)
 add_library(nifti INTERFACE)
 target_include_directories(nifti SYSTEM INTERFACE "${NIFTI2_INCLUDE_DIR}")
-target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "${ZNZ_LIBRARY}" ZLIB::ZLIB)
+# Programs name znz themselves, though only nifti2 calls it: Debian's nifti2 looks for it in places of its own and not in
+# those of the program, which matters where both lie in a folder of the user.
+target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "-Wl,--push-state,--no-as-needed,${ZNZ_LIBRARY},--pop-state"
+                                      ZLIB::ZLIB)
 
 # Debian's dnnl-config.cmake asks for OpenCL, which the library's CPU part does not need.
 if(MAMBASEG_ONEDNN)
