@@ -12,6 +12,7 @@
   BLOCK(patch2d)                        \
   BLOCK(bidirectional_mamba)            \
   BLOCK(pvm_layer)                      \
+  BLOCK(segmamba_blocks)                \
   BLOCK(unet2d)                         \
   BLOCK(unetr_blocks)                   \
   BLOCK(vss_encoder)
