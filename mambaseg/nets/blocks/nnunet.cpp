@@ -177,15 +177,63 @@ void BasicBlockD::silence() {
   conv2_->named_parameters()["norm.weight"].zero_();
 }
 
-NnunetDecoder::NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions) {
+ResidualStage::ResidualStage(int64_t count, int64_t in, int64_t out, const Extent& kernel,
+                             const Extent& stride, bool squeeze_excitation) {
+  for (int64_t i = 0; i < count; ++i)
+    blocks_.push_back(std::make_shared<BasicBlockD>(
+        i == 0 ? in : out, out, kernel, i == 0 && !stride.empty() ? stride : Extent(kernel.size(), 1),
+        squeeze_excitation));
+  register_list(*this, "blocks", blocks_);
+}
+
+torch::Tensor ResidualStage::forward(const torch::Tensor& x) {
+  torch::Tensor y = x;
+  for (const auto& block : blocks_) y = block->forward(y);
+  return y;
+}
+
+ResidualEncoder::ResidualEncoder(const UNetShape& shape, const std::vector<int64_t>& blocks,
+                                 bool squeeze_excitation) {
+  const std::vector<int64_t> counts = per_stage(blocks, shape.stages(), "blocks");
+  int64_t in = shape.features[0];
+  stem_ = register_module("stem",
+                          std::make_shared<ConvStack>(1, shape.in_channels, in, shape.kernel(0), Extent{}));
+  for (int64_t stage = 0; stage < shape.stages(); ++stage) {
+    const auto index = static_cast<size_t>(stage);
+    stages_.push_back(std::make_shared<ResidualStage>(counts[index], in, shape.features[index],
+                                                      shape.kernel(stage), shape.stride(stage),
+                                                      squeeze_excitation));
+    in = shape.features[index];
+  }
+  register_list(*this, "stages", stages_);
+}
+
+std::vector<torch::Tensor> ResidualEncoder::forward(
+    const torch::Tensor& x, const std::function<torch::Tensor(size_t, const torch::Tensor&)>& behind) {
+  std::vector<torch::Tensor> skips;
+  torch::Tensor y = stem_->forward(x);
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    y = stages_[i]->forward(y);
+    if (behind) y = behind(i, y);
+    skips.push_back(y);
+  }
+  return skips;
+}
+
+NnunetDecoder::NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions,
+                             bool residual) {
   const std::vector<int64_t> counts = per_stage(convolutions, shape.stages() - 1, "decoder_convolutions");
   for (int64_t below = shape.stages() - 1; below > 0; --below) {
     const int64_t in = shape.features[static_cast<size_t>(below)],
                   out = shape.features[static_cast<size_t>(below - 1)];
     transpconvs_.push_back(std::make_shared<TransposedConvolution>(
         in, out, shape.stride(below), TransposedSettings{.start = Start::nnunet}));
-    stages_.push_back(
-        std::make_shared<ConvStack>(counts[stages_.size()], 2 * out, out, shape.kernel(below - 1), Extent{}));
+    const int64_t count = counts[stages_.size()];
+    const Extent kernel = shape.kernel(below - 1);
+    if (residual)
+      stages_.push_back(std::make_shared<ResidualStage>(count, 2 * out, out, kernel));
+    else
+      stages_.push_back(std::make_shared<ConvStack>(count, 2 * out, out, kernel, Extent{}));
     seg_layers_.push_back(nnunet_pointwise(shape.dimension, out, shape.classes));
   }
   register_list(*this, "transpconvs", transpconvs_);

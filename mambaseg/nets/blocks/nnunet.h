@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "mambaseg/config/config.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/norm.h"
@@ -120,18 +122,46 @@ class BasicBlockD : public Layer {
   std::shared_ptr<SqueezeExcite> squeeze_excitation_;
 };
 
-/// Decoder of nnU-Net's U-Nets: transposed convolution, skip beside it, convolutions, 1x1 convolution to
-/// scores, at every stage. Prefixes "stages", "transpconvs", "seg_layers", coarsest stage first.
+/// Residual blocks one after the other, the first with the stride. Prefix "blocks".
+class ResidualStage : public Layer {
+ public:
+  ResidualStage(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride = {},
+                bool squeeze_excitation = false);
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+ private:
+  std::vector<std::shared_ptr<BasicBlockD>> blocks_;
+};
+
+/// Stem and stages of residual blocks of nnU-Net's U-Nets. Prefixes "stem", "stages"; what stands behind the
+/// stages is registered by the network.
+class ResidualEncoder : public Module {
+ public:
+  ResidualEncoder(const UNetShape& shape, const std::vector<int64_t>& blocks,
+                  bool squeeze_excitation = false);
+  /// The output of every stage, full resolution first, as `behind` (stage, output) leaves it; that also goes
+  /// on to the next stage.
+  std::vector<torch::Tensor> forward(
+      const torch::Tensor& x, const std::function<torch::Tensor(size_t, const torch::Tensor&)>& behind = {});
+
+ private:
+  std::shared_ptr<ConvStack> stem_;
+  std::vector<std::shared_ptr<ResidualStage>> stages_;
+};
+
+/// Decoder of nnU-Net's U-Nets: transposed convolution, skip beside it, convolutions (or residual blocks),
+/// 1x1 convolution to scores, at every stage. Prefixes "stages", "transpconvs", "seg_layers", coarsest stage
+/// first.
 class NnunetDecoder : public Module {
  public:
-  NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions);
+  NnunetDecoder(const UNetShape& shape, const std::vector<int64_t>& convolutions, bool residual = false);
   /// skips: output of each encoder stage, full resolution first -> scores, full resolution first; all scales
   /// or the first.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& skips, bool all_scales);
 
  private:
   std::vector<std::shared_ptr<TransposedConvolution>> transpconvs_;
-  std::vector<std::shared_ptr<ConvStack>> stages_;
+  std::vector<std::shared_ptr<Layer>> stages_;
   std::vector<std::shared_ptr<Convolution>> seg_layers_;
 };
 

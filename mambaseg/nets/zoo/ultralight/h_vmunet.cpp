@@ -7,6 +7,7 @@
 // are kept where `unused` says so, for the count; files of weights load with and without.
 
 #include "mambaseg/nets/blocks/bridged_unet.h"
+#include "mambaseg/nets/blocks/high_order_gate.h"
 #include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
 #include "mambaseg/nets/model/weights.h"
@@ -39,7 +40,7 @@ struct HVmunetSettings : BridgedUnetSettings {
   }
 };
 
-struct HighOrderSettings {
+struct HighOrderScanSettings {
   int64_t width = 32;
   int64_t order = 2;  ///< width is a multiple of 2^order
   int64_t states = 16;
@@ -57,7 +58,7 @@ std::shared_ptr<SS2D> mixer(int64_t width, int64_t states) {
 /// norm. Prefixes "pre_norm", "dw", "SS2D", "post_norm".
 class LocalScan : public Layer, public ComputesEntries {
  public:
-  LocalScan(int64_t width, const HighOrderSettings& s)
+  LocalScan(int64_t width, const HighOrderScanSettings& s)
       : norm_(register_module("pre_norm", std::make_shared<LayerNorm>(width, kEps))),
         last_norm_(register_module("post_norm", std::make_shared<LayerNorm>(width, kEps))),
         depthwise_(register_module("dw", depthwise(2, width / 2, 3, {.bias = false}))),
@@ -86,52 +87,27 @@ class LocalScan : public Layer, public ComputesEntries {
   std::shared_ptr<SS2D> mixer_;
 };
 
-/// H-SS2D: the input is projected to a first part and gates of width / 2^(order - 1), ..., width / 2, width
-/// channels; part times gate, SS2D, projection to the next width, and so on. Prefixes "proj_in", "dwconv",
-/// "ss2d_in", "ss2d_1", ..., "pws", "proj_out".
-class HighOrderScan : public Layer {
- public:
-  explicit HighOrderScan(const HighOrderSettings& s) {
-    int64_t gates = 0;
-    for (int64_t i = s.order; i-- > 0;) widths_.push_back(s.width >> i), gates += widths_.back();
-    in_ = register_module("proj_in", conv(2, s.width, 2 * s.width, 1));
-    local_ = register_module("dwconv", std::make_shared<LocalScan>(gates, s));
-    for (size_t i = 0; i < widths_.size(); ++i) {
-      mixers_.push_back(
-          register_module(i == 0 ? "ss2d_in" : "ss2d_" + std::to_string(i), mixer(widths_[i], s.states)));
-      if (i > 0) between_.push_back(conv(2, widths_[i - 1], widths_[i], 1));
-    }
-    register_list(*this, "pws", between_);
-    out_ = register_module("proj_out", conv(2, s.width, s.width, 1));
+/// H-SS2D: gates of high order, each product read by an SS2D. Mixers are called "ss2d_in", "ss2d_1", ...
+std::shared_ptr<HighOrderGate> high_order_scan(const HighOrderScanSettings& s) {
+  const HighOrderSettings gate{.width = s.width, .order = s.order, .scale = kScale};
+  int64_t gates = 0;
+  std::vector<std::pair<std::string, std::shared_ptr<Layer>>> mixers;
+  for (const int64_t width : HighOrderGate::widths(gate)) {
+    gates += width;
+    mixers.emplace_back(mixers.empty() ? "ss2d_in" : "ss2d_" + std::to_string(mixers.size()),
+                        mixer(width, s.states));
   }
-  /// x (B, Y, X, width) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& tokens) override {
-    const torch::Tensor projected = tokens_of(in_->forward(maps_of(tokens)));
-    const int64_t first = widths_[0], rest = projected.size(3) - first;
-    const std::vector<torch::Tensor> gates =
-        (local_->forward(projected.narrow(3, first, rest)) * kScale).split_with_sizes(widths_, 3);
-    torch::Tensor x = mixers_[0]->forward(projected.narrow(3, 0, first) * gates[0]);
-    for (size_t i = 1; i < gates.size(); ++i)
-      x = mixers_[i]->forward(tokens_of(between_[i - 1]->forward(maps_of(x))) * gates[i]);
-    return tokens_of(out_->forward(maps_of(x)));
-  }
+  return std::make_shared<HighOrderGate>(gate, std::make_shared<LocalScan>(gates, s), mixers);
+}
 
- private:
-  std::vector<int64_t> widths_;
-  std::shared_ptr<Convolution> in_, out_;
-  std::shared_ptr<LocalScan> local_;
-  std::vector<std::shared_ptr<SS2D>> mixers_;
-  std::vector<std::shared_ptr<Convolution>> between_;
-};
-
-/// x + path(scale * HighOrderScan(norm(x))), then the same with an MLP; the scales start at 1e-6. Prefixes
+/// x + path(scale * scan(norm(x))), then the same with an MLP; the scales start at 1e-6. Prefixes
 /// "norm1", "H_SS2D", "norm2", "pwconv1", "pwconv2", "gamma1", "gamma2".
 class HighOrderBlock : public Layer {
  public:
-  explicit HighOrderBlock(const HighOrderSettings& s, double drop_path = 0)
+  explicit HighOrderBlock(const HighOrderScanSettings& s, double drop_path = 0)
       : norm1_(register_module("norm1", std::make_shared<LayerNorm>(s.width, kEps))),
         norm2_(register_module("norm2", std::make_shared<LayerNorm>(s.width, kEps))),
-        scan_(register_module("H_SS2D", std::make_shared<HighOrderScan>(s))),
+        scan_(register_module("H_SS2D", high_order_scan(s))),
         widen_(register_module("pwconv1", std::make_shared<Linear>(s.width, 4 * s.width))),
         narrow_(register_module("pwconv2", std::make_shared<Linear>(4 * s.width, s.width))),
         path_(register_module("drop_path", std::make_shared<DropPath>(drop_path))),
@@ -150,7 +126,7 @@ class HighOrderBlock : public Layer {
     return path_->forward((scale * y).to(y.scalar_type()));
   }
   std::shared_ptr<LayerNorm> norm1_, norm2_;
-  std::shared_ptr<HighOrderScan> scan_;
+  std::shared_ptr<HighOrderGate> scan_;
   std::shared_ptr<Linear> widen_, narrow_;
   std::shared_ptr<DropPath> path_;
   torch::Tensor gamma1_, gamma2_;
@@ -171,8 +147,8 @@ std::shared_ptr<Network> make(const HVmunetSettings& s) {
       for (int64_t i = 0; i < s.depths[scale - kConvScales]; ++i) {
         // The decoder's coarsest blocks share one chance there.
         const size_t block = first + (decoder && scale == 5 ? 0 : static_cast<size_t>(i));
-        layers->push_back(std::make_shared<HighOrderBlock>(HighOrderSettings{in, order, s.states, s.unused},
-                                                           chances[block]));
+        layers->push_back(std::make_shared<HighOrderBlock>(
+            HighOrderScanSettings{in, order, s.states, s.unused}, chances[block]));
       }
     }
     layers->push_back(conv(2, in, out, 3));
@@ -191,16 +167,14 @@ Json official_settings(const Json& a) {
 
 torch::Tensor sigmoid(const torch::Tensor& scores) { return scores.sigmoid(); }
 
-HighOrderSettings of_block(const Json& a) { return {.width = a.at("dim"), .order = a.at("order")}; }
+HighOrderScanSettings of_block(const Json& a) { return {.width = a.at("dim"), .order = a.at("order")}; }
 
 std::shared_ptr<torch::nn::Module> official_block(const Json& a) {
   return std::make_shared<HighOrderBlock>(of_block(a));
 }
 
 /// The official class takes maps.
-std::shared_ptr<torch::nn::Module> official_scan(const Json& a) {
-  return std::make_shared<HighOrderScan>(of_block(a));
-}
+std::shared_ptr<torch::nn::Module> official_scan(const Json& a) { return high_order_scan(of_block(a)); }
 
 torch::Tensor run_scan(torch::nn::Module& module, const std::map<std::string, torch::Tensor>& inputs) {
   return maps_of(dynamic_cast<Layer&>(module).forward(tokens_of(inputs.at("x")).contiguous()));
