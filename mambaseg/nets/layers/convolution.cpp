@@ -73,9 +73,13 @@ TransposedConvolution::TransposedConvolution(int64_t in, int64_t out, const Exte
 torch::Tensor TransposedConvolution::forward(const torch::Tensor& x) {
   if (blocks_) return block_convolution(x, weight, bias, grown_);
   const torch::Tensor wide = x.to(weight.scalar_type());
-  const auto grown = stride_.size() == 2
-                         ? torch::conv_transpose2d(wide, weight, bias, stride_, padding_, output_padding_)
-                         : torch::conv_transpose3d(wide, weight, bias, stride_, padding_, output_padding_);
+  // LibTorch adds up the gradient of its bias one number after the other; here they are added up in pairs.
+  const bool apart = bias.defined() && torch::GradMode::is_enabled();
+  const torch::Tensor with = apart ? torch::Tensor() : bias;
+  torch::Tensor grown = stride_.size() == 2
+                            ? torch::conv_transpose2d(wide, weight, with, stride_, padding_, output_padding_)
+                            : torch::conv_transpose3d(wide, weight, with, stride_, padding_, output_padding_);
+  if (apart) grown = grown + bias.view(stride_.size() == 2 ? Extent{-1, 1, 1} : Extent{-1, 1, 1, 1});
   return grown.to(x.scalar_type());
 }
 

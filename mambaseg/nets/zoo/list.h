@@ -5,6 +5,7 @@
   NETWORK(medsegmamba)             \
   NETWORK(segmambabot)             \
   NETWORK(segmamba)                \
+  NETWORK(segresmamba)             \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
