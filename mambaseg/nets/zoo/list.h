@@ -6,6 +6,7 @@
   NETWORK(segmambabot)             \
   NETWORK(segmamba)                \
   NETWORK(segresmamba)             \
+  NETWORK(mambaclinix)             \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
