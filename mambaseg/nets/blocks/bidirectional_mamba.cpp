@@ -37,16 +37,16 @@ torch::Tensor BidirectionalMamba::forward(const torch::Tensor& x) {
 }
 
 std::vector<OfficialBlock> official_bidirectional_mamba() {
-  return {{"hustvl/Vim",
-           {"Mamba (Vision Mamba, bimamba)"},
-           [](const Json& a) -> std::shared_ptr<torch::nn::Module> {
-             BidirectionalMambaSettings s;
-             static_cast<MambaSettings&>(s) = read_mamba_arguments(a);
-             s.shared = argument<std::string>(a, "bimamba_type", "v2") == "v1";
-             s.mean = argument(a, "if_divide_out", false);
-             s.layer_scale = argument(a, "init_layer_scale", 0.0);
-             return std::make_shared<BidirectionalMamba>(s);
-           }}};
+  const auto make = [](const Json& a) -> std::shared_ptr<torch::nn::Module> {
+    BidirectionalMambaSettings s;
+    static_cast<MambaSettings&>(s) = read_mamba_arguments(a);
+    s.shared = argument<std::string>(a, "bimamba_type", "v2") == "v1";
+    s.mean = argument(a, "if_divide_out", false);
+    s.layer_scale = argument(a, "init_layer_scale", 0.0);
+    return std::make_shared<BidirectionalMamba>(s);
+  };
+  return {{"hustvl/Vim", {"Mamba (Vision Mamba, bimamba)"}, make},
+          {"CC0117/MambaVesselNet", {"Mamba"}, make}};
 }
 
 }  // namespace mambaseg

@@ -7,6 +7,7 @@
   NETWORK(segmamba)                \
   NETWORK(segresmamba)             \
   NETWORK(mambaclinix)             \
+  NETWORK(mambavesselnet)          \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
