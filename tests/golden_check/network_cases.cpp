@@ -133,7 +133,7 @@ GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official
   std::vector<torch::Tensor> outputs;
   auto* several = dynamic_cast<GivesSeveral*>(block.get());
   if (several != nullptr)
-    outputs = several->outputs(inputs.at("x"));
+    outputs = several->outputs(inputs);
   else
     outputs = {official.run != nullptr ? official.run(*block, inputs)
                                        : dynamic_cast<Layer&>(*block).forward(inputs.at("x"))};

@@ -6,11 +6,11 @@
 
 namespace mambaseg {
 
-/// A block whose official forward gives several tensors, y0, y1, ... in a golden file.
+/// A block whose official forward gives several tensors, y0, y1, ... in a golden file, for inputs by name.
 class GivesSeveral {
  public:
   virtual ~GivesSeveral() = default;
-  virtual std::vector<torch::Tensor> outputs(const torch::Tensor& x) = 0;
+  virtual std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) = 0;
 };
 
 /// Those of blocks that several networks share (official_blocks.cpp), and those of the networks' own blocks.

@@ -109,9 +109,9 @@ namespace {
 class OfficialVssmEncoder : public VssEncoder, public GivesSeveral {
  public:
   using VssEncoder::VssEncoder;
-  std::vector<torch::Tensor> outputs(const torch::Tensor& x) override {
-    std::vector<torch::Tensor> out{x};
-    for (const torch::Tensor& y : leaving(x)) out.push_back(y.permute({0, 3, 1, 2}));
+  std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) override {
+    std::vector<torch::Tensor> out{inputs.at("x")};
+    for (const torch::Tensor& y : leaving(out[0])) out.push_back(y.permute({0, 3, 1, 2}));
     return out;
   }
 };

@@ -8,6 +8,7 @@
   NETWORK(segresmamba)             \
   NETWORK(mambaclinix)             \
   NETWORK(mambavesselnet)          \
+  NETWORK(taming_mambas)           \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \

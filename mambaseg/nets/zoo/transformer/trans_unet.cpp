@@ -126,7 +126,7 @@ class ResnetEncoder : public Layer, public GivesSeveral {
   /// x (B, C, Y, X), multiples of 16 -> features at 1/16, 1/8, 1/4 and 1/2 resolution. The pooling in front
   /// of the blocks is not padded, so that those at 1/4 miss a row and a column, which are 0 in what is
   /// returned.
-  std::vector<torch::Tensor> outputs(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> features(const torch::Tensor& x) {
     std::vector<torch::Tensor> features{norm_->run(conv_->forward(x), {Activation::relu, {}})};
     torch::Tensor y = torch::max_pool2d(features[0], 3, 2);
     for (size_t b = 0; b < blocks_.size(); ++b) {
@@ -137,7 +137,10 @@ class ResnetEncoder : public Layer, public GivesSeveral {
     }
     return features;
   }
-  torch::Tensor forward(const torch::Tensor& x) override { return outputs(x)[0]; }
+  std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) override {
+    return features(inputs.at("x"));
+  }
+  torch::Tensor forward(const torch::Tensor& x) override { return features(x)[0]; }
 
  private:
   std::shared_ptr<StandardConvolution> conv_;
@@ -217,7 +220,7 @@ TransUnet::TransUnet(const TransUnetSettings& s) : skips_(static_cast<size_t>(s.
 std::vector<torch::Tensor> TransUnet::scores(const torch::Tensor& input) {
   const torch::Tensor image = input.size(1) == 1 ? input.repeat({1, 3, 1, 1}) : input;
   std::vector<torch::Tensor> features{image};
-  if (resnet_) features = resnet_->outputs(image);
+  if (resnet_) features = resnet_->features(image);
   torch::Tensor x = dropout_->forward(embeddings_->forward(features[0]));
   for (const auto& layer : layers_) x = layer->forward(x);
   x = conv_more_->forward(encoder_norm_->forward(x).movedim(-1, 1));
