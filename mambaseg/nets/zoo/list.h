@@ -9,6 +9,7 @@
   NETWORK(mambaclinix)             \
   NETWORK(mambavesselnet)          \
   NETWORK(taming_mambas)           \
+  NETWORK(km_unet)                 \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
