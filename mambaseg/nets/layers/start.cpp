@@ -15,6 +15,7 @@ thread_local bool unfilled_here = false;
 
 UnfilledWeightsGuard::UnfilledWeightsGuard() : before_(unfilled_here) { unfilled_here = true; }
 UnfilledWeightsGuard::~UnfilledWeightsGuard() { unfilled_here = before_; }
+bool UnfilledWeightsGuard::active() { return unfilled_here; }
 
 void start_weights(Start start, torch::Tensor& weight, torch::Tensor& bias) {
   if (unfilled_here) return;

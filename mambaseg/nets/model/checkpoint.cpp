@@ -1,6 +1,7 @@
 #include "mambaseg/nets/model/checkpoint.h"
 
 #include "mambaseg/io/safetensors.h"
+#include "mambaseg/nets/layers/unfilled.h"
 #include "mambaseg/nets/model/tensor_file.h"
 #include "mambaseg/nets/model/weights.h"
 
@@ -61,7 +62,10 @@ Model load_model(const std::string& path, torch::Device device) {
   return with_context(path, [&] {
     Model model;
     model.info = read_info(file);
-    model.network = with_context("network", [&] { return make_network(model.info.network); });
+    model.network = with_context("network", [&] {
+      const UnfilledWeightsGuard read_below;
+      return make_network(model.info.network);
+    });
     Weights weights;
     for (const StoredTensor& tensor : file.tensors) weights[tensor.name] = to_tensor(tensor);
     with_context(model.info.network["name"].get<std::string>(),

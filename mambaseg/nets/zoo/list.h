@@ -10,6 +10,7 @@
   NETWORK(mambavesselnet)          \
   NETWORK(taming_mambas)           \
   NETWORK(km_unet)                 \
+  NETWORK(tk_mamba)                \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
