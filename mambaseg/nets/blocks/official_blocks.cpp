@@ -3,6 +3,7 @@
 /// Blocks with counterparts: official_NAME() stands in the file of the block.
 #define MAMBASEG_OFFICIAL_BLOCKS(BLOCK) \
   BLOCK(conv3d_blocks)                  \
+  BLOCK(local_global_scan)              \
   BLOCK(medsegmamba_mixers)             \
   BLOCK(tri_orientated_mamba)           \
   BLOCK(mamba)                          \

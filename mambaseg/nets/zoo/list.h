@@ -11,6 +11,8 @@
   NETWORK(taming_mambas)           \
   NETWORK(km_unet)                 \
   NETWORK(tk_mamba)                \
+  NETWORK(log_vmamba)              \
+  NETWORK(log_vmamba_2d)           \
   NETWORK(lightm_unet)             \
   NETWORK(lbmnet)                  \
   NETWORK(lbmnet_b)                \
