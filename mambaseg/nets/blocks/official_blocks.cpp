@@ -14,6 +14,7 @@
   BLOCK(bidirectional_mamba)            \
   BLOCK(pvm_layer)                      \
   BLOCK(segmamba_blocks)                \
+  BLOCK(soft_moe)                       \
   BLOCK(unet2d)                         \
   BLOCK(unetr_blocks)                   \
   BLOCK(vss_encoder)

@@ -11,6 +11,7 @@
   NETWORK(taming_mambas)           \
   NETWORK(km_unet)                 \
   NETWORK(tk_mamba)                \
+  NETWORK(mamba_home)              \
   NETWORK(log_vmamba)              \
   NETWORK(log_vmamba_2d)           \
   NETWORK(lightm_unet)             \
