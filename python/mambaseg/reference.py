@@ -42,10 +42,11 @@ def selective_scan_ref(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor
     reads = _per_step(C, channels, state_type)
     A = A.to(state_type)
     x = A.new_zeros((u.shape[0],) + tuple(A.shape))
-    driven, results = dt * tokens, []
+    # Taken apart once: the gradient of a select in the loop would be as large as the whole tensor.
+    steps, driven, results = dt.unsqueeze(3).unbind(2), (dt * tokens).unsqueeze(3).unbind(2), []
     for t in range(length):
         gain, read = gains[t if len(gains) > 1 else 0], reads[t if len(reads) > 1 else 0]
-        x = torch.exp(dt[:, :, t, None] * A) * x + driven[:, :, t, None] * gain
+        x = torch.exp(steps[t] * A) * x + driven[t] * gain
         y = (x * read).sum(-1)
         results.append(2 * y.real if y.is_complex() else y)
     out = torch.stack(results, dim=2)
