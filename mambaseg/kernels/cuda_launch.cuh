@@ -14,9 +14,11 @@ namespace mambaseg {
 template <class... Arguments>
 void launch(void (*kernel)(Arguments...), int64_t blocks, dim3 threads, void* stream,
             std::type_identity_t<Arguments>... arguments) {
-  void* pointers[] = {&arguments...};
-  cudaLaunchKernel(reinterpret_cast<const void*>(kernel), dim3(static_cast<unsigned>(blocks)), threads,
-                   pointers, 0, static_cast<cudaStream_t>(stream));
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = threads;
+  config.stream = static_cast<cudaStream_t>(stream);
+  cudaLaunchKernelEx(&config, kernel, arguments...);
 }
 
 __device__ inline float load(const float* from) { return *from; }

@@ -9,9 +9,12 @@ namespace mambaseg {
 
 bool cuda_kernels_built() { return false; }
 
-int64_t selective_scan_cuda_scratch(int64_t, int64_t, int64_t, int64_t, int64_t) { std::abort(); }
 int64_t depthwise_conv_cuda_scratch(const DepthwiseConvCuda&) { std::abort(); }
 
+template <class Input>
+int64_t selective_scan_cuda_scratch(const SelectiveScanCuda<Input>&) {
+  std::abort();
+}
 template <class Input>
 void selective_scan_forward_cuda(const SelectiveScanCuda<Input>&, const SelectiveScanCudaOutput<Input>&,
                                  void*) {
@@ -33,6 +36,8 @@ void depthwise_conv_backward_weight_cuda(const DepthwiseConvCuda&, const T*, con
   std::abort();
 }
 
+template int64_t selective_scan_cuda_scratch(const SelectiveScanCuda<float>&);
+template int64_t selective_scan_cuda_scratch(const SelectiveScanCuda<Bfloat16>&);
 template void selective_scan_forward_cuda(const SelectiveScanCuda<float>&,
                                           const SelectiveScanCudaOutput<float>&, void*);
 template void selective_scan_forward_cuda(const SelectiveScanCuda<Bfloat16>&,

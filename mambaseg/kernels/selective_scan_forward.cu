@@ -1,87 +1,126 @@
-// The selective scan on the GPU, forward. Three launches: the state that every chunk leaves when it starts
-// from zero; the true states between the chunks, one after the other; the outputs of all chunks side by side.
+// The selective scan on the GPU, forward, all directions side by side. Three launches: the state that every
+// chunk leaves when it starts from zero; the true states between the chunks, one after the other; the outputs
+// of all chunks side by side. A fourth adds the directions in their order.
 
 #include "mambaseg/kernels/selective_scan_device.cuh"
 
 namespace mambaseg {
 namespace {
 
-template <class Input, int P>
-__global__ void chunk_ends(SelectiveScanCuda<Input> s, float* ends, float* step_sums) {
-  const ScanThread w(s);
-  const float bias = bias_of(s, w);
-  float A[P], B[P], x[P] = {}, total = 0;
-  load_A(s, w, A);
-  for (int64_t t = w.begin; t < w.end; ++t) {
-    const int64_t p = token(s, t);
-    const float dt = StepSize(s, w, p, bias).dt, dt_u = dt * load(row(s.u, w.item, p) + w.channel);
-    load_states(s, w, s.B, p, B);
-    for (int i = 0; i < P; ++i) x[i] = power_of_two(dt * A[i]) * x[i] + dt_u * B[i];
-    total += dt;
+template <class Input, class Shape>
+__global__ void __launch_bounds__(Shape::threads)
+    chunk_ends(SelectiveScanCuda<Input> s, float* ends, float* step_sums) {
+  __shared__ Span<Shape> span;
+  const ScanBlock w(s, Shape::channels);
+  const ScanThread<Shape> me;
+  float A[Shape::each], x[Shape::each] = {}, total = 0;
+  load_A(s, w, me, A);
+  for (int first = 0; first < w.steps; first += kSpan) {
+    load_steps(s, w, first, true, span);
+    load_states<Shape>(s, w, first, s.B, span.B);
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < kSpan; ++j) {
+      advance(span, j, me, A, x);
+      total += span.dt[j][me.channel];
+    }
+    __syncthreads();
   }
-  store_border(s, w, x, ends);
-  if (w.active && w.lane == 0) step_sums[w.sum(s.channels)] = total;
+  store_border(s, w, me, x, ends);
+  const int channel = w.first + me.channel;
+  if (channel < w.end && me.lane == 0) step_sums[w.chunk * s.channels + channel] = total;
 }
 
-/// One thread a (item, channel, state): ends become the states before every chunk.
+/// One thread a (direction, item, channel, state): ends become the states before every chunk.
 template <class Input>
 __global__ void join_chunks(SelectiveScanCuda<Input> s, float* borders, const float* step_sums,
                             float* last_state, int64_t last_state_batch_stride) {
   const int64_t index = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;
-  if (index >= s.batch * s.states * s.channels) return;
-  const int64_t c = index % s.channels, n = index / s.channels % s.states,
-                item = index / s.channels / s.states;
-  const int64_t chunks = (s.length + kCudaScanChunk - 1) / kCudaScanChunk;
-  const float A = s.A[c * s.states + n] * kLog2e;
-  float* border = borders + (item * chunks * s.states + n) * s.channels + c;
-  const float* sum = step_sums + item * chunks * s.channels + c;
-  const int64_t to_next = s.states * s.channels;
+  const int64_t size = s.channels * s.states, at = index % size, walk = index / size;
+  if (walk >= s.directions * s.batch) return;
+  const int64_t item = walk % s.batch, direction = walk / s.batch, chunks = chunks_of(s.length);
+  const float A = s.A[direction * size + at] * kLog2e;
+  float* border = borders + walk * chunks * size + at;
+  const float* sum = step_sums + walk * chunks * s.channels + at / s.states;
   float x = 0;
   for (int64_t first = 0; first < chunks; first += kAhead) {
     float ends[kAhead], decays[kAhead];
 #pragma unroll
     for (int i = 0; i < kAhead; ++i) {
       if (first + i >= chunks) break;
-      ends[i] = border[(first + i) * to_next];
+      ends[i] = border[(first + i) * size];
       decays[i] = power_of_two(A * sum[(first + i) * s.channels]);
     }
 #pragma unroll
     for (int i = 0; i < kAhead; ++i) {
       if (first + i >= chunks) break;
-      border[(first + i) * to_next] = x;
+      border[(first + i) * size] = x;
       x = decays[i] * x + ends[i];
     }
   }
-  if (last_state) last_state[item * last_state_batch_stride + c * s.states + n] = x;
+  if (last_state) last_state[item * last_state_batch_stride + direction * size + at] = x;
 }
 
-template <class Input, int P>
-__global__ void chunk_outputs(SelectiveScanCuda<Input> s, SelectiveScanCudaOutput<Input> out) {
-  const ScanThread w(s);
-  const float bias = bias_of(s, w), skip = s.D ? s.D[w.channel] : 0;
-  float A[P], B[P], C[P], x[P];
-  load_A(s, w, A);
-  load_border(s, w, out.borders, x);
-  for (int64_t t = w.begin; t < w.end; ++t) {
-    const int64_t p = token(s, t);
-    const float u = load(row(s.u, w.item, p) + w.channel), dt = StepSize(s, w, p, bias).dt;
-    load_states(s, w, s.B, p, B);
-    load_states(s, w, s.C, p, C);
-    float y = 0;
-    for (int i = 0; i < P; ++i) {
-      x[i] = power_of_two(dt * A[i]) * x[i] + dt * u * B[i];
-      y += C[i] * x[i];
+/// y of the directions so far, and what the gate makes of it.
+template <class Input>
+__device__ void write_output(const SelectiveScanCudaOutput<Input>& out, int64_t item, int64_t p,
+                             int64_t channel, float y) {
+  const auto of_token = [&](const auto& rows) {
+    return rows.data + item * rows.batch_stride + p * rows.token_stride + channel;
+  };
+  float* to = of_token(out.y);
+  if (out.accumulate) y = *to + y;
+  *to = y;
+  if (!out.z.data) return;
+  const float z = load(of_token(out.z));
+  *of_token(out.gated) = y * z * sigmoid(z);
+}
+
+template <class Input, class Shape>
+__global__ void __launch_bounds__(Shape::threads)
+    chunk_outputs(SelectiveScanCuda<Input> s, SelectiveScanCudaOutput<Input> out) {
+  __shared__ Span<Shape> span;
+  __shared__ float sums[kSpan][Shape::channels];
+  const ScanBlock w(s, Shape::channels);
+  const ScanThread<Shape> me;
+  float A[Shape::each], x[Shape::each];
+  load_A(s, w, me, A);
+  load_border(s, w, me, out.borders, x);
+  for (int first = 0; first < w.steps; first += kSpan) {
+    load_steps(s, w, first, true, span);
+    load_states<Shape>(s, w, first, s.B, span.B);
+    load_states<Shape>(s, w, first, s.C, span.C);
+    __syncthreads();
+    float y[kSpan];
+#pragma unroll
+    for (int j = 0; j < kSpan; ++j) {
+      advance(span, j, me, A, x);
+      y[j] = 0;
+#pragma unroll
+      for (int i = 0; i < Shape::each; ++i) y[j] += span.C[j][me.state(i)] * x[i];
     }
-    y = sum_of_states(y) + skip * u;
-    if (!w.active || w.lane != 0) continue;
-    float& sum = row(out.y, w.item, p)[w.channel];
-    if (out.accumulate) y += sum;
-    sum = y;
-    if (out.z.data) {
-      const float z = load(row(out.z, w.item, p) + w.channel);
-      row(out.gated, w.item, p)[w.channel] = y * z * sigmoid(z);
-    }
+    sum_states(me, y, sums);
+    __syncthreads();
+    for_steps<Shape>([&](int j, int c) {
+      const int channel = w.first + c;
+      if (first + j >= w.steps || channel >= w.end) return;
+      const int64_t p = token(s, w, first + j);
+      const float skip = s.D ? s.D[w.direction * s.channels + channel] : 0;
+      const float y_step = sums[j][c] + skip * span.u[j][c];
+      if (out.parts) {
+        out.parts[((w.direction * s.batch + w.item) * s.length + p) * s.channels + channel] = y_step;
+      } else {
+        write_output(out, w.item, p, channel, y_step);
+      }
+    });
   }
+}
+
+template <class Input>
+__global__ void add_directions(SelectiveScanCuda<Input> s, SelectiveScanCudaOutput<Input> out) {
+  add_parts(s, out.parts, [&](int64_t item, int64_t p, int64_t channel, float sum) {
+    write_output(out, item, p, channel, sum);
+  });
 }
 
 }  // namespace
@@ -91,14 +130,16 @@ bool cuda_kernels_built() { return true; }
 template <class Input>
 void selective_scan_forward_cuda(const SelectiveScanCuda<Input>& s, const SelectiveScanCudaOutput<Input>& out,
                                  void* stream) {
-  const int64_t blocks = work_blocks(s.batch, s.length, s.channels, s.groups);
-  const int64_t lines = s.batch * s.states * s.channels;
-  with_states(s.states, [&](auto each) {
-    launch(chunk_ends<Input, each()>, blocks, kBlock, stream, s, out.borders, out.step_sums);
-    launch(join_chunks<Input>, (lines + kBlock - 1) / kBlock, kBlock, stream, s, out.borders, out.step_sums,
-           out.last_state, out.last_state_batch_stride);
-    launch(chunk_outputs<Input, each()>, blocks, kBlock, stream, s, out);
+  with_shape(s.states, [&](auto shape) {
+    using Shape = decltype(shape);
+    const int64_t blocks = scan_blocks(s, Shape::channels);
+    launch(chunk_ends<Input, Shape>, blocks, Shape::threads, stream, s, out.borders, out.step_sums);
+    launch(join_chunks<Input>, blocks_for(s.directions * s.batch * s.states * s.channels), kPlainBlock,
+           stream, s, out.borders, out.step_sums, out.last_state, out.last_state_batch_stride);
+    launch(chunk_outputs<Input, Shape>, blocks, Shape::threads, stream, s, out);
   });
+  if (out.parts)
+    launch(add_directions<Input>, blocks_for(s.batch * s.length * s.channels), kPlainBlock, stream, s, out);
 }
 
 template void selective_scan_forward_cuda(const SelectiveScanCuda<float>&,

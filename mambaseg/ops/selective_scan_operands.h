@@ -70,6 +70,12 @@ ScanResult scan_forward_cuda(const ScanOperands& operands, bool keep_borders, bo
 ScanGradients scan_backward_cuda(const ScanOperands& operands, const torch::Tensor& grad_out,
                                  const torch::Tensor& borders);
 
+/// Floats that the directions of one launch may take of a GPU beside operands and results: 512 MiB.
+constexpr int64_t kMostScanScratch = int64_t{128} << 20;
+/// Into how many groups, one launch after the other, the directions go; sums over them are the same to the
+/// bit in any case.
+int64_t scan_direction_groups(int64_t directions, int64_t floats_a_direction);
+
 std::string why_not_scan_cpu(const ScanCall& call);
 ScanResult scan_forward_cpu(const ScanOperands& operands, bool keep_borders, bool keep_state);
 ScanGradients scan_backward_cpu(const ScanOperands& operands, const torch::Tensor& grad_out,
