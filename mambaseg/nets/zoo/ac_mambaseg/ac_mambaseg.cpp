@@ -67,9 +67,12 @@ class EncoderStage : public Module, public GivesSeveral {
         pw_(register_module("pw", conv(2, in, out, 3))),
         bn_(register_module("bn", std::make_shared<BatchNorm>(out))) {}
   /// x (B, in, Y, X) -> (B, out, Y / 2, X / 2) and the skip (B, out, Y, X)
-  std::vector<torch::Tensor> outputs(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> halved(const torch::Tensor& x) {
     const torch::Tensor skip = normed(*pw_, *bn_, resmamba_->forward(x), {Activation::relu, {}});
     return {halved_by_max(skip), skip};
+  }
+  std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) override {
+    return halved(inputs.at("x"));
   }
 
  private:
@@ -128,7 +131,7 @@ class AcMambaSeg : public Network {
     torch::Tensor x = sk_in_->forward(pw_in_->forward(input));
     std::vector<torch::Tensor> skips;
     for (size_t i = 0; i < encoder_.size(); ++i) {
-      const std::vector<torch::Tensor> y = encoder_[i]->outputs(x);
+      const std::vector<torch::Tensor> y = encoder_[i]->halved(x);
       skips.push_back(skips_[i]->forward(y[1]));
       x = y[0];
     }

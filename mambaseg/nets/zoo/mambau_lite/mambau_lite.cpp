@@ -118,10 +118,13 @@ class EncoderStage : public Module, public GivesSeveral {
     pw_ = register_module("pw", conv(2, s.in, s.out, 1));
   }
   /// x (B, in, Y, X) -> (B, out, Y / 2, X / 2) and the skip (B, in, Y, X)
-  std::vector<torch::Tensor> outputs(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> halved(const torch::Tensor& x) {
     const torch::Tensor mixed = mamba_ ? mamba_->forward(x) + maxavg_->forward(x) : x;
     const torch::Tensor skip = bn_->run(adw_->forward(mixed), {Activation::relu, {}});
     return {halved_by_max(pw_->forward(skip)), skip};
+  }
+  std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) override {
+    return halved(inputs.at("x"));
   }
 
  private:
@@ -215,13 +218,13 @@ class MambaULite : public Network {
     torch::Tensor x = sk_in_->forward(pw_in_->forward(input));
     std::vector<torch::Tensor> skips;
     for (const auto& stage : fine_) {
-      const std::vector<torch::Tensor> y = stage->outputs(x);
+      const std::vector<torch::Tensor> y = stage->halved(x);
       skips.push_back(y[1]);
       x = y[0];
     }
     std::vector<torch::Tensor> halves = x.chunk(2, 1);
     for (size_t i = 0; i < scans_.size(); ++i) {
-      const std::vector<torch::Tensor> m = scans_[i]->outputs(halves[0]), a = axial_[i]->outputs(halves[1]);
+      const std::vector<torch::Tensor> m = scans_[i]->halved(halves[0]), a = axial_[i]->halved(halves[1]);
       skips.push_back(torch::cat({m[1], a[1]}, 1));
       halves = {m[0], a[0]};
     }

@@ -55,7 +55,8 @@ class BareScan : public Module, public GivesSeveral {
   }
   /// x (B, channels, Y, X) -> the walks apart: rows, rows backwards, columns, columns backwards, (B,
   /// channels, Y * X)
-  std::vector<torch::Tensor> outputs(const torch::Tensor& x) override {
+  std::vector<torch::Tensor> outputs(const std::map<std::string, torch::Tensor>& inputs) override {
+    const torch::Tensor& x = inputs.at("x");
     const torch::Tensor tokens = tokens_of(x);
     std::vector<torch::Tensor> out;
     for (const int64_t k : {0, 2, 1, 3}) {
