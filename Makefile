@@ -1,7 +1,8 @@
 # make demo   segment a head with the model in the box, score it beside an atlas
 # make demo-train   train MedSegMamba on one half of a brain, segment the other half, score it
 # make test   build everything and run the tests; ISA=avx2 or ISA=sse41: as on a processor with no more than that
-# Both install what packages.txt names and is missing (Debian 12; as root or with sudo).
+# make install PREFIX=/opt/mambaseg   the program, its models and the library (docs/library.md)
+# All install what packages.txt names and is missing (Debian 12; as root or with sudo).
 
 BUILD := build/release
 JOBS ?= $(shell nproc)
@@ -10,10 +11,11 @@ PACKAGES := $(shell sed 's/\#.*//' $(PACKAGE_LIST))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 ISA ?= native
+PREFIX ?= /usr/local
 # What `make tidy` compares with.
 BASE ?= main
 
-.PHONY: all setup build test demo demo-train asan ubsan assertions no-itk no-onednn docs elsewhere format tidy clean
+.PHONY: all setup build test install demo demo-train asan ubsan assertions no-itk no-onednn docs elsewhere format tidy clean
 
 all: build
 
@@ -32,6 +34,9 @@ build: setup $(BUILD)/build.ninja
 
 test: build
 	tests/run.sh $(ISA) $(BUILD)
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
 
 demo: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target mambaseg
