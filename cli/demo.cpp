@@ -21,7 +21,7 @@ namespace {
 
 struct Options {
   std::string folder = "demo_output";
-  std::string templates = "/usr/share/mricron/templates";
+  std::string templates = MAMBASEG_TEMPLATES;
   bool train = false;
   std::vector<std::string> assignments;
   Machine machine;

@@ -76,6 +76,12 @@ target_include_directories(nifti SYSTEM INTERFACE "${NIFTI2_INCLUDE_DIR}")
 target_link_libraries(nifti INTERFACE "${NIFTI2_LIBRARY}" "-Wl,--push-state,--no-as-needed,${ZNZ_LIBRARY},--pop-state"
                                       ZLIB::ZLIB)
 
+# Colin27 and its atlas of Debian's mricron-data, which the demo and tests read.
+find_path(MAMBASEG_TEMPLATES ch2.nii.gz PATH_SUFFIXES share/mricron/templates mricron/templates)
+if(NOT MAMBASEG_TEMPLATES)
+  set(MAMBASEG_TEMPLATES /usr/share/mricron/templates)
+endif()
+
 # Debian's dnnl-config.cmake asks for OpenCL, which the library's CPU part does not need.
 if(MAMBASEG_ONEDNN)
   find_library(DNNL_LIBRARY dnnl REQUIRED)

@@ -65,6 +65,11 @@ function(mambaseg_know_folders)
     "MAMBASEG_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";MAMBASEG_BINARY_DIR=\"${PROJECT_BINARY_DIR}\"")
 endfunction()
 
+# These files know where MAMBASEG_TEMPLATES is.
+function(mambaseg_know_templates)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_DEFINITIONS "MAMBASEG_TEMPLATES=\"${MAMBASEG_TEMPLATES}\"")
+endfunction()
+
 function(mambaseg_use_torch target use)
   if(use)
     target_link_libraries(${target} PUBLIC mambaseg_torch)

@@ -53,7 +53,7 @@ constexpr std::array<std::array<int32_t, 2>, 12> kInBoth{{{17, 37},
                                                           {49, 78}}};
 
 TEST(ShippedModels, SubcorticalFindsTheStructuresOfColin27OnTheRightSides) {
-  const std::string templates = "/usr/share/mricron/templates";
+  const std::string templates = MAMBASEG_TEMPLATES;
   const std::string head = templates + "/ch2.nii.gz";
   if (!std::filesystem::exists(head)) GTEST_SKIP() << "Debian's mricron-data is not there";
   const TemporaryFolder folder;
