@@ -178,7 +178,7 @@ NetworkEntry ac_mambaseg_entry() {
                  "Segmentation, 2024; github.com/vietthanh2710/AC-MambaSeg",
        .summary = "U-Net of selective scans from full resolution on, with selective kernels, CBAM and gates",
        .parameters = 7'994'364,
-       .small = R"({"classes": 3, "width": 2, "states": 2})",
+       .small = R"({"classes": 3, "width": 8, "states": 2})",
        .small_edge = 32,
        .official = {{kRepository, "AC_MambaSeg", official_settings, nullptr, ConvBlockAttention::our_name}},
        .blocks = {{kRepository, {"EncoderBlock"}, official_encoder},
