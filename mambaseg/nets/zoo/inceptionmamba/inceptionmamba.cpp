@@ -5,6 +5,7 @@
 // weights; here from random ones, as long as none are loaded.
 
 #include "mambaseg/nets/blocks/mamba.h"
+#include "mambaseg/nets/blocks/map_norm.h"
 #include "mambaseg/nets/blocks/resnet.h"
 #include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/layers/resampling.h"
@@ -66,24 +67,15 @@ std::shared_ptr<Sequence> conv_norm_relu6(int64_t in, int64_t out) {
   return sequence({conv(2, in, out, 3, {.bias = false}), norm(out), std::make_shared<Relu6>()});
 }
 
-/// Norm of the channels of each place of x (B, channels, Y, X).
-class MapNorm : public LayerNorm {
- public:
-  explicit MapNorm(int64_t channels) : LayerNorm(channels, kMapNormEps) {}
-  torch::Tensor forward(const torch::Tensor& x) override {
-    return LayerNorm::forward(x.movedim(1, -1)).movedim(-1, 1);
-  }
-};
-
-/// Feature refinement module (FRM): x from what of it, normed, is like its means over an eighth of the
+/// Feature refinement module (FRM): x from what of it, normed, is like its surroundings on a quarter of the
 /// resolution (product) and unlike (difference). Prefixes "layer_norm1", "down", "lconv", "norm1", "hconv",
 /// "norm2", "proj".
 class FeatureRefinement : public Layer {
  public:
   explicit FeatureRefinement(int64_t channels)
-      : norm_(register_module("layer_norm1", std::make_shared<MapNorm>(channels))),
-        low_norm_(register_module("norm1", std::make_shared<MapNorm>(channels))),
-        high_norm_(register_module("norm2", std::make_shared<MapNorm>(channels))),
+      : norm_(register_module("layer_norm1", std::make_shared<MapLayerNorm>(channels, kMapNormEps))),
+        low_norm_(register_module("norm1", std::make_shared<MapLayerNorm>(channels, kMapNormEps))),
+        high_norm_(register_module("norm2", std::make_shared<MapLayerNorm>(channels, kMapNormEps))),
         down_(register_module("down", depthwise(2, channels, 5, {.stride = {4, 4}}))),
         low_(register_module("lconv", depthwise(2, channels, 3))),
         high_(register_module("hconv", depthwise(2, channels, 3))),
@@ -96,7 +88,7 @@ class FeatureRefinement : public Layer {
   }
 
  private:
-  std::shared_ptr<MapNorm> norm_, low_norm_, high_norm_;
+  std::shared_ptr<MapLayerNorm> norm_, low_norm_, high_norm_;
   std::shared_ptr<Convolution> down_, low_, high_, proj_;
 };
 
