@@ -17,7 +17,8 @@
   BLOCK(soft_moe)                       \
   BLOCK(unet2d)                         \
   BLOCK(unetr_blocks)                   \
-  BLOCK(vss_encoder)
+  BLOCK(vss_encoder)                    \
+  BLOCK(vision_lstm)
 
 namespace mambaseg {
 

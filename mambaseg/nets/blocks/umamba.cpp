@@ -7,26 +7,28 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 namespace mambaseg {
 
-UMambaLayer::UMambaLayer(const MambaSettings& mamba, bool channel_tokens)
-    : width_(mamba.width),
-      channel_tokens_(channel_tokens),
-      norm_(register_module("norm", std::make_shared<LayerNorm>(mamba.width))),
-      mamba_(register_module("mamba", std::make_shared<Mamba>(mamba))) {}
-
-torch::Tensor UMambaLayer::forward(const torch::Tensor& x) {
-  // fp16 gives NaN here (remark of the authors), so mixed precision is left for the length of this layer.
+torch::Tensor VoxelTokens::forward(const torch::Tensor& x) {
+  // fp16 gives NaN here (remark of U-Mamba's authors), so mixed precision is left for the length of this
+  // layer.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  const torch::Tensor whole = x.to(torch::kFloat);
+  const torch::Tensor whole = x.scalar_type() == torch::kDouble ? x : x.to(torch::kFloat);
   const torch::Tensor tokens = channel_tokens_ ? whole.flatten(2) : whole.movedim(1, -1);
-  require(tokens.size(-1) == width_, "umamba_enc: a stage has ", tokens.size(-1),
+  require(tokens.size(-1) == width_, "network: a stage has ", tokens.size(-1),
           " voxels, but its channel tokens were made for ", width_,
           "; use patches of the size in the setting `patch`");
-  const torch::Tensor y = mamba_->forward(norm_->forward(tokens));
+  const torch::Tensor y = mixed(tokens);
   return (channel_tokens_ ? y.reshape(x.sizes()) : y.movedim(-1, 1)).to(x.scalar_type());
 }
+
+UMambaLayer::UMambaLayer(const MambaSettings& mamba, bool channel_tokens)
+    : VoxelTokens(mamba.width, channel_tokens),
+      norm_(register_module("norm", std::make_shared<LayerNorm>(mamba.width))),
+      mamba_(register_module("mamba", std::make_shared<Mamba>(mamba))) {}
 
 namespace {
 
@@ -52,37 +54,45 @@ class Stage : public Layer {
 
 }  // namespace
 
-UMambaEncoder::UMambaEncoder(const UMambaSettings& s, std::vector<std::shared_ptr<UMambaLayer>> layers)
-    : layers_(std::move(layers)) {
-  std::vector<int64_t> counts = per_stage(s.convolutions, s.stages(), "convolutions");
-  std::fill(counts.begin() + (s.stages() + 1) / 2, counts.end(), 1);
-  int64_t in = s.features[0];
-  stem_ = register_module(
-      "stem", std::make_shared<Stage>(counts[0], s.in_channels, in, s.kernel(0), cube(s.dimension, 1)));
-  for (int64_t stage = 0; stage < s.stages(); ++stage) {
-    const auto index = static_cast<size_t>(stage);
-    stages_.push_back(
-        std::make_shared<Stage>(counts[index], in, s.features[index], s.kernel(stage), s.stride(stage)));
-    in = s.features[index];
+/// Stem and stages; mixers may stand behind stages.
+class UMambaEncoder : public Module {
+ public:
+  UMambaEncoder(const UMambaShape& s, const UMambaMixers& mixers) : mixers_(mixers.stages) {
+    std::vector<int64_t> counts = per_stage(s.convolutions, s.stages(), "convolutions");
+    std::fill(counts.begin() + (s.stages() + 1) / 2, counts.end(), 1);
+    int64_t in = s.features[0];
+    stem_ = register_module(
+        "stem", std::make_shared<Stage>(counts[0], s.in_channels, in, s.kernel(0), cube(s.dimension, 1)));
+    for (int64_t stage = 0; stage < s.stages(); ++stage) {
+      const auto index = static_cast<size_t>(stage);
+      stages_.push_back(
+          std::make_shared<Stage>(counts[index], in, s.features[index], s.kernel(stage), s.stride(stage)));
+      in = s.features[index];
+    }
+    register_list(*this, "stages", stages_);
+    if (!mixers_.empty()) register_list(*this, mixers.stages_name, mixers_);
   }
-  register_list(*this, "stages", stages_);
-  if (!layers_.empty()) register_list(*this, "mamba_layers", layers_);
-}
 
-std::vector<torch::Tensor> UMambaEncoder::forward(const torch::Tensor& x) {
-  std::vector<torch::Tensor> skips;
-  torch::Tensor y = stem_->forward(x);
-  for (size_t s = 0; s < stages_.size(); ++s) {
-    y = stages_[s]->forward(y);
-    if (!layers_.empty() && layers_[s]) y = layers_[s]->forward(y);
-    skips.push_back(y);
+  /// The output of every stage, full resolution first.
+  std::vector<torch::Tensor> forward(const torch::Tensor& x) {
+    std::vector<torch::Tensor> skips;
+    torch::Tensor y = stem_->forward(x);
+    for (size_t s = 0; s < stages_.size(); ++s) {
+      y = stages_[s]->forward(y);
+      if (!mixers_.empty() && mixers_[s]) y = mixers_[s]->forward(y);
+      skips.push_back(y);
+    }
+    return skips;
   }
-  return skips;
-}
+
+ private:
+  std::shared_ptr<Layer> stem_;
+  std::vector<std::shared_ptr<Layer>> stages_, mixers_;
+};
 
 class UMambaDecoder : public Module {
  public:
-  explicit UMambaDecoder(const UMambaSettings& s) : joins_last_skip_(s.dimension == 3) {
+  explicit UMambaDecoder(const UMambaShape& s) : joins_last_skip_(s.dimension == 3) {
     const int64_t count = s.stages() - 1;
     std::vector<int64_t> counts = per_stage(s.decoder_convolutions, count, "decoder_convolutions");
     // The official bound is ceil(count / 2 + 0.5).
@@ -124,25 +134,39 @@ class UMambaDecoder : public Module {
   std::vector<std::shared_ptr<Convolution>> seg_layers_;
 };
 
-UMamba::UMamba(const UMambaSettings& settings, std::vector<std::shared_ptr<UMambaLayer>> layers,
-               std::shared_ptr<UMambaLayer> bottleneck)
-    : settings_(settings),
-      encoder_(register_module("encoder", std::make_shared<UMambaEncoder>(settings, std::move(layers)))),
-      decoder_(register_module("decoder", std::make_shared<UMambaDecoder>(settings))),
-      bottleneck_(std::move(bottleneck)) {
-  if (bottleneck_) register_module("mamba_layer", bottleneck_);
+UMamba::UMamba(const UMambaShape& shape, UMambaMixers mixers)
+    : shape_(shape),
+      encoder_(register_module("encoder", std::make_shared<UMambaEncoder>(shape, mixers))),
+      decoder_(register_module("decoder", std::make_shared<UMambaDecoder>(shape))),
+      bottleneck_(std::move(mixers.bottleneck)) {
+  if (bottleneck_) register_module(mixers.bottleneck_name, bottleneck_);
 }
 
 std::vector<torch::Tensor> UMamba::scores(const torch::Tensor& x) {
   std::vector<torch::Tensor> skips = encoder_->forward(x);
   if (bottleneck_) skips.back() = bottleneck_->forward(skips.back());
-  return decoder_->forward(skips, wants_all_scales() && settings_.deep_supervision);
+  return decoder_->forward(skips, wants_all_scales() && shape_.deep_supervision);
 }
 
-void read_umamba_arguments(const Json& arguments, UMambaSettings& settings) {
-  read_shape(arguments, settings);
-  settings.convolutions = stage_numbers(arguments, "n_conv_per_stage");
-  settings.decoder_convolutions = stage_numbers(arguments, "n_conv_per_stage_decoder");
+void read_umamba_arguments(const Json& arguments, UMambaShape& shape) {
+  read_shape(arguments, shape);
+  shape.convolutions = stage_numbers(arguments, "n_conv_per_stage");
+  shape.decoder_convolutions = stage_numbers(arguments, "n_conv_per_stage_decoder");
+}
+
+std::vector<int64_t> stage_voxels(const UNetShape& shape, const Extent& patch) {
+  Extent grid = patch.empty() ? cube(shape.dimension, 128) : patch;
+  if (static_cast<int64_t>(grid.size()) != shape.dimension)
+    throw UsageError(concat("network: patch has ", grid.size(), " numbers, expected ", shape.dimension));
+  std::vector<int64_t> voxels;
+  for (int64_t stage = 0; stage < shape.stages(); ++stage) {
+    const Extent stride = shape.stride(stage);
+    for (size_t axis = 0; axis < grid.size(); ++axis) grid[axis] /= stride[axis];
+    voxels.push_back(std::accumulate(grid.begin(), grid.end(), int64_t{1}, std::multiplies<>()));
+    if (voxels.back() < 1)
+      throw UsageError(concat("network: a patch of this size has no voxel left at stage ", stage));
+  }
+  return voxels;
 }
 
 std::vector<OfficialBlock> official_umamba_layer() {

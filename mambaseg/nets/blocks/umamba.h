@@ -11,27 +11,44 @@
 /// full-resolution skip.
 namespace mambaseg {
 
-/// Layer norm and Mamba on the voxels in raster order, the result in place of the features: the official
-/// layer has no residual around it. With `channel_tokens` the channels are the sequence and each token holds
-/// all voxels. In fp32. Prefixes "norm", "mamba".
-class UMambaLayer : public Layer {
+/// What mixes the voxels of a map as tokens, in raster order. With `channel_tokens` the channels are the
+/// sequence and each token holds all voxels. In fp32.
+class VoxelTokens : public Layer {
  public:
-  /// `mamba.width` is the number of channels, or of voxels with channel tokens.
-  UMambaLayer(const MambaSettings& mamba, bool channel_tokens);
+  /// `width` is the number of channels, or of voxels with channel tokens.
+  VoxelTokens(int64_t width, bool channel_tokens) : width_(width), channel_tokens_(channel_tokens) {}
   /// x (B, C, spatial...) -> the same sizes. Error when channel tokens meet another number of voxels.
   torch::Tensor forward(const torch::Tensor& x) override;
+
+ protected:
+  /// (B, sizes..., width) -> the same sizes
+  virtual torch::Tensor mixed(const torch::Tensor& tokens) = 0;
 
  private:
   int64_t width_;
   bool channel_tokens_;
+};
+
+/// Layer norm and Mamba, the result in place of the features: the official layer has no residual around it.
+/// Prefixes "norm", "mamba".
+class UMambaLayer : public VoxelTokens {
+ public:
+  UMambaLayer(const MambaSettings& mamba, bool channel_tokens);
+
+ protected:
+  torch::Tensor mixed(const torch::Tensor& tokens) override {
+    return mamba_->forward(norm_->forward(tokens));
+  }
+
+ private:
   std::shared_ptr<LayerNorm> norm_;
   std::shared_ptr<Mamba> mamba_;
 };
 
-struct UMambaSettings : UNetShape {
+/// U-Mamba's U-Net without the layers that mix its voxels.
+struct UMambaShape : UNetShape {
   std::vector<int64_t> convolutions{2};
   std::vector<int64_t> decoder_convolutions{2};
-  bool mamba = true;
   void describe(SettingsVisitor& visit) {
     UNetShape::describe(visit);
     visit("convolutions", convolutions,
@@ -43,44 +60,50 @@ struct UMambaSettings : UNetShape {
           "residual blocks of each decoder stage, coarsest first, one number stands for all; the last stages "
           "have one",
           at_least(1));
+  }
+};
+
+struct UMambaSettings : UMambaShape {
+  bool mamba = true;
+  void describe(SettingsVisitor& visit) {
+    UMambaShape::describe(visit);
     visit("mamba", mamba, "false: the same network without its Mamba layers");
   }
 };
 
-/// The settings that the arguments of both official constructors give.
-void read_umamba_arguments(const Json& arguments, UMambaSettings& settings);
+/// The shape that the arguments of the official constructors give.
+void read_umamba_arguments(const Json& arguments, UMambaShape& shape);
 
-/// Stem and stages; Mamba layers may stand behind stages. Prefixes "stem", "stages", "mamba_layers".
-class UMambaEncoder : public Module {
- public:
-  /// `layers`: one a stage, null for none; or empty.
-  UMambaEncoder(const UMambaSettings& settings, std::vector<std::shared_ptr<UMambaLayer>> layers);
-  /// The output of every stage, full resolution first.
-  std::vector<torch::Tensor> forward(const torch::Tensor& x);
+/// Voxels at each stage for input of the size `patch`; empty: 128 along each axis. UsageError where it has
+/// another number of axes than the network or a stage is left without a voxel.
+std::vector<int64_t> stage_voxels(const UNetShape& shape, const Extent& patch);
 
- private:
-  std::shared_ptr<Layer> stem_;
-  std::vector<std::shared_ptr<Layer>> stages_;
-  std::vector<std::shared_ptr<UMambaLayer>> layers_;
+/// What stands between the convolutions of U-Mamba's U-Net.
+struct UMambaMixers {
+  std::vector<std::shared_ptr<Layer>> stages = {};  ///< behind each encoder stage, null for none; or empty
+  std::shared_ptr<Layer> bottleneck = {};           ///< on the deepest features, or null
+  const char* stages_name = "mamba_layers";
+  const char* bottleneck_name = "mamba_layer";
 };
 
+class UMambaEncoder;
 class UMambaDecoder;
 
-/// Encoder, decoder, and a Mamba layer on the deepest features where `bottleneck` is not null.
+/// Residual U-Net with mixers. Prefixes "encoder.stem", "encoder.stages", "decoder", and the mixers' names,
+/// those of the stages within "encoder".
 class UMamba : public Network {
  public:
-  UMamba(const UMambaSettings& settings, std::vector<std::shared_ptr<UMambaLayer>> layers,
-         std::shared_ptr<UMambaLayer> bottleneck);
-  Extent size_multiples() const override { return settings_.size_multiples(); }
+  UMamba(const UMambaShape& shape, UMambaMixers mixers);
+  Extent size_multiples() const override { return shape_.size_multiples(); }
 
  protected:
   std::vector<torch::Tensor> scores(const torch::Tensor& x) override;
 
  private:
-  UMambaSettings settings_;
+  UMambaShape shape_;
   std::shared_ptr<UMambaEncoder> encoder_;
   std::shared_ptr<UMambaDecoder> decoder_;
-  std::shared_ptr<UMambaLayer> bottleneck_;
+  std::shared_ptr<Layer> bottleneck_;
 };
 
 }  // namespace mambaseg

@@ -54,4 +54,6 @@
   NETWORK(sk_vmpp)                 \
   NETWORK(scfmunet)                \
   NETWORK(inceptionmamba)          \
-  NETWORK(mobilevim)
+  NETWORK(mobilevim)               \
+  NETWORK(xlstm_unet_bot)          \
+  NETWORK(xlstm_unet_enc)

@@ -8,11 +8,11 @@ namespace {
 
 std::shared_ptr<Network> make(const UMambaSettings& s) {
   s.check();
-  std::shared_ptr<UMambaLayer> layer;
+  UMambaMixers mixers;
   if (s.mamba)
-    layer =
+    mixers.bottleneck =
         std::make_shared<UMambaLayer>(MambaSettings{.width = s.features.back(), .dims = s.dimension}, false);
-  return std::make_shared<UMamba>(s, std::vector<std::shared_ptr<UMambaLayer>>(), layer);
+  return std::make_shared<UMamba>(s, mixers);
 }
 
 Json official_settings(const Json& arguments) {

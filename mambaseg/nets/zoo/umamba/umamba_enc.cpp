@@ -1,9 +1,6 @@
 // U-Mamba_Enc (Ma, Li, Wang 2024): Mamba layers after the encoder stages of U-Mamba's U-Net: in 2-D after
 // every second (the last included), in 3-D after every one.
 
-#include <functional>
-#include <numeric>
-
 #include "mambaseg/nets/blocks/umamba.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
 
@@ -24,25 +21,19 @@ struct UMambaEncSettings : UMambaSettings {
 
 std::shared_ptr<Network> make(const UMambaEncSettings& s) {
   s.check();
-  Extent grid = s.patch.empty() ? cube(s.dimension, 128) : s.patch;
-  if (static_cast<int64_t>(grid.size()) != s.dimension)
-    throw UsageError(concat("network: patch has ", grid.size(), " numbers, expected ", s.dimension));
-  std::vector<std::shared_ptr<UMambaLayer>> layers(s.mamba ? s.features.size() : 0);
-  for (int64_t stage = 0; s.mamba && stage < s.stages(); ++stage) {
-    const Extent stride = s.stride(stage);
-    for (size_t axis = 0; axis < grid.size(); ++axis) grid[axis] /= stride[axis];
-    const int64_t voxels = std::accumulate(grid.begin(), grid.end(), int64_t{1}, std::multiplies<>());
-    const int64_t channels = s.features[static_cast<size_t>(stage)];
-    const bool channel_tokens = voxels <= channels;
-    if (voxels < 1)
-      throw UsageError(concat("network: a patch of this size has no voxel left at stage ", stage));
-    if (s.dimension == 2 && stage % 2 == s.stages() % 2) continue;
-    layers[static_cast<size_t>(stage)] =
-        std::make_shared<UMambaLayer>(channel_tokens ? MambaSettings{.width = voxels}
+  const std::vector<int64_t> voxels = stage_voxels(s, s.patch);
+  UMambaMixers mixers;
+  mixers.stages.resize(s.mamba ? s.features.size() : 0);
+  for (size_t stage = 0; stage < mixers.stages.size(); ++stage) {
+    if (s.dimension == 2 && stage % 2 == s.features.size() % 2) continue;
+    const int64_t channels = s.features[stage];
+    const bool channel_tokens = voxels[stage] <= channels;
+    mixers.stages[stage] =
+        std::make_shared<UMambaLayer>(channel_tokens ? MambaSettings{.width = voxels[stage]}
                                                      : MambaSettings{.width = channels, .dims = s.dimension},
                                       channel_tokens);
   }
-  auto network = std::make_shared<UMamba>(s, std::move(layers), nullptr);
+  auto network = std::make_shared<UMamba>(s, mixers);
   for (const auto& part : network->modules())
     if (auto* block = dynamic_cast<BasicBlockD*>(part.get())) block->silence();
   return network;
