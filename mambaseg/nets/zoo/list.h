@@ -56,4 +56,5 @@
   NETWORK(inceptionmamba)          \
   NETWORK(mobilevim)               \
   NETWORK(xlstm_unet_bot)          \
-  NETWORK(xlstm_unet_enc)
+  NETWORK(xlstm_unet_enc)          \
+  NETWORK(mllaunet)

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "mambaseg/nets/blocks/patch2d.h"
+#include "mambaseg/nets/blocks/row_of_tokens.h"
 #include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/blocks/window_attention.h"
 
@@ -146,22 +147,6 @@ std::string our_name(const std::string& official) {
   return official.starts_with(member) ? official.substr(member.size()) : official;
 }
 
-/// A block on a plane, whose official counterpart reads (B, Y * X, C). Prefix "block".
-class OnRowOfTokens : public Layer {
- public:
-  OnRowOfTokens(const Json& a, std::shared_ptr<Layer> block)
-      : plane_(a.at("input_resolution").get<Extent>()), block_(register_module("block", std::move(block))) {}
-  torch::Tensor forward(const torch::Tensor& x) override {
-    return block_->forward(x.unflatten(1, plane_)).flatten(1, 2);
-  }
-
- private:
-  Extent plane_;
-  std::shared_ptr<Layer> block_;
-};
-
-std::string under_block(const std::string& official) { return "block." + official; }
-
 std::shared_ptr<torch::nn::Module> official_block(const Json& a) {
   const WindowSettings attention{.width = a.at("dim"),
                                  .heads = a.at("num_heads"),
@@ -171,6 +156,7 @@ std::shared_ptr<torch::nn::Module> official_block(const Json& a) {
 }
 
 constexpr const char* kRepository = "HuCaoFighting/Swin-Unet";
+constexpr const char* kCopy = "ziyangwang007/Weak-Mamba-UNet";  // one of its three networks
 
 }  // namespace
 
@@ -186,8 +172,10 @@ NetworkEntry swin_unet_entry() {
        .small =
            R"({"classes": 3, "width": 8, "depths": [2, 1], "heads": [1, 2], "window": 3, "edge": 32, "drop_path": 0.0})",
        .small_edge = 32,
-       .official = {{kRepository, "SwinTransformerSys", official_settings, nullptr, our_name}},
-       .blocks = {{kRepository, {"SwinTransformerBlock"}, official_block, nullptr, under_block},
+       .official = {{kRepository, "SwinTransformerSys", official_settings, nullptr, our_name},
+                    {kCopy, "SwinTransformerSys", official_settings, nullptr, our_name}},
+       .blocks = {{kRepository, {"SwinTransformerBlock"}, official_block, nullptr, OnRowOfTokens::our_name},
+                  {kCopy, {"SwinTransformerBlock"}, official_block, nullptr, OnRowOfTokens::our_name},
                   {kRepository,
                    {"PatchMerging"},
                    [](const Json& a) -> Module {
@@ -195,7 +183,7 @@ NetworkEntry swin_unet_entry() {
                          a, std::make_shared<PatchMerging2d>(a.at("dim").get<int64_t>()));
                    },
                    nullptr,
-                   under_block},
+                   OnRowOfTokens::our_name},
                   {kRepository,
                    {"PatchExpand"},
                    [](const Json& a) -> Module {
@@ -203,7 +191,7 @@ NetworkEntry swin_unet_entry() {
                          a, std::make_shared<PatchExpand2d>(a.at("dim").get<int64_t>(), 2));
                    },
                    nullptr,
-                   under_block},
+                   OnRowOfTokens::our_name},
                   {kRepository,
                    {"FinalPatchExpand_X4"},
                    [](const Json& a) -> Module {
@@ -212,7 +200,7 @@ NetworkEntry swin_unet_entry() {
                          a, std::make_shared<PatchExpand2d>(width, kPatch, width));
                    },
                    nullptr,
-                   under_block}}},
+                   OnRowOfTokens::our_name}}},
       [](const SwinUnetSettings& s) { return std::make_shared<SwinUnet>(s); });
 }
 
