@@ -20,7 +20,8 @@ torch::Tensor relative_index(const Extent& window, const Extent& whole, torch::D
   return index;
 }
 
-/// x (B, S..., C), of whole windows -> (B * windows, tokens, C), windows and tokens row-major.
+}  // namespace
+
 torch::Tensor windows_of(const torch::Tensor& x, const Extent& window) {
   const auto axes = static_cast<int64_t>(window.size());
   Extent split{x.size(0)}, order{0}, within;
@@ -36,7 +37,6 @@ torch::Tensor windows_of(const torch::Tensor& x, const Extent& window) {
   return x.reshape(split).permute(order).flatten(axes + 1, 2 * axes).flatten(0, axes);
 }
 
-/// Undoes windows_of for a grid of these sizes.
 torch::Tensor grid_of(const torch::Tensor& windows, const Extent& grid, const Extent& window) {
   const auto axes = static_cast<int64_t>(window.size());
   Extent split{-1}, order{0}, merged{-1};
@@ -49,8 +49,6 @@ torch::Tensor grid_of(const torch::Tensor& windows, const Extent& grid, const Ex
   merged.push_back(windows.size(-1));
   return windows.view(split).permute(order).reshape(merged);
 }
-
-}  // namespace
 
 WindowAttention::WindowAttention(const WindowSettings& s)
     : SelfAttention({.width = s.width, .heads = s.heads, .bias = true}), settings_(s) {
@@ -91,7 +89,8 @@ torch::Tensor WindowAttention::forward(const torch::Tensor& x) {
   Extent window = settings_.window, padded = grid, shift(axes, 0), back(axes, 0), along, behind{0, 0};
   for (size_t axis = 0; axis < axes; ++axis) {
     window[axis] = std::min(window[axis], grid[axis]);
-    if (settings_.shifted && window[axis] < grid[axis]) shift[axis] = window[axis] / 2;
+    if (settings_.shifted && (settings_.always_shifts || window[axis] < grid[axis]))
+      shift[axis] = window[axis] / 2;
     back[axis] = -shift[axis];
     padded[axis] = (grid[axis] + window[axis] - 1) / window[axis] * window[axis];
     along.push_back(static_cast<int64_t>(axis) + 1);
@@ -116,10 +115,11 @@ bool WindowAttention::check_computed(const std::string& name, const torch::Tenso
 }
 
 SwinBlock::SwinBlock(const WindowSettings& attention, int64_t mlp_hidden, double drop_path, const char* first,
-                     const char* second)
+                     const char* second, double norm_eps)
     : MixerBlock({.width = attention.width,
                   .mlp_hidden = mlp_hidden,
                   .drop_path = drop_path,
+                  .norm_eps = norm_eps,
                   .names = {"norm1", "attn", "norm2", "mlp", first, second}},
                  std::make_shared<WindowAttention>(attention)),
       window_(attention.window) {}

@@ -6,6 +6,12 @@
 
 namespace mambaseg {
 
+/// x (B, S..., C), of whole windows -> (B * windows, tokens, C), windows and tokens row-major.
+torch::Tensor windows_of(const torch::Tensor& x_BSC, const Extent& window);
+
+/// Undoes windows_of for a grid of these sizes.
+torch::Tensor grid_of(const torch::Tensor& windows, const Extent& grid, const Extent& window);
+
 struct WindowSettings {
   int64_t width = 96;  ///< channels of the tokens, a multiple of `heads`
   int64_t heads = 3;
@@ -14,6 +20,8 @@ struct WindowSettings {
   /// Where the grid is smaller than the window, token k gets the relative positions of token k of the whole
   /// window, as MONAI's code does, instead of its own: a mistake with which published weights were trained.
   bool corner_positions = false;
+  /// Where one window covers an axis, `shifted` shifts it too.
+  bool always_shifts = false;
 };
 
 /// Self attention within windows (Liu et al. 2021, Swin Transformer), with a learnt bias for each relative
@@ -45,7 +53,7 @@ class SwinBlock : public MixerBlock, public ComputesEntries {
   /// `attention.width` is that of the block. Prefixes "norm1", "attn", "norm2", "mlp" with its layers `first`
   /// and `second`.
   SwinBlock(const WindowSettings& attention, int64_t mlp_hidden, double drop_path, const char* first = "fc1",
-            const char* second = "fc2");
+            const char* second = "fc2", double norm_eps = 1e-5);
   /// "attn_mask", which is of one size of image: that of any plane with as many windows is taken.
   bool check_computed(const std::string& name, const torch::Tensor& value) const override;
 

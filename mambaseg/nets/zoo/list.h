@@ -57,4 +57,5 @@
   NETWORK(mobilevim)               \
   NETWORK(xlstm_unet_bot)          \
   NETWORK(xlstm_unet_enc)          \
-  NETWORK(mllaunet)
+  NETWORK(mllaunet)                \
+  NETWORK(hmt_unet)
