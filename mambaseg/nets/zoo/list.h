@@ -58,4 +58,5 @@
   NETWORK(xlstm_unet_bot)          \
   NETWORK(xlstm_unet_enc)          \
   NETWORK(mllaunet)                \
-  NETWORK(hmt_unet)
+  NETWORK(hmt_unet)                \
+  NETWORK(weakmamba_unet)
