@@ -59,4 +59,5 @@
   NETWORK(xlstm_unet_enc)          \
   NETWORK(mllaunet)                \
   NETWORK(hmt_unet)                \
-  NETWORK(weakmamba_unet)
+  NETWORK(weakmamba_unet)          \
+  NETWORK(freqconvmamba)
