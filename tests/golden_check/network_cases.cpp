@@ -146,12 +146,22 @@ GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official
   return comparison.result();
 }
 
+/// Whether a class of this name is the file's: "Class", or "Class (folder)" where classes of one name in one
+/// repository differ by the folder of their source.
+bool is_of(const GoldenCase& golden, const char* class_name) {
+  const std::string name = class_name, one = golden.official_class + " (";
+  if (name == golden.official_class) return true;
+  const auto source = golden.metadata.find("source");
+  return name.starts_with(one) && source != golden.metadata.end() &&
+         source->second.find(name.substr(one.size(), name.size() - one.size() - 1)) != std::string::npos;
+}
+
 }  // namespace
 
 torch::optional<GoldenResult> check_counterpart(const GoldenCase& golden) {
   for (const NetworkEntry& entry : networks())
     for (const OfficialNetwork& official : entry.official)
-      if (official.repository == golden.repository && official.class_name == golden.official_class)
+      if (official.repository == golden.repository && is_of(golden, official.class_name))
         return check_network(golden, entry, official);
   for (const OfficialBlock& official : official_blocks()) {
     const auto& names = official.class_names;

@@ -127,10 +127,14 @@ ConvStack::ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kerne
   register_list(*this, "convs", convs_);
 }
 
+void ConvStack::then(const char* name, std::shared_ptr<Layer> layer) {
+  behind_ = register_module(name, std::move(layer));
+}
+
 torch::Tensor ConvStack::forward(const torch::Tensor& x) {
   torch::Tensor y = x;
   for (const auto& conv : convs_) y = conv->forward(y);
-  return y;
+  return behind_ ? behind_->forward(y) : y;
 }
 
 SqueezeExcite::SqueezeExcite(int64_t dimension, int64_t channels)

@@ -86,9 +86,12 @@ class ConvNormAct : public Layer {
 class ConvStack : public Layer {
  public:
   ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride);
+  /// Puts `layer` behind the convolutions, with its name as prefix.
+  void then(const char* name, std::shared_ptr<Layer> layer);
   torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  std::shared_ptr<Layer> behind_;
   std::vector<std::shared_ptr<ConvNormAct>> convs_;
 };
 
@@ -158,6 +161,8 @@ class NnunetDecoder : public Module {
   /// skips: output of each encoder stage, full resolution first -> scores, full resolution first; all scales
   /// or the first.
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& skips, bool all_scales);
+  /// Coarsest first: ConvStack, or what residual stages are.
+  const std::vector<std::shared_ptr<Layer>>& stages() const { return stages_; }
 
  private:
   std::vector<std::shared_ptr<TransposedConvolution>> transpconvs_;

@@ -60,4 +60,5 @@
   NETWORK(mllaunet)                \
   NETWORK(hmt_unet)                \
   NETWORK(weakmamba_unet)          \
-  NETWORK(freqconvmamba)
+  NETWORK(freqconvmamba)           \
+  NETWORK(asm_unet)
