@@ -1,5 +1,7 @@
 #include "mambaseg/nets/blocks/attention.h"
 
+#include <cmath>
+
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/layers/resampling.h"
 
@@ -21,12 +23,23 @@ torch::Tensor SelfAttention::forward(const torch::Tensor& x) {
   return attended(x.flatten(1, -2), {}).view_as(x);
 }
 
-torch::Tensor SelfAttention::attended(const torch::Tensor& x, const AttentionBias& bias) {
+std::vector<torch::Tensor> SelfAttention::queries_keys_values(const torch::Tensor& x) {
   const int64_t N = x.size(0), L = x.size(1), C = x.size(2);
-  std::vector<torch::Tensor> qkv;  // (N, heads, L, C / heads)
+  std::vector<torch::Tensor> qkv;
   for (const auto& projection : projections_)
     for (const torch::Tensor& part : projection->forward(x).view({N, L, -1, heads_, C / heads_}).unbind(2))
       qkv.push_back(part.transpose(1, 2));
+  return qkv;
+}
+
+torch::Tensor SelfAttention::weights(const torch::Tensor& x) {
+  const std::vector<torch::Tensor> qkv = queries_keys_values(x);
+  const double scale = 1 / std::sqrt(static_cast<double>(qkv[0].size(3)));
+  return torch::softmax(torch::matmul(qkv[0] * scale, qkv[1].transpose(2, 3)), -1);
+}
+
+torch::Tensor SelfAttention::attended(const torch::Tensor& x, const AttentionBias& bias) {
+  const std::vector<torch::Tensor> qkv = queries_keys_values(x);
   const torch::Tensor mixed = attention(qkv[0], qkv[1], qkv[2], bias, is_training() ? dropout_ : 0);
   return out_dropout_->forward(out_->forward(mixed));
 }

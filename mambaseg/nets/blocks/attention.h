@@ -25,12 +25,18 @@ class SelfAttention : public Layer {
   explicit SelfAttention(const AttentionSettings& settings);
   /// x (B, ..., width) -> the same sizes
   torch::Tensor forward(const torch::Tensor& x) override;
+  /// How much each query takes of each key: x (N, L, width) -> (N, heads, L, L), rows of sum 1. Dropout
+  /// apart.
+  torch::Tensor weights(const torch::Tensor& x_NLC);
 
  protected:
   /// x (N, L, width) -> the same sizes
   torch::Tensor attended(const torch::Tensor& x_NLC, const AttentionBias& bias);
 
  private:
+  /// Each (N, heads, L, width / heads).
+  std::vector<torch::Tensor> queries_keys_values(const torch::Tensor& x_NLC);
+
   int64_t heads_;
   double dropout_;
   std::vector<std::shared_ptr<Linear>> projections_;  ///< one of all, or three

@@ -61,4 +61,5 @@
   NETWORK(hmt_unet)                \
   NETWORK(weakmamba_unet)          \
   NETWORK(freqconvmamba)           \
-  NETWORK(asm_unet)
+  NETWORK(asm_unet)                \
+  NETWORK(transamba)
