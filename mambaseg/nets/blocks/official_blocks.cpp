@@ -18,7 +18,8 @@
   BLOCK(unet2d)                         \
   BLOCK(unetr_blocks)                   \
   BLOCK(vss_encoder)                    \
-  BLOCK(vision_lstm)
+  BLOCK(vision_lstm)                    \
+  BLOCK(x2net)
 
 namespace mambaseg {
 

@@ -9,10 +9,10 @@ std::shared_ptr<MonaiConvolution> without_bias(int64_t dims, int64_t in, int64_t
   return std::make_shared<MonaiConvolution>(conv(dims, in, out, edge, {.bias = false}));
 }
 
-/// Transposed convolution that doubles the grid.
-std::shared_ptr<MonaiConvolution> doubling(int64_t dims, int64_t in, int64_t out) {
+/// Transposed convolution onto a grid `scale` times as large.
+std::shared_ptr<MonaiConvolution> growing(int64_t dims, int64_t in, int64_t out, int64_t scale = 2) {
   return std::make_shared<MonaiConvolution>(
-      std::make_shared<TransposedConvolution>(in, out, cube(dims, 2), TransposedSettings{.bias = false}));
+      std::make_shared<TransposedConvolution>(in, out, cube(dims, scale), TransposedSettings{.bias = false}));
 }
 
 }  // namespace
@@ -29,8 +29,8 @@ torch::Tensor UnetrResBlock::forward(const torch::Tensor& x) {
   return norm_.run(conv2_->forward(y), {Activation::leaky_relu, residual});
 }
 
-UnetrUpBlock::UnetrUpBlock(int64_t dims, int64_t in, int64_t out)
-    : grow_(register_module("transp_conv", doubling(dims, in, out))),
+UnetrUpBlock::UnetrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t scale)
+    : grow_(register_module("transp_conv", growing(dims, in, out, scale))),
       block_(register_module("conv_block", std::make_shared<UnetrResBlock>(dims, 2 * out, out))) {}
 
 torch::Tensor UnetrUpBlock::forward(const torch::Tensor& x, const torch::Tensor& skip) {
@@ -38,9 +38,9 @@ torch::Tensor UnetrUpBlock::forward(const torch::Tensor& x, const torch::Tensor&
 }
 
 UnetrPrUpBlock::UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers)
-    : grow_(register_module("transp_conv_init", doubling(dims, in, out))) {
+    : grow_(register_module("transp_conv_init", growing(dims, in, out))) {
   for (int64_t i = 0; i < layers; ++i)
-    blocks_.push_back(sequence({doubling(dims, out, out), std::make_shared<UnetrResBlock>(dims, out, out)}));
+    blocks_.push_back(sequence({growing(dims, out, out), std::make_shared<UnetrResBlock>(dims, out, out)}));
   register_list(*this, "blocks", blocks_);
 }
 

@@ -44,12 +44,12 @@ class UnetrBasicBlock : public Layer {
   std::shared_ptr<UnetrResBlock> layer_;
 };
 
-/// Doubles the grid by a transposed convolution, puts the skip behind, UnetrResBlock. Prefixes
+/// Grows the grid by a transposed convolution, puts the skip behind, UnetrResBlock. Prefixes
 /// "transp_conv.conv", "conv_block".
 class UnetrUpBlock : public Module {
  public:
-  UnetrUpBlock(int64_t dims, int64_t in, int64_t out);
-  /// x (B, in, spatial...), skip (B, out, 2 * spatial...) -> (B, out, 2 * spatial...)
+  UnetrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t scale = 2);
+  /// x (B, in, spatial...), skip (B, out, scale * spatial...) -> (B, out, scale * spatial...)
   torch::Tensor forward(const torch::Tensor& x, const torch::Tensor& skip);
 
  private:

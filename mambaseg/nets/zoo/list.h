@@ -62,4 +62,9 @@
   NETWORK(weakmamba_unet)          \
   NETWORK(freqconvmamba)           \
   NETWORK(asm_unet)                \
-  NETWORK(transamba)
+  NETWORK(transamba)               \
+  NETWORK(u2net)                   \
+  NETWORK(m2net)                   \
+  NETWORK(lm2net)                  \
+  NETWORK(unetr2net)               \
+  NETWORK(swt2net)

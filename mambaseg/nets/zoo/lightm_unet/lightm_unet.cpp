@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "mambaseg/nets/blocks/pvm_layer.h"
+#include "mambaseg/nets/blocks/lightm_blocks.h"
 #include "mambaseg/nets/blocks/unetr_blocks.h"
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/layers/sequence.h"
@@ -14,8 +14,6 @@
 
 namespace mambaseg {
 namespace {
-
-constexpr int64_t kGroups = 8;
 
 struct LightMUnetSettings {
   int64_t dimension = 3;
@@ -40,25 +38,14 @@ struct LightMUnetSettings {
   }
 };
 
-std::shared_ptr<PvmLayer> mamba_layer(int64_t dims, int64_t in, int64_t out, int64_t states) {
-  return std::make_shared<PvmLayer>(
-      PvmSettings{.in = in, .out = out, .dims = dims, .chunks = 1, .states = states, .normed_skip = false});
-}
-
-/// A depthwise and a pointwise convolution. Prefixes "0.conv", "1.conv".
-std::shared_ptr<Sequence> separable(int64_t dims, int64_t in, int64_t out, int64_t edge, bool bias = false) {
-  return sequence({std::make_shared<MonaiConvolution>(depthwise(dims, in, edge, {.bias = bias})),
-                   std::make_shared<MonaiConvolution>(conv(dims, in, out, 1, {.bias = bias}))});
-}
-
 /// x + mamba(relu(norm(mamba(relu(norm(x)))))). Prefixes "norm1", "conv1", "norm2", "conv2".
 class ResidualMambaBlock : public Layer {
  public:
   ResidualMambaBlock(int64_t dims, int64_t width, int64_t states)
-      : norm1_(register_module("norm1", std::make_shared<GroupNorm>(kGroups, width))),
-        norm2_(register_module("norm2", std::make_shared<GroupNorm>(kGroups, width))),
-        mamba1_(register_module("conv1", mamba_layer(dims, width, width, states))),
-        mamba2_(register_module("conv2", mamba_layer(dims, width, width, states))) {}
+      : norm1_(register_module("norm1", std::make_shared<GroupNorm>(kLightmGroups, width))),
+        norm2_(register_module("norm2", std::make_shared<GroupNorm>(kLightmGroups, width))),
+        mamba1_(register_module("conv1", rvm_layer(dims, width, width, states))),
+        mamba2_(register_module("conv2", rvm_layer(dims, width, width, states))) {}
   torch::Tensor forward(const torch::Tensor& x) override {
     const torch::Tensor y = mamba1_->forward(norm1_->run(x, {Activation::relu, {}}));
     return x + mamba2_->forward(norm2_->run(y, {Activation::relu, {}}));
@@ -67,26 +54,6 @@ class ResidualMambaBlock : public Layer {
  private:
   std::shared_ptr<GroupNorm> norm1_, norm2_;
   std::shared_ptr<PvmLayer> mamba1_, mamba2_;
-};
-
-/// relu(norm(conv(relu(norm(x))) + scale * x)), conv depthwise and pointwise. Prefixes "norm1", "conv",
-/// "norm2", "skip_scale".
-class ScaledConvBlock : public Layer {
- public:
-  ScaledConvBlock(int64_t dims, int64_t width)
-      : norm1_(register_module("norm1", std::make_shared<GroupNorm>(kGroups, width))),
-        norm2_(register_module("norm2", std::make_shared<GroupNorm>(kGroups, width))),
-        conv_(register_module("conv", separable(dims, width, width, 3))),
-        skip_scale_(register_parameter("skip_scale", torch::ones({1}))) {}
-  torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor y = conv_->forward(norm1_->run(x, {Activation::relu, {}}));
-    return norm2_->run(y + (skip_scale_ * x).to(y.scalar_type()), {Activation::relu, {}});
-  }
-
- private:
-  std::shared_ptr<GroupNorm> norm1_, norm2_;
-  std::shared_ptr<Sequence> conv_;
-  torch::Tensor skip_scale_;
 };
 
 class LightMUnet : public Network {
@@ -108,14 +75,15 @@ LightMUnet::LightMUnet(const LightMUnetSettings& s) : settings_(s) {
   if (s.depths.empty() || s.decoder_depths.size() + 1 != s.depths.size())
     throw UsageError(concat("depths and decoder_depths: expected one number more of the former, got ",
                             s.depths.size(), " and ", s.decoder_depths.size()));
-  if (s.width % kGroups != 0) throw UsageError(concat("width: expected a multiple of 8, got ", s.width));
+  if (s.width % kLightmGroups != 0)
+    throw UsageError(concat("width: expected a multiple of 8, got ", s.width));
   const int64_t dims = s.dimension;
-  stem_ = register_module("convInit", separable(dims, s.in_channels, s.width, 3));
+  stem_ = register_module("convInit", separable_conv(dims, s.in_channels, s.width));
   for (size_t i = 0; i < s.depths.size(); ++i) {
     const int64_t width = s.width << i;
     // The first scale has a place for what halves the grid, and nothing in it.
     const auto halving = i == 0 ? sequence({})
-                                : sequence({mamba_layer(s.dimension, width / 2, width, s.states),
+                                : sequence({rvm_layer(s.dimension, width / 2, width, s.states),
                                             std::make_shared<HalvingMaxPool>()});
     encoder_.push_back(sequence({halving}));
     for (int64_t k = 0; k < s.depths[i]; ++k)
@@ -132,8 +100,9 @@ LightMUnet::LightMUnet(const LightMUnetSettings& s) : settings_(s) {
   register_list(*this, "down_layers", encoder_);
   register_list(*this, "up_layers", decoder_);
   register_list(*this, "up_samples", narrow_);
-  head_ = register_module("conv_final", sequence({std::make_shared<GroupNorm>(kGroups, s.width), relu(),
-                                                  separable(dims, s.width, s.classes, 1, /*bias=*/true)}));
+  head_ =
+      register_module("conv_final", sequence({std::make_shared<GroupNorm>(kLightmGroups, s.width), relu(),
+                                              separable_conv(dims, s.width, s.classes, 1, /*bias=*/true)}));
 }
 
 std::vector<torch::Tensor> LightMUnet::scores(const torch::Tensor& input) {

@@ -1,0 +1,65 @@
+// Networks of the survey beyond what golden files and the sweep say: the sizes that their specifications
+// count, and what they refuse.
+
+#include <gtest/gtest.h>
+
+#include "mambaseg/nets/layers/unfilled.h"
+#include "mambaseg/nets/model/network.h"
+
+namespace mambaseg {
+namespace {
+
+int64_t parameters(const std::string& name, Json settings) {
+  const UnfilledWeightsGuard unfilled;
+  settings["name"] = name;
+  return parameter_count(*make_network(settings));
+}
+
+TEST(SurveyNetworks, HaveTheParametersOfTheOfficialClassesInOtherSettings) {
+  EXPECT_EQ(parameters("xlstm_unet_enc", {{"in_channels", 4}, {"classes", 4}}), 43'700'588);
+  EXPECT_EQ(parameters("xlstm_unet_bot", {{"in_channels", 4}, {"classes", 4}}), 42'091'740);
+  EXPECT_EQ(parameters("mllaunet", {{"classes", 14}}), 28'505'632);
+  EXPECT_EQ(parameters("mllaunet", {{"depths", {3, 6, 21, 6}}}), 47'128'160);
+  EXPECT_EQ(parameters("mllaunet", {{"depths", {3, 6, 21, 6}}, {"width", 96}, {"heads", {3, 6, 12, 24}}}),
+            105'557'904);
+  EXPECT_EQ(parameters("swin_unet", {{"classes", 4}}), 27'168'420);
+  EXPECT_EQ(parameters("freqconvmamba", {{"depths", {2, 2, 9, 2}}, {"decoder_depths", {2, 9, 2, 2}}}),
+            94'750'463);
+  EXPECT_EQ(parameters("asm_unet", {{"classes", 14}}), 38'984'858);
+  EXPECT_EQ(parameters("asm_unet", {{"own_stacks", true}}), 49'350'910);
+  EXPECT_EQ(parameters("asm_unet", {{"decoder", true}}), 44'027'789);
+  EXPECT_EQ(parameters("transamba", {{"classes", 3}}), 33'328'515);
+  EXPECT_EQ(parameters("transamba", {{"planes", "none"}}), 21'744'769);
+  EXPECT_EQ(parameters("transamba", {{"in_plane", "mamba"}}), 35'167'873);
+  for (const char* planes : {"after", "beside", "in_plane"})
+    EXPECT_EQ(parameters("transamba", {{"planes", planes}}), 33'320'065) << planes;
+  EXPECT_EQ(parameters("u2net", {{"even", true}, {"mid", 16}}), 1'133'510);
+  EXPECT_EQ(parameters("m2net", {{"even", true}, {"width", 64}}), 2'128'262);
+  EXPECT_EQ(parameters("lm2net", {{"even", true}, {"width", 64}}), 1'572'984);
+}
+
+TEST(SurveyNetworks, RefuseWhatTheyCannotBe) {
+  const auto refused = [](const std::string& name, Json changes) {
+    Json settings = find_network(name).small;
+    settings.update(changes);
+    settings["name"] = name;
+    EXPECT_THROW(make_network(settings), UsageError) << name << " " << changes;
+  };
+  refused("xlstm_unet_bot", {{"features", {4, 6, 7}}});
+  refused("xlstm_unet_enc", {{"patch", {8, 8}}});
+  refused("mllaunet", {{"width", 6}});
+  refused("mllaunet", {{"decoder_depths", {1, 1}}});
+  refused("hmt_unet", {{"windows", {4, 4}}});
+  refused("weakmamba_unet", {{"dropout", {0.1}}});
+  refused("freqconvmamba", {{"depths", {1, 0, 1}}});
+  refused("asm_unet", {{"features", {4}}});
+  refused("transamba", {{"edge", 18}});
+  refused("transamba", {{"in_plane", "mamba"}, {"planes", "beside"}});
+  refused("lm2net", {{"patch", {16}}});
+  refused("lm2net", {{"mid", 12}});
+  refused("unetr2net", {{"layers", {3, 3}}});
+  refused("unetr2net", {{"patch", {32, 40}}});
+}
+
+}  // namespace
+}  // namespace mambaseg
