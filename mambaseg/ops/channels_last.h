@@ -13,6 +13,14 @@ inline torch::Tensor channels_last(const torch::Tensor& x) {
   return x.contiguous(x.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::ChannelsLast3d);
 }
 
+/// Whether an operator that takes both layouts works channels-last on x (B, C, spatial...). On a processor
+/// all do. On a GPU x is taken as it lies: LibTorch's convolutions leave it channels first there, and to turn
+/// it around for one layer between two of them moves all of it twice.
+inline bool works_channels_last(torch::Device device, const torch::Tensor& x) {
+  if (!device.is_cuda()) return true;
+  return !x.is_contiguous() && channels_last(x).is_same(x);
+}
+
 /// Uninitialised, of these sizes, channels-last, type and device of `like`.
 inline torch::Tensor empty_channels_last(at::IntArrayRef sizes, const torch::Tensor& like) {
   return torch::empty(sizes,

@@ -116,6 +116,7 @@ bool is_depthwise(const Tensor& x, const Tensor& weight, const ConvolutionOption
 }
 
 Tensor depthwise(const Tensor& x, const DenseWeights& w, const ConvolutionOptions& o) {
+  if (!works_channels_last(x.device(), x)) return depthwise_conv(x, w.weight, w.bias, {o.padding});
   const Tensor y =
       depthwise_conv(channels_last(x).movedim(1, -1), w.weight, w.bias, {o.padding, false, true});
   return y.movedim(-1, 1);

@@ -52,21 +52,133 @@ std::vector<int64_t> output_sizes(const DepthwiseConv& conv, const Tensor& x, bo
   return sizes;
 }
 
+using Forward = decltype(depthwise_forward_cpu);
+using WeightGradient = decltype(depthwise_weight_gradient_cpu);
+
+/// By our kernel of a device.
+template <Forward& convolve>
+Tensor forward_by_kernel(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const DepthwiseGeometry& geometry) {
+  const DepthwiseConv conv = make_conv(x, weight, geometry);
+  const Tensor y = torch::empty(output_sizes(conv, x, geometry.channels_last), x.options());
+  convolve(conv, x, weight, bias, false, y);
+  return y;
+}
+
+template <Forward& convolve, WeightGradient& weight_gradient>
+DepthwiseGradients backward_by_kernel(const Tensor& x, const Tensor& weight, bool with_bias,
+                                      const DepthwiseGeometry& geometry, const Tensor& grad) {
+  const DepthwiseConv conv = make_conv(x, weight, geometry);
+  const Tensor grad_y = grad.contiguous();
+  const Tensor grad_x = torch::empty(x.sizes(), x.options());
+  DepthwiseConv transposed = conv.transposed();
+  if (geometry.channels_last) transposed.output_position_stride = weight.size(0);
+  convolve(transposed, grad_y, weight, Tensor(), true, grad_x);
+  const auto gradients = weight_gradient(conv, x, grad_y, weight.size(0), with_bias);
+  return {grad_x, gradients.first.reshape(weight.sizes()), gradients.second};
+}
+
+/// Zeros that a convolution of LibTorch does not put around its input itself, the last axis first; none where
+/// it does.
+std::vector<int64_t> explicit_padding(const DepthwiseGeometry& geometry) {
+  std::vector<int64_t> padding;
+  if (geometry.front == geometry.back) return padding;
+  for (size_t axis = geometry.front.size(); axis-- > 0;)
+    padding.insert(padding.end(), {geometry.front[axis], geometry.back[axis]});
+  return padding;
+}
+std::vector<int64_t> own_padding(const DepthwiseGeometry& geometry) {
+  return geometry.front == geometry.back ? geometry.front : std::vector<int64_t>(geometry.front.size(), 0);
+}
+
+/// (B, C, spatial...), in the order of the walk; and back.
+Tensor to_libtorch(const Tensor& x, const DepthwiseGeometry& geometry) {
+  const Tensor first = geometry.channels_last ? x.movedim(-1, 1) : x;
+  return geometry.order_L.defined() ? first.index_select(-1, geometry.order_L.to(torch::kLong)) : first;
+}
+Tensor from_libtorch(const Tensor& given, const DepthwiseGeometry& geometry) {
+  Tensor y = given;
+  if (geometry.order_L.defined())
+    y = torch::zeros_like(y).index_copy(-1, geometry.order_L.to(torch::kLong), y);
+  return geometry.channels_last ? y.movedim(1, -1) : y;
+}
+
+/// By LibTorch's grouped convolution; differentiable as it is.
+Tensor forward_by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                           const DepthwiseGeometry& geometry) {
+  const std::vector<int64_t> ones(geometry.front.size(), 1), zeros(geometry.front.size(), 0);
+  const auto same_type = [&](const Tensor& t) { return t.defined() ? t.to(x.scalar_type()) : t; };
+  Tensor given = to_libtorch(x, geometry);
+  const std::vector<int64_t> around = explicit_padding(geometry);
+  if (!around.empty()) given = torch::constant_pad_nd(given, around);
+  return from_libtorch(torch::convolution(given, same_type(weight), same_type(bias), ones,
+                                          own_padding(geometry), ones, false, zeros, weight.size(0)),
+                       geometry);
+}
+
+DepthwiseGradients backward_by_libtorch(const Tensor& x, const Tensor& weight, bool with_bias,
+                                        const DepthwiseGeometry& geometry, const Tensor& grad) {
+  const std::vector<int64_t> ones(geometry.front.size(), 1), zeros(geometry.front.size(), 0);
+  Tensor given = to_libtorch(x, geometry);
+  std::vector<int64_t> around = explicit_padding(geometry);
+  if (!around.empty()) given = torch::constant_pad_nd(given, around);
+  const std::vector<int64_t> bias_sizes{weight.size(0)};
+  auto [grad_x, grad_weight, grad_bias] = at::convolution_backward(
+      to_libtorch(grad, geometry).contiguous(), given.contiguous(), weight.to(x.scalar_type()), bias_sizes,
+      ones, own_padding(geometry), ones, false, zeros, weight.size(0), {true, true, with_bias});
+  for (int64_t& width : around) width = -width;
+  if (!around.empty()) grad_x = torch::constant_pad_nd(grad_x, around);
+  return {from_libtorch(grad_x, geometry), grad_weight.to(weight.scalar_type()),
+          with_bias ? grad_bias.to(weight.scalar_type()) : Tensor()};
+}
+
+/// Where LibTorch's own depthwise kernels, of fp32 in two and three axes, were measured to be faster than
+/// ours (docs/gpu.md): for all gradients, and for 3^3 forward, channels first as they want it.
+bool libtorch_is_faster(const DepthwiseCall& call) {
+  if (!call.device.is_cuda() || call.type != torch::kFloat || call.kernel.size() < 2) return false;
+  return call.backward || (call.kernel == std::vector<int64_t>{3, 3, 3} && !call.channels_last);
+}
+
+std::string why_not_cuda(const DepthwiseCall& call) {
+  if (!call.device.is_cuda()) return concat("the operands are on ", call.device);
+  if (!call.cuda_kernels) return "this program was built without CUDA kernels";
+  if (call.type == torch::kDouble) return "the kernel computes no double";
+  if (libtorch_is_faster(call)) return "LibTorch's own kernel is faster here";
+  return {};
+}
+
+std::string why_not_libtorch_cuda(const DepthwiseCall& call) {
+  if (!call.device.is_cuda()) return concat("the operands are on ", call.device);
+  return libtorch_is_faster(call) ? std::string() : "our kernel is as fast, or LibTorch has none";
+}
+
+std::string why_not_cpu(const DepthwiseCall& call) {
+  return call.device.is_cpu() ? std::string() : concat("the operands are on ", call.device);
+}
+
+const DepthwiseImplementation& chosen(const Tensor& x, const Tensor& weight,
+                                      const DepthwiseGeometry& geometry, bool backward) {
+  const DepthwiseCall call{x.device(),
+                           x.scalar_type(),
+                           cuda_kernels_built(),
+                           weight.sizes().slice(2).vec(),
+                           geometry.channels_last,
+                           backward};
+  return choose("depthwise_conv", kDepthwiseImplementations, call);
+}
+
 class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunction> {
  public:
   /// `bias` is empty when there is none: autograd functions of LibTorch 1.13 take no undefined tensors.
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const DepthwiseGeometry& geometry) {
-    const DepthwiseConv conv = make_conv(x, weight, geometry);
-    const Tensor y = torch::empty(output_sizes(conv, x, geometry.channels_last), x.options());
     const Tensor given = bias.numel() > 0 ? bias : Tensor();
-    convolve(conv, x, weight, given, false, y);
     ctx->save_for_backward({x, weight, geometry.order_L});
     ctx->saved_data["with_bias"] = given.defined();
     ctx->saved_data["front"] = geometry.front;
     ctx->saved_data["back"] = geometry.back;
     ctx->saved_data["channels_last"] = geometry.channels_last;
-    return y;
+    return chosen(x, weight, geometry, false).forward(x, weight, given, geometry);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
@@ -75,28 +187,15 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
     const DepthwiseGeometry geometry{ctx->saved_data["front"].toIntVector(),
                                      ctx->saved_data["back"].toIntVector(),
                                      ctx->saved_data["channels_last"].toBool(), saved[2]};
-    const DepthwiseConv conv = make_conv(x, weight, geometry);
-    const bool with_bias = ctx->saved_data["with_bias"].toBool();
-    const Tensor grad_y = grad_outputs[0].contiguous();
-    const Tensor grad_x = torch::empty(x.sizes(), x.options());
-    DepthwiseConv transposed = conv.transposed();
-    if (geometry.channels_last) transposed.output_position_stride = weight.size(0);
-    convolve(transposed, grad_y, weight, Tensor(), true, grad_x);
-    const auto weight_gradient = x.is_cuda() ? depthwise_weight_gradient_cuda : depthwise_weight_gradient_cpu;
-    const auto gradients = weight_gradient(conv, x, grad_y, weight.size(0), with_bias);
-    return {grad_x, gradients.first.reshape(weight.sizes()), gradients.second, Tensor()};
-  }
-
- private:
-  static void convolve(const DepthwiseConv& conv, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                       bool flipped, const Tensor& y) {
-    const auto forward = x.is_cuda() ? depthwise_forward_cuda : depthwise_forward_cpu;
-    forward(conv, x, weight, bias, flipped, y);
+    const DepthwiseGradients g =
+        chosen(x, weight, geometry, true)
+            .backward(x, weight, ctx->saved_data["with_bias"].toBool(), geometry, grad_outputs[0]);
+    return {g.x, g.weight, g.bias, Tensor()};
   }
 };
 
-/// By our kernel of x's device.
-Tensor by_kernel(const Tensor& x, const Tensor& weight, const Tensor& bias,
+/// By what is chosen for each pass.
+Tensor by_choice(const Tensor& x, const Tensor& weight, const Tensor& bias,
                  const DepthwiseGeometry& geometry) {
   const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   const torch::Dtype type = x.scalar_type() == torch::kBFloat16 ? torch::kBFloat16 : sum_type;
@@ -110,41 +209,16 @@ Tensor by_kernel(const Tensor& x, const Tensor& weight, const Tensor& bias,
       .to(x.scalar_type());
 }
 
-/// By LibTorch's grouped convolution.
-Tensor by_libtorch(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                   const DepthwiseGeometry& geometry) {
-  const auto axes = static_cast<size_t>(x.dim() - 2);
-  const Tensor order = geometry.order_L.defined() ? geometry.order_L.to(torch::kLong) : Tensor();
-  Tensor given = geometry.channels_last ? x.movedim(-1, 1) : x;
-  if (order.defined()) given = given.index_select(-1, order);
-  std::vector<int64_t> padding;  // the last axis first
-  for (size_t axis = axes; axis-- > 0;)
-    padding.insert(padding.end(), {geometry.front[axis], geometry.back[axis]});
-  const std::vector<int64_t> ones(axes, 1), zeros(axes, 0);
-  const auto same_type = [&](const Tensor& t) { return t.defined() ? t.to(x.scalar_type()) : t; };
-  Tensor y = torch::convolution(torch::constant_pad_nd(given, padding), same_type(weight), same_type(bias),
-                                ones, zeros, ones, false, zeros, weight.size(0));
-  if (order.defined()) y = torch::zeros_like(y).index_copy(-1, order, y);
-  return geometry.channels_last ? y.movedim(1, -1) : y;
-}
-
-std::string why_not_cuda(const DepthwiseCall& call) {
-  if (!call.device.is_cuda()) return concat("the operands are on ", call.device);
-  if (!call.cuda_kernels) return "this program was built without CUDA kernels";
-  if (call.type == torch::kDouble) return "the kernel computes no double";
-  return {};
-}
-
-std::string why_not_cpu(const DepthwiseCall& call) {
-  return call.device.is_cpu() ? std::string() : concat("the operands are on ", call.device);
-}
-
 }  // namespace
 
-const DepthwiseImplementation kDepthwiseImplementations[3] = {
-    {"CUDA kernel", why_not_cuda, by_kernel},
-    {"CPU kernel", why_not_cpu, by_kernel},
-    {"LibTorch", [](const DepthwiseCall&) { return std::string(); }, by_libtorch}};
+const DepthwiseImplementation kDepthwiseImplementations[4] = {
+    {"CUDA kernel", why_not_cuda, forward_by_kernel<depthwise_forward_cuda>,
+     backward_by_kernel<depthwise_forward_cuda, depthwise_weight_gradient_cuda>},
+    {"LibTorch's CUDA kernel", why_not_libtorch_cuda, forward_by_libtorch, backward_by_libtorch},
+    {"CPU kernel", why_not_cpu, forward_by_kernel<depthwise_forward_cpu>,
+     backward_by_kernel<depthwise_forward_cpu, depthwise_weight_gradient_cpu>},
+    {"LibTorch", [](const DepthwiseCall&) { return std::string(); }, forward_by_libtorch,
+     backward_by_libtorch}};
 
 Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const DepthwiseConvOptions& options) {
@@ -187,9 +261,8 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
                 "depthwise_conv: expected an order of ", length,
                 " int32 along the only axis and a result as long as x, got ", order.sizes());
   }
-  if (PlainLibTorchGuard::active()) return by_libtorch(x, weight, bias, geometry);
-  const DepthwiseCall call{x.device(), x.scalar_type()};
-  return choose("depthwise_conv", kDepthwiseImplementations, call).run(x, weight, bias, geometry);
+  return PlainLibTorchGuard::active() ? forward_by_libtorch(x, weight, bias, geometry)
+                                      : by_choice(x, weight, bias, geometry);
 }
 
 }  // namespace mambaseg

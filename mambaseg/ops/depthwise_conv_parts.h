@@ -20,23 +20,33 @@ struct DepthwiseGeometry {
   torch::Tensor order_L;  ///< or undefined
 };
 
-/// What the choice of an implementation depends on.
+/// What the choice of an implementation depends on. It is made for each pass by itself.
 struct DepthwiseCall {
   torch::Device device = torch::kCPU;
   torch::ScalarType type = torch::kFloat;  ///< of x
   bool cuda_kernels = cuda_kernels_built();
+  std::vector<int64_t> kernel = {};  ///< taps along each spatial axis
+  bool channels_last = false;
+  bool backward = false;  ///< the gradients
 };
 
-/// Differentiable; operands as depthwise_conv takes them.
+struct DepthwiseGradients {
+  torch::Tensor x, weight, bias;  ///< in the types of x and weight; bias undefined where not asked for
+};
+
+/// x is double, float or bfloat16, its positions evenly laid out; weight (C, 1, taps...) and bias (C, or
+/// undefined) are contiguous, double with double, else float.
 struct DepthwiseImplementation {
   const char* name;
   std::string (*why_not)(const DepthwiseCall& call);
-  torch::Tensor (*run)(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
-                       const DepthwiseGeometry& geometry);
+  torch::Tensor (*forward)(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                           const DepthwiseGeometry& geometry);
+  DepthwiseGradients (*backward)(const torch::Tensor& x, const torch::Tensor& weight, bool with_bias,
+                                 const DepthwiseGeometry& geometry, const torch::Tensor& grad_y);
 };
 
 /// In the order in which they are asked (implementation.h).
-extern const DepthwiseImplementation kDepthwiseImplementations[3];
+extern const DepthwiseImplementation kDepthwiseImplementations[4];
 
 /// y from x, both (B, ...) in the layout of `conv` and of one type: double, float or bfloat16. weight (C,
 /// taps) and bias (C, or undefined) are double with double, else float.

@@ -6,6 +6,7 @@
 #include <torch/autograd.h>
 #include <torch/cuda.h>
 
+#include "mambaseg/ops/depthwise_conv_parts.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
@@ -222,6 +223,31 @@ TEST(DepthwiseConv, LibTorchGivesTheNumbersOfTheKernel) {
                weight = torch::randn({5, 1, 4}).requires_grad_(), bias = torch::randn({5}).requires_grad_();
   const Tensor order = torch::randperm(9).to(torch::kInt32);
   both([&] { return depthwise_conv(x, weight, bias, {{}, true, true, order}); }, {x, weight, bias});
+}
+
+TEST(DepthwiseConv, GradientsByLibTorchAreThoseOfTheKernel) {
+  // A GPU takes LibTorch's where they are faster.
+  const DepthwiseImplementation &libtorch = kDepthwiseImplementations[1],
+                                &kernel = kDepthwiseImplementations[2];
+  const auto expect_equal = [&](const Case& c, const Tensor& order) {
+    const Tensors t = make_tensors(c, torch::kFloat);
+    const Tensor x = t.x.detach(), weight = t.weight.detach(), bias = c.bias ? t.bias.detach() : Tensor();
+    DepthwiseGeometry geometry{c.padding, c.padding, c.channels_last, order};
+    if (c.causal) geometry.front = {c.kernel[0] - 1}, geometry.back = {0};
+    const Tensor y = kernel.forward(x, weight, bias, geometry);
+    EXPECT_TRUE(torch::allclose(libtorch.forward(x, weight, bias, geometry), y, 1e-5, 1e-5)) << y.sizes();
+    const Tensor grad_y = torch::randn(y.sizes());
+    const DepthwiseGradients found = libtorch.backward(x, weight, c.bias, geometry, grad_y),
+                             expected = kernel.backward(x, weight, c.bias, geometry, grad_y);
+    EXPECT_TRUE(torch::allclose(found.x, expected.x, 1e-5, 1e-5)) << y.sizes();
+    EXPECT_TRUE(torch::allclose(found.weight, expected.weight, 1e-4, 1e-4)) << y.sizes();
+    ASSERT_EQ(found.bias.defined(), c.bias);
+    if (c.bias) {
+      EXPECT_TRUE(torch::allclose(found.bias, expected.bias, 1e-4, 1e-4)) << y.sizes();
+    }
+  };
+  for (const Case& c : kCases) expect_equal(c, {});
+  expect_equal({{11}, {4}, {}, 2, 18, true, true, true}, torch::randperm(11).to(torch::kInt32));
 }
 
 TEST(DepthwiseConv, RefusesWhatDoesNotFit) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/depthwise_conv_parts.h"
 #include "mambaseg/ops/selective_scan_operands.h"
 
@@ -14,8 +15,8 @@ using testing::ElementsAre;
 const torch::Device kGpu(torch::kCUDA, 1);
 
 /// The name of what is chosen, and what SlowOperators hears.
-template <class Implementation, class Call>
-std::vector<std::string> chosen(const Implementation (&list)[3], const Call& call) {
+template <class Implementation, size_t N, class Call>
+std::vector<std::string> chosen(const Implementation (&list)[N], const Call& call) {
   std::vector<std::string> all;
   const SlowOperators slow([&](const std::string& line) { all.push_back(line); });
   all.insert(all.begin(), choose("operator", list, call).name);
@@ -57,7 +58,39 @@ TEST(Implementations, OfTheDepthwiseConvolutionAreAskedInTheirOrderAndSayWhyNot)
   EXPECT_THAT(depthwise({kGpu, torch::kFloat, false}),
               ElementsAre("LibTorch", slow + "this program was built without CUDA kernels"));
   EXPECT_EQ(kDepthwiseImplementations[0].why_not({torch::kCPU}), "the operands are on cpu");
-  EXPECT_EQ(kDepthwiseImplementations[1].why_not({kGpu}), "the operands are on cuda:1");
+  EXPECT_EQ(kDepthwiseImplementations[2].why_not({kGpu}), "the operands are on cuda:1");
+
+  // LibTorch's own kernels where docs/gpu.md measured that they are faster.
+  for (const bool built : {false, true}) {
+    const auto single = [&](const std::vector<int64_t>& kernel, bool channels_last, bool backward) {
+      return depthwise({kGpu, torch::kFloat, built, kernel, channels_last, backward});
+    };
+    const std::vector<std::string> ours =
+        built ? std::vector<std::string>{"CUDA kernel"}
+              : std::vector<std::string>{"LibTorch", slow + "this program was built without CUDA kernels"};
+    EXPECT_THAT(single({3, 3, 3}, false, false), ElementsAre("LibTorch's CUDA kernel"));
+    EXPECT_EQ(single({3, 3, 3}, true, false), ours);
+    for (const bool last : {false, true}) {
+      EXPECT_EQ(single({5, 5, 5}, last, false), ours);
+      EXPECT_EQ(single({3, 3}, last, false), ours);
+      EXPECT_EQ(single({4}, last, true), ours);
+      for (const std::vector<int64_t>& kernel : {std::vector<int64_t>{3, 3}, {3, 3, 3}, {9, 9, 9}})
+        EXPECT_THAT(single(kernel, last, true), ElementsAre("LibTorch's CUDA kernel"));
+    }
+  }
+  EXPECT_THAT(depthwise({kGpu, torch::kBFloat16, true, {3, 3, 3}, false, true}), ElementsAre("CUDA kernel"));
+  EXPECT_THAT(depthwise({torch::kCPU, torch::kFloat, true, {3, 3, 3}, false, true}),
+              ElementsAre("CPU kernel"));
+}
+
+TEST(Implementations, ActivationsOnAGpuStayAsTheyLie) {
+  const torch::Tensor first = torch::zeros({2, 3, 4, 5, 6}), last = channels_last(first);
+  for (const torch::Tensor& x : {first, last, first.transpose(2, 3)})
+    EXPECT_TRUE(works_channels_last(torch::kCPU, x));
+  EXPECT_FALSE(works_channels_last(kGpu, first));
+  EXPECT_TRUE(works_channels_last(kGpu, last));
+  EXPECT_FALSE(works_channels_last(kGpu, first.transpose(2, 3)));
+  EXPECT_FALSE(works_channels_last(kGpu, torch::zeros({2, 1, 4, 5})));  // lies both ways
 }
 
 TEST(Implementations, SlowOnesAreToldOnceToTheLastWhoListens) {
