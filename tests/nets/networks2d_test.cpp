@@ -210,19 +210,21 @@ TEST(Networks2d, RefuseSettingsThatDoNotFit) {
 TEST(Networks2d, RefusePicturesWhoseSizeDoesNotFit) {
   for (const NetworkEntry& entry : networks()) {
     if (entry.dims != std::vector<int>{2}) continue;
-    const auto network = made(entry.name, small(entry.name));
+    const Json settings = small(entry.name);
+    const auto network = made(entry.name, settings);
+    const int64_t channels = settings.value("in_channels", entry.settings().value("in_channels", int64_t{3}));
     const int64_t edge = entry.small_edge;
     if (network->misfit({edge, edge + 1}).empty()) {  // some pad, as their official code does
       network->eval();
-      EXPECT_EQ(network->forward(drawn({1, 3, edge, edge + 1}))[0].sizes().slice(2).vec(),
+      EXPECT_EQ(network->forward(drawn({1, channels, edge, edge + 1}))[0].sizes().slice(2).vec(),
                 (std::vector<int64_t>{edge, edge + 1}));
     } else {
-      EXPECT_THROW(network->forward(drawn({1, 3, edge, edge + 1})), Error) << entry.name;
+      EXPECT_THROW(network->forward(drawn({1, channels, edge, edge + 1})), Error) << entry.name;
     }
     // It zooms whatever it sees to a grid of its own.
     const bool zooms = std::string(entry.name) == "fastsurfer_vinn";
     EXPECT_EQ(network->misfit({edge, 1}).empty(), zooms) << entry.name;
-    EXPECT_THROW(network->forward(drawn({3, edge, edge})), Error) << entry.name;
+    EXPECT_THROW(network->forward(drawn({channels, edge, edge})), Error) << entry.name;
   }
   EXPECT_NE(made("unet", small("unet"))->misfit({16, 2}).find("expected at least 4 x 4, got 16 x 2"),
             std::string::npos);
