@@ -98,27 +98,35 @@ class StandIn {
   }
 };
 
-}  // namespace
-
-TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericMode, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
-
-TORCH_LIBRARY_IMPL(aten, TESTING_ONLY_GenericMode, m) {
-  m.impl("convolution", TORCH_FN(StandIn::convolution));
-  m.impl("mm", TORCH_FN(StandIn::mm));
-  m.impl("bmm", TORCH_FN(StandIn::bmm));
-  m.impl("mv", TORCH_FN(StandIn::mv));
-  m.impl("dot", TORCH_FN(StandIn::dot));
-  m.impl("addmm", TORCH_FN(StandIn::addmm));
-  m.impl("baddbmm", TORCH_FN(StandIn::baddbmm));
-  m.impl("addmv", TORCH_FN(StandIn::addmv));
-  m.impl("mm.out", TORCH_FN(StandIn::mm_out));
-  m.impl("bmm.out", TORCH_FN(StandIn::bmm_out));
-  m.impl("mv.out", TORCH_FN(StandIn::mv_out));
-  m.impl("addmm.out", TORCH_FN(StandIn::addmm_out));
-  m.impl("baddbmm.out", TORCH_FN(StandIn::baddbmm_out));
-  m.impl("addmm_", TORCH_FN(StandIn::addmm_));
-  m.impl("baddbmm_", TORCH_FN(StandIn::baddbmm_));
+/// Once, and only where something is counted: a process may hold this code twice, in two extensions of
+/// Python, and LibTorch takes one of them.
+void register_stand_ins() {
+  constexpr auto key = c10::DispatchKey::TESTING_ONLY_GenericMode;
+  static torch::Library all(torch::Library::IMPL, "_", key, __FILE__, __LINE__);
+  static torch::Library m(torch::Library::IMPL, "aten", key, __FILE__, __LINE__);
+  static const bool once = [] {
+    all.fallback(torch::CppFunction::makeFallthrough());
+    m.impl("convolution", TORCH_FN(StandIn::convolution));
+    m.impl("mm", TORCH_FN(StandIn::mm));
+    m.impl("bmm", TORCH_FN(StandIn::bmm));
+    m.impl("mv", TORCH_FN(StandIn::mv));
+    m.impl("dot", TORCH_FN(StandIn::dot));
+    m.impl("addmm", TORCH_FN(StandIn::addmm));
+    m.impl("baddbmm", TORCH_FN(StandIn::baddbmm));
+    m.impl("addmv", TORCH_FN(StandIn::addmv));
+    m.impl("mm.out", TORCH_FN(StandIn::mm_out));
+    m.impl("bmm.out", TORCH_FN(StandIn::bmm_out));
+    m.impl("mv.out", TORCH_FN(StandIn::mv_out));
+    m.impl("addmm.out", TORCH_FN(StandIn::addmm_out));
+    m.impl("baddbmm.out", TORCH_FN(StandIn::baddbmm_out));
+    m.impl("addmm_", TORCH_FN(StandIn::addmm_));
+    m.impl("baddbmm_", TORCH_FN(StandIn::baddbmm_));
+    return true;
+  }();
+  static_cast<void>(once);
 }
+
+}  // namespace
 
 struct OperationCounter::Guards {
   PlainLibTorchGuard plain;
@@ -127,6 +135,7 @@ struct OperationCounter::Guards {
 };
 
 OperationCounter::OperationCounter() : before_(counter_here), guards_(std::make_unique<Guards>()) {
+  register_stand_ins();
   counter_here = this;
 }
 OperationCounter::~OperationCounter() { counter_here = before_; }

@@ -1,5 +1,7 @@
 #include "mambaseg/train/trainer.h"
 
+#include <filesystem>
+
 #include <torch/utils.h>
 
 #include "mambaseg/nets/model/tensor_file.h"
@@ -55,6 +57,8 @@ TrainResult train(const TrainOptions& given) {
   const Task& task = *settings.task;
   const std::string precision = training_precision(settings.training, options.device);
   const AllowTf32 tf32(precision == "tf32");
+  if (const std::string& start = settings.training.start; !start.empty() && !options.resume)
+    require(std::filesystem::exists(start), start, ": no such file; expected weights to start from");
   RunFolder folder(options, task.plan_json());
   if (precision == "fp32" && settings.training.precision == "bf16" && options.warn)
     options.warn("this device does not compute in bf16: training in fp32");

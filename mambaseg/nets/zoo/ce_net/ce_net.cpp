@@ -111,8 +111,8 @@ class CeNet : public Network {
     for (size_t i = 0; i < 4; ++i) {
       const auto stage = std::make_shared<Sequence>();
       for (int64_t b = 0; b < s.depths[i]; ++b)
-        stage->push_back(
-            std::make_shared<ResnetBasicBlock>(b == 0 && i > 0 ? w[i - 1] : w[i], w[i], b == 0 && i > 0 ? 2 : 1));
+        stage->push_back(std::make_shared<ResnetBasicBlock>(b == 0 && i > 0 ? w[i - 1] : w[i], w[i],
+                                                            b == 0 && i > 0 ? 2 : 1));
       encoder_.push_back(register_module("encoder" + std::to_string(i + 1), stage));
     }
     dblock_ = register_module("dblock", std::make_shared<DenseAtrousConv>(w[3], s.dilations));
