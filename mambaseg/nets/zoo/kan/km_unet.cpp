@@ -110,10 +110,11 @@ class CrossSpatialAttention : public Layer {
     const torch::Tensor profiles =
         conv1_->run(torch::cat({g.mean(3, true), g.mean(2, true).mT()}, 2), {Activation::sigmoid, {}});
     const torch::Tensor gated = g * profiles.narrow(2, 0, Y) * profiles.narrow(2, Y, X).mT();
-    const torch::Tensor a = norm_->run(gated, {}), b = conv3_->forward(g);
+    const auto wide = torch::promote_types(x.scalar_type(), torch::kFloat);
+    const torch::Tensor a = norm_->run(gated, {}).to(wide), b = conv3_->forward(g).to(wide);
     const torch::Tensor common =
         torch::matmul(shares(a), b.flatten(2)) + torch::matmul(shares(b), a.flatten(2));
-    return (g * torch::sigmoid(common).view({-1, 1, Y, X})).view(x.sizes());
+    return (g * torch::sigmoid(common).to(x.scalar_type()).view({-1, 1, Y, X})).view(x.sizes());
   }
 
  private:

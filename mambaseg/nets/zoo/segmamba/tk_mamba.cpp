@@ -257,8 +257,9 @@ std::vector<torch::Tensor> TkMamba::scores(const torch::Tensor& image) {
   const torch::Tensor of_class =
       (text_to_vision_ ? text_to_vision_->run(codes, {Activation::relu, {}}) : codes).expand({B, n, -1});
   const torch::Tensor both = torch::cat({of_image, of_class}, 2).view({B * n, -1, 1, 1, 1});
-  const torch::Tensor weights = controller_->forward(both).view({B, n, -1});
-  const torch::Tensor f = features_->forward(finest).movedim(1, -1).flatten(1, -2);
+  const auto wide = torch::promote_types(image.scalar_type(), torch::kFloat);  // the classifiers are narrow
+  const torch::Tensor weights = controller_->forward(both).view({B, n, -1}).to(wide);
+  const torch::Tensor f = features_->forward(finest).movedim(1, -1).flatten(1, -2).to(wide);
   std::vector<torch::Tensor> maps;
   for (int64_t c = 0; c < n; ++c) {
     const std::vector<torch::Tensor> own =
@@ -270,7 +271,7 @@ std::vector<torch::Tensor> TkMamba::scores(const torch::Tensor& image) {
   }
   std::vector<int64_t> sizes = finest.sizes().vec();
   sizes[1] = n;
-  return {torch::cat(maps, 2).mT().reshape(sizes)};
+  return {torch::cat(maps, 2).mT().reshape(sizes).to(image.scalar_type())};
 }
 
 Json official_settings(const Json& a) {
