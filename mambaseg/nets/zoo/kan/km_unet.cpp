@@ -126,8 +126,9 @@ class CrossSpatialAttention : public Layer {
   std::shared_ptr<Convolution> conv1_, conv3_;
 };
 
-/// Convolutional block attention (CBAM, Woo et al. 2018). Prefixes "channel_attention.shared_MLP",
-/// "spatial_attention.conv2d".
+/// Convolutional block attention (CBAM, Woo et al. 2018) as this code writes it: beside ConvBlockAttention
+/// without biases in the MLP, with a bias in place of batch norm, the mean before the maximum. Prefixes
+/// "channel_attention.shared_MLP", "spatial_attention.conv2d".
 class BlockAttention : public Layer {
  public:
   explicit BlockAttention(int64_t width)
