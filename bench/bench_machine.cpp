@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -71,8 +72,10 @@ double rate(int threads, const std::function<double(int)>& work) {
 }  // namespace
 }  // namespace mambaseg
 
-int main() {
+int main(int argc, char** argv) {
   using namespace mambaseg;
+  const bool json = argc > 1 && std::string(argv[1]) == "--json";
+  const char* separator = "[";
   for (const int threads : {1, 2}) {
     std::vector<float> results(threads);
     const double adds =
@@ -83,8 +86,16 @@ int main() {
       std::copy(from[i].begin(), from[i].end(), to[i].begin());
       return 2.0 * kFloats * sizeof(float);
     });
-    std::printf("%d thread(s): %.1f G multiply-adds/s, copying %.1f GB/s read and written\n", threads,
-                adds / 1e9, bytes / 1e9);
+    if (json)
+      std::printf(R"(%s{"case": "multiply-adds in registers", "unit": "G/s", "ours": %.4g, "threads": %d},)"
+                  "\n"
+                  R"( {"case": "copying, read and written", "unit": "GB/s", "ours": %.4g, "threads": %d})",
+                  separator, adds / 1e9, threads, bytes / 1e9, threads);
+    else
+      std::printf("%d thread(s): %.1f G multiply-adds/s, copying %.1f GB/s read and written\n", threads,
+                  adds / 1e9, bytes / 1e9);
+    separator = ",\n";
   }
+  if (json) std::printf("]\n");
 }
 #endif
