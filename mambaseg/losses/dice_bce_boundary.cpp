@@ -6,25 +6,13 @@
 namespace mambaseg {
 namespace {
 
-/// log p / (1 - p) of the foreground classes, (B, max(1, K - 1), spatial...).
-torch::Tensor log_odds(const torch::Tensor& scores) {
-  const int64_t classes = scores.size(1);
-  if (classes == 1) return scores;
-  std::vector<torch::Tensor> odds;
-  for (int64_t k = 1; k < classes; ++k) {
-    const auto others = torch::cat({scores.narrow(1, 0, k), scores.narrow(1, k + 1, classes - k - 1)}, 1);
-    odds.push_back(scores.narrow(1, k, 1) - torch::logsumexp(others, 1, true));
-  }
-  return torch::cat(odds, 1);
-}
-
 class DiceBceBoundary : public Loss {
  public:
   explicit DiceBceBoundary(const DiceBceBoundarySettings& settings) : settings_(settings) {}
 
   torch::Tensor operator()(const torch::Tensor& scores, const torch::Tensor& classes,
                            int64_t) const override {
-    const auto odds = log_odds(scores);
+    const auto odds = foreground_log_odds(scores);
     std::vector<torch::Tensor> is_class;
     for (int64_t k = 1; k <= odds.size(1); ++k) is_class.push_back(classes == k);
     const auto y = torch::stack(is_class, 1).to(odds.scalar_type());
@@ -53,6 +41,17 @@ class DiceBceBoundary : public Loss {
 };
 
 }  // namespace
+
+torch::Tensor foreground_log_odds(const torch::Tensor& scores) {
+  const int64_t classes = scores.size(1);
+  if (classes == 1) return scores;
+  std::vector<torch::Tensor> odds;
+  for (int64_t k = 1; k < classes; ++k) {
+    const auto others = torch::cat({scores.narrow(1, 0, k), scores.narrow(1, k + 1, classes - k - 1)}, 1);
+    odds.push_back(scores.narrow(1, k, 1) - torch::logsumexp(others, 1, true));
+  }
+  return torch::cat(odds, 1);
+}
 
 torch::Tensor dilated(const torch::Tensor& x, int64_t radius) {
   auto out = x;

@@ -41,6 +41,9 @@ struct DiceBceBoundarySettings {
   }
 };
 
+/// log p / (1 - p) of the foreground classes: scores (B, K, spatial...) -> (B, max(1, K - 1), spatial...).
+torch::Tensor foreground_log_odds(const torch::Tensor& scores);
+
 /// Largest value within `radius` of each voxel along every axis after the first two; x (B, C, spatial...).
 torch::Tensor dilated(const torch::Tensor& x, int64_t radius);
 

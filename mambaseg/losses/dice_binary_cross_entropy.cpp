@@ -5,19 +5,6 @@ namespace {
 
 using Settings = DiceBinaryCrossEntropySettings;
 
-/// 1 where the voxel's class belongs to the region of channel k.
-torch::Tensor region_targets(const std::vector<std::vector<int64_t>>& regions, const torch::Tensor& classes,
-                             torch::ScalarType type) {
-  const auto y_BV = classes.flatten(1);
-  std::vector<torch::Tensor> targets;
-  for (const auto& region : regions) {
-    auto inside_BV = torch::zeros_like(y_BV, torch::kBool);
-    for (const int64_t member : region) inside_BV.logical_or_(y_BV == member);
-    targets.push_back(inside_BV.to(type));
-  }
-  return torch::stack(targets, 1);
-}
-
 class DiceBinaryCrossEntropy : public Loss {
  public:
   DiceBinaryCrossEntropy(const Settings& settings, const LossData& data)
@@ -30,7 +17,7 @@ class DiceBinaryCrossEntropy : public Loss {
           concat("loss: ", regions_.size(), " regions, but the network has ", channels, " score channels"));
     const auto type = scores.scalar_type();
     const auto targets_BKV = regions_.empty() ? one_hot_targets(classes, scores.size(1), type)
-                                              : region_targets(regions_, classes, type);
+                                              : region_targets(regions_, classes.flatten(1), type);
     const auto counted_BV = ignores_ ? classes.flatten(1) != kIgnoredClass : counted_voxels(classes);
     return dice_binary_cross_entropy(scores.flatten(2), targets_BKV, counted_BV, settings_);
   }
@@ -42,6 +29,17 @@ class DiceBinaryCrossEntropy : public Loss {
 };
 
 }  // namespace
+
+torch::Tensor region_targets(const std::vector<std::vector<int64_t>>& regions, const torch::Tensor& classes,
+                             torch::ScalarType type) {
+  std::vector<torch::Tensor> targets;
+  for (const auto& region : regions) {
+    auto inside = torch::zeros_like(classes, torch::kBool);
+    for (const int64_t member : region) inside.logical_or_(classes == member);
+    targets.push_back(inside.to(type));
+  }
+  return torch::stack(targets, 1);
+}
 
 torch::Tensor dice_binary_cross_entropy(const torch::Tensor& scores_BKV, const torch::Tensor& targets_BKV,
                                         const torch::Tensor& counted_BV, const Settings& settings) {

@@ -18,6 +18,10 @@ struct DiceBinaryCrossEntropySettings {
   }
 };
 
+/// 1 where a voxel's class belongs to the region of channel k: classes (B, ...) -> (B, K, ...).
+torch::Tensor region_targets(const std::vector<std::vector<int64_t>>& regions, const torch::Tensor& classes,
+                             torch::ScalarType type);
+
 /// Scores and targets (B, K, V); targets are 0 or 1. The cross-entropy is the mean over all entries. With
 /// `counted_BV`, which is undefined where no voxel is ever ignored, it is the mean over the voxels that count
 /// of the sum over channels: nnU-Net's way, which then weighs it K times as much.

@@ -5,6 +5,7 @@
 #include "mambaseg/losses/dice_bce_boundary.h"
 #include "mambaseg/losses/dice_binary_cross_entropy.h"
 #include "mambaseg/losses/dice_cross_entropy.h"
+#include "mambaseg/losses/slice_presence.h"
 
 namespace mambaseg {
 namespace {
@@ -17,8 +18,12 @@ Json without_name(Json config) {
 }  // namespace
 
 const std::vector<LossEntry>& losses() {
-  static const std::vector<LossEntry> list{dice_entry, cross_entropy_entry, dice_cross_entropy_entry,
-                                           dice_binary_cross_entropy_entry, dice_bce_boundary_entry};
+  static const std::vector<LossEntry> list{dice_entry,
+                                           cross_entropy_entry,
+                                           dice_cross_entropy_entry,
+                                           dice_binary_cross_entropy_entry,
+                                           dice_bce_boundary_entry,
+                                           slice_presence_entry};
   return list;
 }
 
@@ -40,7 +45,7 @@ void require_softmax(const torch::Tensor& scores) {
   if (scores.size(1) < 2)
     throw UsageError(
         "loss: this one needs a map of scores for each class; a network with one map learns with "
-        "dice_bce_boundary");
+        "dice_bce_boundary or slice_presence");
 }
 
 void require_loss_for(const Json& config, const LossData& data) {

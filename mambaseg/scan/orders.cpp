@@ -5,7 +5,7 @@
 namespace mambaseg {
 
 std::span<const ScanOrderFamily> scan_order_families() {
-  static const std::array<ScanOrderFamily, 9> families = {{
+  static const std::array<ScanOrderFamily, 10> families = {{
       {"raster", "state-spaces/mamba", 1, false,
        [](TokenGrid grid, int) {
          return std::vector<ScanOrder>{raster_order(token_count(grid)),
@@ -18,6 +18,8 @@ std::span<const ScanOrderFamily> scan_order_families() {
       {"axis_raster", "MedSegMamba, SS3D", 1, false,
        [](TokenGrid grid, int) { return axis_raster_orders(grid); }},
       {"rotated_raster", "MedSegMamba, SS3D_v6", 8, false, rotated_raster_orders},
+      {"cyclic_raster", "nnUZoo, SSND", 1, false,
+       [](TokenGrid grid, int) { return cyclic_raster_orders(grid); }},
       {"cross", "VMamba, SS2D", 1, true, [](TokenGrid grid, int) { return cross_orders(grid); }},
       {"mirrored_rows", "HyM-UNet, SS2D as the text lists it", 1, true,
        [](TokenGrid grid, int) { return mirrored_row_orders(grid); }},

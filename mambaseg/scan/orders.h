@@ -42,6 +42,10 @@ std::vector<ScanOrder> axis_raster_orders(TokenGrid grid);
 /// each of the three backwards.
 std::vector<ScanOrder> rotated_raster_orders(TokenGrid grid, int orientation);
 
+/// The six walks of SSND (nnUZoo) in three dimensions: raster over the axis orders ZHW, WZH, HWZ, then each
+/// of the three backwards.
+std::vector<ScanOrder> cyclic_raster_orders(TokenGrid grid);
+
 /// The four walks of SS2D (VMamba): rows, columns, rows backwards, columns backwards. grid[0] must be 1.
 std::vector<ScanOrder> cross_orders(TokenGrid grid);
 

@@ -66,13 +66,14 @@ struct GoldenCounts {
 };
 
 /// Prints the line of one file and counts it. On a GPU what computes on the CPU alone is skipped.
-void run_file(const std::string& path, torch::Device device, GoldenCounts& counts) {
+void run_file(const std::string& path, torch::Device device, bool fp64, GoldenCounts& counts) {
   std::string name = std::filesystem::path(path).stem().string();
   const char* verdict = "FAIL";
   GoldenResult result;
   try {
     GoldenCase golden = read_golden(path);
     golden.device = device;
+    golden.fp64 = fp64;
     if (const auto counterpart = check_counterpart(golden)) {
       result = *counterpart;
     } else if (const GoldenCheck* check = find_check(golden.official_class)) {
@@ -109,6 +110,8 @@ int main(int argc, char** argv) {
   app.add_option("--filter", prefixes, "Only files whose name begins like one of these");
   app.add_option("--target", target, "SIMD target of the kernels: AVX3_DL, AVX3, AVX2, SSE4, NEON, ...");
   app.add_option("--device", device_name, "cpu, cuda or cuda:1: where networks, blocks and the scan compute");
+  bool fp64 = false;
+  app.add_flag("--fp64", fp64, "Networks and blocks compute in fp64: what passes only so is off by rounding");
   CLI11_PARSE(app, argc, argv);
   if (!target.empty() && !mambaseg::use_only_target(target)) {
     std::printf("skipped: this processor or build has no target %s\n", target.c_str());
@@ -124,7 +127,7 @@ int main(int argc, char** argv) {
   mambaseg::allow_tf32(false);
   mambaseg::GoldenCounts counts;
   for (const std::string& path : mambaseg::golden_files(folder, prefixes))
-    mambaseg::run_file(path, device, counts);
+    mambaseg::run_file(path, device, fp64, counts);
   std::printf("%d passed, %d failed", counts.passed, counts.failed);
   if (counts.skipped > 0) std::printf(", %d of the CPU alone skipped", counts.skipped);
   std::printf("\n");

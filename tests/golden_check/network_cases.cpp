@@ -42,9 +42,10 @@ std::map<std::string, torch::Tensor> inputs_of(const GoldenCase& golden) {
   return inputs;
 }
 
-/// In fp64 what rounding of fp32 may turn.
-void widen_where_ties_matter(torch::nn::Module& module, std::map<std::string, torch::Tensor>& inputs) {
-  if (dynamic_cast<TurnsOnNearTies*>(&module) == nullptr) return;
+/// In fp64 where asked for, and what rounding of fp32 may turn.
+void widen(const GoldenCase& golden, torch::nn::Module& module,
+           std::map<std::string, torch::Tensor>& inputs) {
+  if (!golden.fp64 && dynamic_cast<TurnsOnNearTies*>(&module) == nullptr) return;
   module.to(torch::kDouble);
   for (auto& [name, input] : inputs) input = input.to(torch::kDouble);
 }
@@ -66,10 +67,11 @@ std::map<std::string, torch::Tensor> parameters_by_official_name(
   return out;
 }
 
-/// Compares the gradients of the sum of outputs times grad_output (grad_output0, ...).
-void compare_gradients(const GoldenCase& golden, const std::vector<torch::Tensor>& outputs,
-                       const std::map<std::string, torch::Tensor>& inputs,
-                       const std::map<std::string, torch::Tensor>& parameters, GoldenComparison& comparison) {
+using Tensors = std::map<std::string, torch::Tensor>;
+
+/// The gradients of the sum of outputs times grad_output (grad_output0, ...) under their names in the file.
+Tensors gradients_of(const GoldenCase& golden, const std::vector<torch::Tensor>& outputs,
+                     const Tensors& inputs, const Tensors& parameters) {
   torch::Tensor loss = torch::zeros({}, golden.device);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const std::string numbered = "grad_output" + std::to_string(i);
@@ -77,9 +79,27 @@ void compare_gradients(const GoldenCase& golden, const std::vector<torch::Tensor
     if (golden.has(name)) loss = loss + (outputs[i] * golden.on_device(name)).sum();
   }
   loss.backward();
+  Tensors gradients;
   for (const auto& [name, input] : inputs)
-    if (input.is_leaf() && input.requires_grad()) comparison.gradient("input." + name, input.grad());
-  for (const auto& [name, parameter] : parameters) comparison.gradient("weights." + name, parameter.grad());
+    if (input.is_leaf() && input.requires_grad()) gradients["input." + name] = input.grad();
+  for (const auto& [name, parameter] : parameters) gradients["weights." + name] = parameter.grad();
+  return gradients;
+}
+
+/// Compares the gradients of `outputs`; doubtful ones are settled by `forward` in fp64.
+template <class Forward>
+void compare_gradients(const GoldenCase& golden, torch::nn::Module& module,
+                       std::string (*our_name)(const std::string&), const std::vector<torch::Tensor>& outputs,
+                       Tensors& inputs, const Forward& forward, GoldenComparison& comparison) {
+  const auto parameters = [&] { return parameters_by_official_name(module, golden, our_name); };
+  for (const auto& [name, gradient] : gradients_of(golden, outputs, inputs, parameters()))
+    comparison.gradient(name, gradient);
+  if (!comparison.has_doubtful()) return;
+  module.zero_grad();
+  module.to(torch::kDouble);
+  for (auto& [name, input] : inputs) input = input.detach().to(torch::kDouble).requires_grad_();
+  for (const auto& [name, gradient] : gradients_of(golden, forward(), inputs, parameters()))
+    comparison.settle(name, gradient);
 }
 
 bool has_gradients(const GoldenCase& golden) {
@@ -98,25 +118,28 @@ GoldenResult check_network(const GoldenCase& golden, const NetworkEntry& entry,
   const bool gradients = has_gradients(golden);
   const torch::AutoGradMode mode(gradients);
   auto inputs = inputs_of(golden);
-  widen_where_ties_matter(*network, inputs);
+  widen(golden, *network, inputs);
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
   require(inputs.count("x") != 0, "a network reads input.x");
   if (auto* scaled = dynamic_cast<PixelScaled*>(network.get()); scaled && inputs.count("scale_factor") != 0)
     scaled->set_scale_factors(inputs.at("scale_factor").detach().cpu());
-  const std::vector<torch::Tensor> scores = network->forward(inputs.at("x"));
-  std::vector<torch::Tensor> outputs;
-  for (const torch::Tensor& one : scores)
-    outputs.push_back(official.behind == nullptr ? one : official.behind(one));
-  stages.emplace("logits", scores[0]);  // unless the network makes another known
-  stages["prob"] = stages["y"] = outputs[0];
-  for (size_t i = 0; i < outputs.size(); ++i)  // in the official order, where the network has made it known
-    outputs[i] = stages.emplace("y" + std::to_string(i), outputs[i]).first->second;
+  const auto forward = [&] {
+    stages.clear();
+    const std::vector<torch::Tensor> scores = network->forward(inputs.at("x"));
+    std::vector<torch::Tensor> outputs;
+    for (const torch::Tensor& one : scores)
+      outputs.push_back(official.behind == nullptr ? one : official.behind(one));
+    stages.emplace("logits", scores[0]);  // unless the network makes another known
+    stages["prob"] = stages["y"] = outputs[0];
+    for (size_t i = 0; i < outputs.size(); ++i)  // in the official order, where the network has made it known
+      outputs[i] = stages.emplace("y" + std::to_string(i), outputs[i]).first->second;
+    return outputs;
+  };
+  const std::vector<torch::Tensor> outputs = forward();
   GoldenComparison comparison(golden);
   for (const auto& [stage, value] : stages)
     if (golden.has("output." + stage)) comparison.output(stage, value);
-  if (gradients)
-    compare_gradients(golden, outputs, inputs,
-                      parameters_by_official_name(*network, golden, official.our_name), comparison);
+  if (gradients) compare_gradients(golden, *network, official.our_name, outputs, inputs, forward, comparison);
   return comparison.result();
 }
 
@@ -128,28 +151,26 @@ GoldenResult check_block(const GoldenCase& golden, const OfficialBlock& official
   const bool gradients = has_gradients(golden);
   const torch::AutoGradMode mode(gradients);
   auto inputs = inputs_of(golden);
-  widen_where_ties_matter(*block, inputs);
+  widen(golden, *block, inputs);
   for (auto& [name, input] : inputs) input.requires_grad_(gradients);
-  std::vector<torch::Tensor> outputs;
   auto* several = dynamic_cast<GivesSeveral*>(block.get());
-  if (several != nullptr)
-    outputs = several->outputs(inputs);
-  else
-    outputs = {official.run != nullptr ? official.run(*block, inputs)
-                                       : dynamic_cast<Layer&>(*block).forward(inputs.at("x"))};
+  const auto forward = [&]() -> std::vector<torch::Tensor> {
+    if (several != nullptr) return several->outputs(inputs);
+    return {official.run != nullptr ? official.run(*block, inputs)
+                                    : dynamic_cast<Layer&>(*block).forward(inputs.at("x"))};
+  };
+  const std::vector<torch::Tensor> outputs = forward();
   GoldenComparison comparison(golden);
   for (size_t i = 0; i < outputs.size(); ++i)
     comparison.output(several != nullptr ? "y" + std::to_string(i) : "y", outputs[i]);
-  if (gradients)
-    compare_gradients(golden, outputs, inputs, parameters_by_official_name(*block, golden, official.our_name),
-                      comparison);
+  if (gradients) compare_gradients(golden, *block, official.our_name, outputs, inputs, forward, comparison);
   return comparison.result();
 }
 
 /// Whether a class of this name is the file's: "Class", or "Class (folder)" where classes of one name in one
-/// repository differ by the folder of their source.
-bool is_of(const GoldenCase& golden, const char* class_name) {
-  const std::string name = class_name, one = golden.official_class + " (";
+/// repository differ by the folder or file of their source.
+bool is_of(const GoldenCase& golden, const std::string& name) {
+  const std::string one = golden.official_class + " (";
   if (name == golden.official_class) return true;
   const auto source = golden.metadata.find("source");
   return name.starts_with(one) && source != golden.metadata.end() &&
@@ -166,7 +187,7 @@ torch::optional<GoldenResult> check_counterpart(const GoldenCase& golden) {
   for (const OfficialBlock& official : official_blocks()) {
     const auto& names = official.class_names;
     if (official.repository == golden.repository &&
-        std::find(names.begin(), names.end(), golden.official_class) != names.end())
+        std::any_of(names.begin(), names.end(), [&](const auto& name) { return is_of(golden, name); }))
       return check_block(golden, official);
   }
   return {};

@@ -48,6 +48,7 @@ std::vector<Json> variants() {
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"band", "dilation"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"form", "weighted"}});
   all.push_back({{"name", "dice_bce_boundary"}, {"boundary_weight", 0.0}, {"bce_weight", 0.5}});
+  all.push_back({{"name", "slice_presence"}, {"positive_weight", 2.5}});
   all.push_back({{"name", "dice_binary_cross_entropy"}, {"dice", {{"pool_batch", false}}}});
   return all;
 }
@@ -193,6 +194,24 @@ TEST(DiceCrossEntropy, LeavesTheCrossEntropyOutAfterTheFirstEpochs) {
   EXPECT_NEAR((*loss)(scores, labels, 0).item<double>(),
               ((*dice)(scores, labels, 0) + (*entropy)(scores, labels, 0)).item<double>(), 1e-12);
   EXPECT_EQ((*loss)(scores, labels, 1).item<double>(), (*dice)(scores, labels, 1).item<double>());
+}
+
+TEST(SlicePresence, AsksForEachSliceWhetherItHoldsTheClass) {
+  // Slices along the last axis: the first holds the structure, the second does not.
+  auto labels = torch::zeros({1, 2, 2, 2}, torch::kInt64);
+  labels[0][1][0][0] = 1;
+  const auto scores = torch::tensor({0.5, -1.0, -2.0, 0.25, 0.1, -3.0, 0.0, -0.5}, torch::kFloat64)
+                          .view({1, 1, 2, 2, 2});  // largest 0.5 and 0.25
+  const double present = std::log(1 + std::exp(-0.5)), absent = std::log(1 + std::exp(0.25));
+  const auto value = [&](double weight) {
+    return (*make_loss({{"name", "slice_presence"}, {"positive_weight", weight}}))(scores, labels, 0)
+        .item<double>();
+  };
+  EXPECT_NEAR(value(1), (present + absent) / 2, 1e-12);
+  EXPECT_NEAR(value(3), (3 * present + absent) / 2, 1e-12);
+  auto moved = torch::zeros_like(labels);  // where in the slice does not matter
+  moved[0][0][1][0] = 1;
+  EXPECT_EQ((*make_loss({{"name", "slice_presence"}}))(scores, moved, 0).item<double>(), value(1));
 }
 
 /// The parts of the loss of 0 and 1 labels, written out pixel by pixel on lists.

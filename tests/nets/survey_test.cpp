@@ -59,6 +59,33 @@ TEST(SurveyNetworks, RefuseWhatTheyCannotBe) {
   refused("lm2net", {{"mid", 12}});
   refused("unetr2net", {{"layers", {3, 3}}});
   refused("unetr2net", {{"patch", {32, 40}}});
+  refused("mamba_nd2net", {{"layers", {3, 3}}});
+  refused("ssnd2net", {{"patch", {32, 48}}});
+  refused("ssnd2net", {{"patch", {32, 64}}});
+  refused("transamba", {{"learns_from", "slices"}});  // of three classes
+  refused("transamba", {{"learns_from", "slices"}, {"classes", 1}, {"in_plane", "mamba"}});
+}
+
+TEST(Transamba, AnswersForSlicesWhileTrainingAndMakesMasksOfItsMaps) {
+  Json settings = find_network("transamba").small;
+  settings.update({{"name", "transamba"}, {"classes", 1}, {"learns_from", "slices"}, {"threshold", 0.25}});
+  torch::manual_seed(5);
+  const auto network = make_network(settings);
+  const torch::Tensor x = torch::randn({2, 3, 16, 8, 5});
+  for (const torch::Tensor& answers : network->forward(x)) {
+    EXPECT_EQ(answers.sizes(), (std::vector<int64_t>{2, 1, 16, 8, 5}));
+    EXPECT_TRUE(torch::equal(answers, answers.narrow(2, 0, 1).narrow(3, 0, 1).expand_as(answers)));
+  }
+  EXPECT_EQ(network->forward(x).size(), 2);
+  const auto answers = network->forward(x);
+  network->eval();
+  const torch::NoGradGuard no_grad;
+  const torch::Tensor mask = network->forward(x).front();
+  const torch::Tensor holds = ((answers[0] + answers[1]) > 0).narrow(2, 0, 1).narrow(3, 0, 1).flatten();
+  ASSERT_TRUE(holds.any().item<bool>());
+  const torch::Tensor largest = mask.amax({2, 3}).flatten(), least = mask.amin({2, 3}).flatten();
+  EXPECT_TRUE(torch::allclose(largest, torch::where(holds, 0.75 * torch::ones(10), -torch::ones(10))));
+  EXPECT_TRUE(torch::allclose(least, torch::where(holds, -0.25 * torch::ones(10), -torch::ones(10))));
 }
 
 }  // namespace

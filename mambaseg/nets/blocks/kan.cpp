@@ -7,21 +7,22 @@
 namespace mambaseg {
 namespace {
 
-constexpr int64_t kIntervals = 5, kOrder = 3;  // of the splines
-constexpr double kNoise = 0.1;                 // splines start as noise of this size / intervals
+constexpr double kNoise = 0.1;  // splines start as noise of this size / intervals
 
 /// The knots: -1 + (i - order) * h.
-torch::Tensor knots() {
-  return torch::arange(-kOrder, kIntervals + kOrder + 1).to(torch::kFloat) * (2.0 / kIntervals) - 1;
+torch::Tensor knots(int64_t intervals, int64_t order) {
+  return torch::arange(-order, intervals + order + 1).to(torch::kFloat) *
+             (2.0 / static_cast<double>(intervals)) -
+         1;
 }
 
 /// Basis functions at x (..., in), by the recursion of Cox and de Boor: (..., in, intervals + order).
-torch::Tensor basis(const torch::Tensor& x, const torch::Tensor& grid) {
+torch::Tensor basis(const torch::Tensor& x, const torch::Tensor& grid, int64_t order) {
   const torch::Tensor at = x.unsqueeze(-1);
   const auto knot = [&](int64_t first, int64_t count) { return grid.narrow(1, first, count); };
   const int64_t all = grid.size(1);
   torch::Tensor b = ((at >= knot(0, all - 1)) & (at < knot(1, all - 1))).to(x.scalar_type());
-  for (int64_t k = 1; k <= kOrder; ++k) {
+  for (int64_t k = 1; k <= order; ++k) {
     const int64_t count = all - 1 - k;
     const torch::Tensor rising = (at - knot(0, count)) / (knot(k, count) - knot(0, count));
     const torch::Tensor falling = (knot(k + 1, count) - at) / (knot(k + 1, count) - knot(1, count));
@@ -32,24 +33,25 @@ torch::Tensor basis(const torch::Tensor& x, const torch::Tensor& grid) {
 
 }  // namespace
 
-KanLinear::KanLinear(int64_t in, int64_t out) {
+KanLinear::KanLinear(int64_t in, int64_t out, int64_t intervals, int64_t order) : order_(order) {
   const double bound = 1 / std::sqrt(static_cast<double>(in));
   base_weight_ = register_parameter("base_weight", torch::empty({out, in}).uniform_(-bound, bound));
   // The splines that fit noise at the inner knots best.
-  const torch::Tensor inner = knots().narrow(0, kOrder, kIntervals + 1);
-  const torch::Tensor fit = torch::linalg_pinv(basis(inner.unsqueeze(1), knots().unsqueeze(0)).squeeze(1));
-  const torch::Tensor noise = (torch::rand({kIntervals + 1, out * in}) - 0.5) * (kNoise / kIntervals);
+  const torch::Tensor all = knots(intervals, order), inner = all.narrow(0, order, intervals + 1);
+  const torch::Tensor fit = torch::linalg_pinv(basis(inner.unsqueeze(1), all.unsqueeze(0), order).squeeze(1));
+  const torch::Tensor noise =
+      (torch::rand({intervals + 1, out * in}) - 0.5) * (kNoise / static_cast<double>(intervals));
   spline_weight_ =
       register_parameter("spline_weight", torch::matmul(fit, noise).t().reshape({out, in, -1}).contiguous());
   spline_scaler_ = register_parameter("spline_scaler", torch::empty({out, in}).uniform_(-bound, bound));
-  grid_ = register_buffer("grid", knots().unsqueeze(0).repeat({in, 1}));
+  grid_ = register_buffer("grid", all.unsqueeze(0).repeat({in, 1}));
 }
 
 torch::Tensor KanLinear::forward(const torch::Tensor& x) {
   const torch::Tensor wide = x.to(grid_.scalar_type());
   const torch::Tensor splines = spline_weight_ * spline_scaler_.unsqueeze(-1);
   return (torch::matmul(torch::silu(wide), base_weight_.t()) +
-          torch::matmul(basis(wide, grid_).flatten(-2), splines.flatten(1).t()))
+          torch::matmul(basis(wide, grid_, order_).flatten(-2), splines.flatten(1).t()))
       .to(x.scalar_type());
 }
 

@@ -5,17 +5,18 @@
 /// Layers of Kolmogorov-Arnold networks, whose activations are learnt.
 namespace mambaseg {
 
-/// silu(x) W^T plus, for each input, a learnt cubic B-spline on [-1, 1] (5 intervals, 8 basis functions, 0
-/// outside the knots that reach 3 intervals further): KANLinear of efficient-kan, without its updates of the
-/// grid. Parameters "base_weight" (out, in), "spline_weight" (out, in, 8), "spline_scaler" (out, in); buffer
-/// "grid" (in, 12), the knots.
+/// silu(x) W^T plus, for each input, a learnt B-spline on [-1, 1] of `intervals` intervals (with order more
+/// basis functions, 0 outside the knots that reach `order` intervals further): KANLinear of efficient-kan,
+/// without its updates of the grid. Parameters "base_weight" (out, in), "spline_weight" (out, in, intervals +
+/// order), "spline_scaler" (out, in); buffer "grid" (in, intervals + 2 order + 1), the knots.
 class KanLinear : public Layer {
  public:
-  KanLinear(int64_t in, int64_t out);
+  KanLinear(int64_t in, int64_t out, int64_t intervals = 5, int64_t order = 3);
   /// x (..., in) -> (..., out)
   torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  int64_t order_;
   torch::Tensor base_weight_, spline_weight_, spline_scaler_, grid_;
 };
 

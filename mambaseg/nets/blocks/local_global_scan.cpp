@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/official_blocks.h"
+#include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/layers/resampling.h"
 
 namespace mambaseg {
@@ -200,6 +201,9 @@ std::shared_ptr<torch::nn::Module> official_mixer(const Json& a) {
 
 std::shared_ptr<torch::nn::Module> official_plane_block(const Json& a) {
   const bool local = argument(a, "use_conv", false), global = argument(a, "use_depth", false);
+  if (!local && !global)
+    return std::make_shared<VssBlock2d>(
+        Ss2dSettings{.width = a.at("hidden_dim"), .states = argument<int64_t>(a, "d_state", 16)}, 0, 1e-6);
   return std::make_shared<LocalGlobalBlock>(of_arguments(a, "hidden_dim", 2, local, global), "ln_1", 1e-6,
                                             0.0);
 }

@@ -42,16 +42,23 @@ torch::Tensor PvmLayer::forward(const torch::Tensor& x) {
 
 std::vector<OfficialBlock> official_pvm_layer() {
   using Module = std::shared_ptr<torch::nn::Module>;
-  return {
-      {"wurenkai/UltraLight-VM-UNet",
-       {"PVMLayer"},
-       [](const Json& a) -> Module {
-         return std::make_shared<PvmLayer>(PvmSettings{.in = a.at("input_dim"), .out = a.at("output_dim")});
-       }},
-      {"MrBlankness/LightM-UNet", {"MambaLayer"}, [](const Json& a) -> Module {
-         return std::make_shared<PvmLayer>(PvmSettings{
-             .in = a.at("input_dim"), .out = a.at("output_dim"), .chunks = 1, .normed_skip = false});
-       }}};
+  static const auto make = [](const Json& a, int64_t chunks, bool normed_skip) -> Module {
+    MambaSettings mamba{.dims = 2};
+    mamba.states = argument(a, "d_state", mamba.states);
+    mamba.conv_kernel = argument(a, "d_conv", mamba.conv_kernel);
+    mamba.expand = argument(a, "expand", mamba.expand);
+    const auto mixer = [&](int64_t width) {
+      mamba.width = width;
+      return std::make_shared<Mamba>(mamba);
+    };
+    return std::make_shared<PvmLayer>(PvmSettings{.in = a.at("input_dim"),
+                                                  .out = a.at("output_dim"),
+                                                  .chunks = chunks,
+                                                  .normed_skip = normed_skip,
+                                                  .mixer = mixer});
+  };
+  return {{"wurenkai/UltraLight-VM-UNet", {"PVMLayer"}, [](const Json& a) { return make(a, 4, true); }},
+          {"MrBlankness/LightM-UNet", {"MambaLayer"}, [](const Json& a) { return make(a, 1, false); }}};
 }
 
 }  // namespace mambaseg

@@ -117,6 +117,8 @@ std::vector<OfficialBlock> official_segmamba_blocks() {
              return std::make_shared<TriOrientatedLayer>(
                  TriOrientatedMambaSettings{.width = a.at("dim"),
                                             .states = argument<int64_t>(a, "d_state", 16),
+                                            .conv_kernel = argument<int64_t>(a, "d_conv", 4),
+                                            .expand = argument<int64_t>(a, "expand", 2),
                                             .slices = a.at("num_slices")});
            }},
           {kRepository, {"MlpChannel"}, [](const Json& a) -> Block {

@@ -12,15 +12,16 @@ constexpr int64_t kVanillaWalks =
     4;  // walks whose outputs the vanilla mixer uses, of the 8 it has weights for
 
 int64_t direction_count(const std::string& variant) {
-  if (variant == "v6") return 6;
+  if (variant == "v6" || variant == "cyclic") return 6;
   if (variant == "v5" || variant == "vanilla") return 8;
-  throw UsageError("mixer: expected v5, v6 or vanilla, got " + variant);
+  throw UsageError("mixer: expected v5, v6, vanilla or cyclic, got " + variant);
 }
 
 std::vector<ScanOrder> orders(const Ss3dSettings& settings, const TokenGrid& grid) {
   if (settings.variant == "v6") return rotated_raster_orders(grid, static_cast<int>(settings.orientation));
   if (settings.variant == "v5")
     return snake_orders(grid, static_cast<int>(settings.orientation), base_curve(settings.walk));
+  if (settings.variant == "cyclic") return cyclic_raster_orders(grid);
   std::vector<ScanOrder> all = axis_raster_orders(grid);
   all.resize(kVanillaWalks);
   return all;
@@ -47,12 +48,13 @@ SS3D::SS3D(const Ss3dSettings& settings)
     : settings_(settings),
       channels_(static_cast<int64_t>(settings.expand * static_cast<double>(settings.width))),
       rank_(settings.dt_rank > 0 ? settings.dt_rank : (settings.width + 15) / 16),
-      directions_(direction_count(settings.variant)) {
+      directions_(direction_count(settings.variant)),
+      gated_(settings.variant == "vanilla" || settings.variant == "cyclic") {
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
   const int64_t C = channels_, K = directions_, N = settings.states;
-  const int64_t gate = settings.variant == "vanilla" ? 2 : 1;
-  in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, gate * C, settings.bias));
+  in_proj_ =
+      register_module("in_proj", std::make_shared<Linear>(settings.width, gated_ ? 2 * C : C, settings.bias));
   conv3d_ = register_module("conv3d", depthwise(3, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   twin_ = scan_twin(*this, "twin", {3, C, rank_, N, K});
   if (!twin_) scan_ = {*this, C, rank_, N, K};
@@ -70,12 +72,17 @@ SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const 
       walks.misplaced.push_back(
           to_index(walked[k], device).index_select(0, to_index(inverse(destinations[k]), device)));
   }
+  if (settings_.variant == "cyclic") walks.misplaced.push_back(to_index(walked[2], device));
   return walks;
 }
 
 torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const {
-  if (settings_.variant != "vanilla")
-    return selective_scan(project_scan_inputs(tokens, scan_.weights()), &walks.tables);
+  if (settings_.variant == "vanilla") return vanilla_scan(tokens, walks);
+  if (settings_.variant == "cyclic") return cyclic_scan(tokens, walks);
+  return selective_scan(project_scan_inputs(tokens, scan_.weights()), &walks.tables);
+}
+
+torch::Tensor SS3D::vanilla_scan(const torch::Tensor& tokens, const Walks& walks) const {
   // The vanilla mixer has weights for eight directions, but adds the first four outputs and the same four
   // mirrored.
   const SelectiveScanInputs all = project_scan_inputs(tokens, scan_.weights().first(kVanillaWalks));
@@ -93,10 +100,27 @@ torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const 
   return sum;
 }
 
+// The original means to read the third walk's outputs but reads the second's again, as if they lay in the
+// third order, and leaves the third's out. Published code, so copied.
+torch::Tensor SS3D::cyclic_scan(const torch::Tensor& tokens, const Walks& walks) const {
+  const SelectiveScanInputs all = project_scan_inputs(tokens, scan_.weights());
+  const auto there_and_back = [&](int64_t k) {
+    SelectiveScanInputs two = all;
+    for (torch::Tensor* t : {&two.delta, &two.B, &two.C}) *t = t->slice(2, k, c10::nullopt, 3);
+    for (torch::Tensor* t : {&two.A, &two.D, &two.delta_bias}) *t = t->slice(0, k, c10::nullopt, 3);
+    const ScanTables forth = walks.tables.only(k), back = walks.tables.only(k + 3);
+    const ScanTables both{
+        forth.index_TL, {forth.table[0], back.table[0]}, {forth.backwards[0], back.backwards[0]}};
+    return selective_scan(two, &both);
+  };
+  const torch::Tensor second = there_and_back(1);
+  return there_and_back(0) + second + second.index_select(1, walks.misplaced[0]);
+}
+
 torch::Tensor SS3D::forward(const torch::Tensor& x) {
   const TokenGrid grid{x.size(1), x.size(2), x.size(3)};
   torch::Tensor projected = in_proj_->forward(x), gate;
-  if (settings_.variant == "vanilla") {
+  if (gated_) {
     gate = projected.narrow(4, channels_, channels_);
     projected = projected.narrow(4, 0, channels_);
   }

@@ -16,15 +16,17 @@ namespace mambaseg {
 
 /// How an SS3D mixer is built.
 struct Ss3dSettings {
-  int64_t width = 1024;        ///< channels of the tokens
-  int64_t states = 64;         ///< N, states of the recurrence a channel
-  int64_t conv_kernel = 3;     ///< edge of the depthwise convolution, odd
-  double expand = 1;           ///< channels inside / width
-  int64_t dt_rank = 0;         ///< rank of the projection to the time steps; 0 is width / 16, rounded up
-  double dropout = 0;          ///< after the output projection
-  bool bias = false;           ///< of the input and output projections
-  bool conv_bias = true;       ///< of the depthwise convolution
-  std::string variant = "v5";  ///< v5: 8 of 48 snakes; v6: 6 raster walks; vanilla: 4 raster walks and a gate
+  int64_t width = 1024;     ///< channels of the tokens
+  int64_t states = 64;      ///< N, states of the recurrence a channel
+  int64_t conv_kernel = 3;  ///< edge of the depthwise convolution, odd
+  double expand = 1;        ///< channels inside / width
+  int64_t dt_rank = 0;      ///< rank of the projection to the time steps; 0 is width / 16, rounded up
+  double dropout = 0;       ///< after the output projection
+  bool bias = false;        ///< of the input and output projections
+  bool conv_bias = true;    ///< of the depthwise convolution
+  /// v5: 8 of 48 snakes; v6: 6 raster walks; vanilla: 4 raster walks and a gate; cyclic: 4 of 6 raster walks
+  /// and a gate
+  std::string variant = "v5";
   std::string walk = "snake";  ///< v5: snake or sweep
   int64_t orientation = 0;     ///< which walks: v5 modulo 6, v6 modulo 8
 };
@@ -32,7 +34,8 @@ struct Ss3dSettings {
 /// The 3-D selective scan mixer of MedSegMamba (Cao et al. 2024, models/SS3D.py): projection, depthwise
 /// convolution, a selective scan along several walks over the token grid, sum of the walks, norm, projection.
 /// Parameter names equal those of the official class; its index tables (scans.index_flat) are not stored but
-/// computed for the grid at hand, so grids of any size work.
+/// computed for the grid at hand, so grids of any size work. The cyclic variant is nnUZoo's SSND in three
+/// dimensions.
 class SS3D : public Layer, public ComputesEntries {
  public:
   explicit SS3D(const Ss3dSettings& settings);
@@ -46,14 +49,17 @@ class SS3D : public Layer, public ComputesEntries {
   struct Walks {
     ScanTables tables;
     std::vector<torch::Tensor>
-        misplaced;  ///< vanilla: raster position that each output is read from, per walk
+        misplaced;  ///< raster position that each output is read from; vanilla: per walk, cyclic: of one
   };
 
   Walks make_walks(const TokenGrid& grid, torch::Device device) const;
   torch::Tensor scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
+  torch::Tensor vanilla_scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
+  torch::Tensor cyclic_scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
 
   Ss3dSettings settings_;
   int64_t channels_, rank_, directions_;
+  bool gated_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
   std::shared_ptr<Convolution> conv3d_;
   std::shared_ptr<LayerNorm> out_norm_;

@@ -37,10 +37,13 @@ torch::Tensor UnetrUpBlock::forward(const torch::Tensor& x, const torch::Tensor&
   return block_->forward(torch::cat({grow_->forward(x), skip}, 1));
 }
 
-UnetrPrUpBlock::UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers)
+UnetrPrUpBlock::UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers, bool refines)
     : grow_(register_module("transp_conv_init", growing(dims, in, out))) {
-  for (int64_t i = 0; i < layers; ++i)
-    blocks_.push_back(sequence({growing(dims, out, out), std::make_shared<UnetrResBlock>(dims, out, out)}));
+  for (int64_t i = 0; i < layers; ++i) {
+    std::shared_ptr<Layer> block = growing(dims, out, out);
+    if (refines) block = sequence({block, std::make_shared<UnetrResBlock>(dims, out, out)});
+    blocks_.push_back(block);
+  }
   register_list(*this, "blocks", blocks_);
 }
 

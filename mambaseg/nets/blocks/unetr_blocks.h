@@ -57,17 +57,18 @@ class UnetrUpBlock : public Module {
   std::shared_ptr<UnetrResBlock> block_;
 };
 
-/// Doubles the grid by a transposed convolution, then `layers` times by another with UnetrResBlock behind it.
-/// Prefixes "transp_conv_init.conv", "blocks.0.0.conv", "blocks.0.1", ...
+/// Doubles the grid by a transposed convolution, then `layers` times by another, with UnetrResBlock behind it
+/// where it `refines`. Prefixes "transp_conv_init.conv", "blocks.0.0.conv", "blocks.0.1", ..., or
+/// "blocks.0.conv", ...
 class UnetrPrUpBlock : public Layer {
  public:
-  UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers);
+  UnetrPrUpBlock(int64_t dims, int64_t in, int64_t out, int64_t layers, bool refines = true);
   /// x (B, in, spatial...) -> (B, out, 2^(layers + 1) * spatial...)
   torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
   std::shared_ptr<MonaiConvolution> grow_;
-  std::vector<std::shared_ptr<Sequence>> blocks_;
+  std::vector<std::shared_ptr<Layer>> blocks_;
 };
 
 /// Pointwise convolution to scores (UnetOutBlock). Prefix "conv.conv".

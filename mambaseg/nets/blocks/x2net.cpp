@@ -102,7 +102,7 @@ Tensor GridMerging::forward(const Tensor& input) {
 GridExpanding::GridExpanding(int64_t in, int64_t out, Extent scale, double norm_eps)
     : projects_first_(out == 0), scale_(std::move(scale)) {
   const int64_t places = scale_[0] * scale_[1];
-  const int64_t spread = places == 1 ? in : 2 * in;  // behind a projection that comes first
+  const int64_t spread = std::max(scale_[0], scale_[1]) * in;  // behind a projection that comes first
   if (in % places != 0)
     throw UsageError(concat("network: ", in, " channels do not divide into a block of ", places, " tokens"));
   expand_ = register_module("expand", std::make_shared<Linear>(projects_first_ ? in : in / places,
@@ -119,6 +119,18 @@ Tensor GridExpanding::forward(const Tensor& x) {
                             .flatten(3, 4)
                             .flatten(1, 2);
   return norm_->forward(projects_first_ ? spread : expand_->forward(spread)).permute({0, 3, 1, 2});
+}
+
+GatedSpatialConvs::GatedSpatialConvs(int64_t dims, int64_t width)
+    : a_(register_module("proj", separable_conv(dims, width, width, 3, true))),
+      b_(register_module("proj2", std::make_shared<torch::nn::Module>())
+             ->register_module("conv", conv(dims, width, width, 1))),
+      c_(register_module("proj3", separable_conv(dims, width, width, 3, true))) {}
+
+Tensor GatedSpatialConvs::forward(const Tensor& x) {
+  const Tensor normed = norm_.forward(x);
+  const Tensor sum = torch::relu(a_->forward(normed)) + b_->run(normed, {Activation::relu, {}});
+  return x + torch::relu(c_->forward(norm_.forward(sum)));
 }
 
 X2Net::X2Net(const X2NetSettings& s, const X2NetParts& parts)
@@ -151,14 +163,14 @@ X2Net::X2Net(const X2NetSettings& s, const X2NetParts& parts)
       expanding = register_module(name("patch_expand", number, true), parts.expanding(number, below, grown));
     }
     expanding_.push_back(expanding);
-    const bool joins = expanding && number < 5 && !s.even;
-    join_.push_back(joins ? register_module(name("concat_back_dim", number, true),
-                                            std::make_shared<Linear>(2 * skip, skip))
-                          : nullptr);
-    const int64_t in = joins ? skip : grown + skip;
     // U2-Net narrows to what the next scale has; X2Net keeps, its small variants keep both.
-    const int64_t out =
-        parts.expanding ? (s.even ? 2 * skip : skip) : width(std::max<int64_t>(number - 1, 1));
+    const int64_t kept = s.even ? 2 * skip : skip;
+    const int64_t out = parts.expanding ? kept : width(std::max<int64_t>(number - 1, 1));
+    const bool joins = expanding && number < 5 && (!s.even || parts.joins_even);
+    join_.push_back(joins ? register_module(name("concat_back_dim", number, true),
+                                            std::make_shared<Linear>(2 * skip, kept))
+                          : nullptr);
+    const int64_t in = joins ? kept : grown + skip;
     decoder_.push_back(register_module(name("stage", number, true), parts.stage(number, true, in, out)));
     below = out;
     const auto head = [&](int64_t in, int64_t edge) -> std::shared_ptr<Layer> {
@@ -211,26 +223,75 @@ void read_x2net_arguments(const Json& a, X2NetSettings& s) {
   s.deep_supervision = argument(a, "deep_supervision", false);
 }
 
+void require_plane(const Json& a) {
+  const auto dims = argument<int64_t>(a, "spatial_dims", 2);
+  if (dims != 2) throw UsageError(concat("spatial_dims: expected 2, as published, got ", dims));
+}
+
+namespace {
+
+using Part = std::shared_ptr<torch::nn::Module>;
+
+/// The argument "scale": one number for both axes or one each.
+Extent scale_of(const Json& a) {
+  const Json scale = a.value("scale", Json(2));
+  return scale.is_number() ? cube(2, scale) : scale.get<Extent>();
+}
+
+template <int levels>
+Part residual_u(const Json& a) {
+  return std::make_shared<ResidualU>(levels, argument<int64_t>(a, "in_ch", 3),
+                                     argument<int64_t>(a, "mid_ch", 12), argument<int64_t>(a, "out_ch", 3));
+}
+
+Part single_conv(const Json& a, bool separable) {
+  return std::make_shared<U2Conv>(argument<int64_t>(a, "in_ch", 3), argument<int64_t>(a, "out_ch", 3),
+                                  argument<int64_t>(a, "dirate", 1), separable);
+}
+
+Part merging(const Json& a, bool columns_first, bool pads) {
+  const Extent scale = scale_of(a);
+  const int64_t in = a.at("input_dim");
+  return std::make_shared<GridMerging>(GridMerging::Settings{
+      in, argument<int64_t>(a, "output_features", in * scale[0]), scale, columns_first, pads});
+}
+
+}  // namespace
+
 std::vector<OfficialBlock> official_x2net() {
-  using Part = std::shared_ptr<torch::nn::Module>;
-  return {{kX2NetRepository,
-           {"RSU4F"},
-           [](const Json& a) -> Part {
-             return std::make_shared<ResidualU>(0, a.at("in_ch").get<int64_t>(),
-                                                a.at("mid_ch").get<int64_t>(), a.at("out_ch").get<int64_t>());
-           }},
-          {kX2NetRepository,
-           {"PatchMerging2D"},
-           [](const Json& a) -> Part {
-             const int64_t width = a.at("input_dim");
-             return std::make_shared<GridMerging>(
-                 GridMerging::Settings{width, 2 * width, {2, 2}, /*columns_first=*/true, /*pads=*/false});
-           }},
-          {kX2NetRepository, {"PatchExpand"}, [](const Json& a) -> Part {
-             return std::make_shared<GridExpanding>(a.at("dim").get<int64_t>(),
-                                                    argument<int64_t>(a, "output_dim", 0),
-                                                    cube(2, argument<int64_t>(a, "scale", 2)));
-           }}};
+  const auto add = [](std::vector<std::string> names, Part (*make)(const Json&)) {
+    return OfficialBlock{kX2NetRepository, std::move(names), make};
+  };
+  return {add({"REBNCONV (lm2net)"}, [](const Json& a) { return single_conv(a, true); }),
+          add({"REBNCONV"}, [](const Json& a) { return single_conv(a, false); }),
+          add({"RSU4F (lm2net)"},
+              [](const Json& a) -> Part {
+                return std::make_shared<ResidualU>(0, a.at("in_ch").get<int64_t>(),
+                                                   a.at("mid_ch").get<int64_t>(),
+                                                   a.at("out_ch").get<int64_t>(), /*separable=*/true);
+              }),
+          add({"RSU4F"}, residual_u<0>),
+          add({"RSU4"}, residual_u<4>),
+          add({"RSU5"}, residual_u<5>),
+          add({"RSU6"}, residual_u<6>),
+          add({"RSU7"}, residual_u<7>),
+          add({"GSC"},
+              [](const Json& a) -> Part {
+                return std::make_shared<GatedSpatialConvs>(a.at("spatial_dims").get<int64_t>(),
+                                                           a.at("in_channels").get<int64_t>());
+              }),
+          add({"PatchMerging2D (ssnd2net)"}, [](const Json& a) { return merging(a, true, true); }),
+          add({"PatchMerging2D"},
+              [](const Json& a) {
+                require_plane(a);
+                const bool later = a.contains("spatial_dims");
+                return merging(a, !later, later);
+              }),
+          add({"PatchExpand"}, [](const Json& a) -> Part {
+            require_plane(a);
+            return std::make_shared<GridExpanding>(a.at("dim").get<int64_t>(),
+                                                   argument<int64_t>(a, "output_dim", 0), scale_of(a));
+          })};
 }
 
 }  // namespace mambaseg

@@ -62,8 +62,8 @@ class GridMerging : public Layer {
 };
 
 /// Spreads each token over a block of `scale` tokens, then a norm. Without `out` its projection comes first
-/// and leaves half of the channels, or as many where nothing grows; with it the channels are cut into a
-/// block, whose tokens are projected. Prefixes "expand", "norm".
+/// and leaves channels / scale of them; with it the channels are cut into a block, whose tokens are
+/// projected. Prefixes "expand", "norm".
 class GridExpanding : public Layer {
  public:
   explicit GridExpanding(int64_t in, int64_t out = 0, Extent scale = {2, 2}, double norm_eps = 1e-5);
@@ -75,6 +75,21 @@ class GridExpanding : public Layer {
   Extent scale_;
   std::shared_ptr<Linear> expand_;
   std::shared_ptr<LayerNorm> norm_;
+};
+
+/// x + c(a(x) + b(x)) with a norm of each channel before every part; a and c separable convolutions, b a
+/// pointwise one, each with ReLU. Prefixes "proj", "proj2", "proj3".
+class GatedSpatialConvs : public Layer {
+ public:
+  GatedSpatialConvs(int64_t dims, int64_t width);
+  /// x (B, width, spatial...) -> the same sizes
+  torch::Tensor forward(const torch::Tensor& x) override;
+
+ private:
+  PlainInstanceNorm norm_;
+  std::shared_ptr<Sequence> a_;
+  std::shared_ptr<Convolution> b_;
+  std::shared_ptr<Sequence> c_;
 };
 
 /// The settings that all share.
@@ -113,10 +128,11 @@ struct X2NetParts {
   int64_t last_merging = 4, first_expanding = 4;  ///< numbers that have them
   bool pointwise_heads = false;                   ///< of edge 1, under ".conv", else of edge 3
   bool heads_at_full_size = false;                ///< the scores of all scales are interpolated
+  bool joins_even = false;                        ///< the small variant's decoder has concat_back_dim too
 };
 
 /// Prefixes "stage1" to "stage6", "patch_merging1", ..., "stage5d" to "stage1d", "patch_expand4d", ...,
-/// "concat_back_dim4d", ... (where scales differ in width and are expanded), "side1" to "side6", "outconv".
+/// "concat_back_dim4d", ... (where they are joined), "side1" to "side6", "outconv".
 /// All scores: the joined ones, then those of each scale, finest first.
 class X2Net : public Network {
  public:
@@ -138,6 +154,9 @@ class X2Net : public Network {
 
 /// The arguments that their constructors share: in_ch, out_ch, deep_supervision.
 void read_x2net_arguments(const Json& arguments, X2NetSettings& settings);
+
+/// UsageError unless the argument spatial_dims is 2.
+void require_plane(const Json& arguments);
 
 constexpr const char* kX2NetRepository = "AI-in-Cardiovascular-Medicine/nnUZoo";
 constexpr const char* kX2NetSource =

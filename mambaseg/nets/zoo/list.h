@@ -67,4 +67,6 @@
   NETWORK(m2net)                   \
   NETWORK(lm2net)                  \
   NETWORK(unetr2net)               \
-  NETWORK(swt2net)
+  NETWORK(swt2net)                 \
+  NETWORK(mamba_nd2net)            \
+  NETWORK(ssnd2net)

@@ -282,8 +282,11 @@ class WithSkip : public FrequencyGuidedBlock, public GivesSeveral {
 
 std::shared_ptr<torch::nn::Module> official_block(const Json& a, bool convolves, bool gated,
                                                   bool gives_skip) {
-  const BlockSettings s{
-      .width = a.at("hidden_dim"), .convolves = convolves, .gated = gated, .gives_skip = gives_skip};
+  const BlockSettings s{.width = a.at("hidden_dim"),
+                        .states = argument<int64_t>(a, "d_state", 16),
+                        .convolves = convolves,
+                        .gated = gated,
+                        .gives_skip = gives_skip};
   if (gives_skip) return std::make_shared<WithSkip>(s);
   return std::make_shared<FrequencyGuidedBlock>(s);
 }

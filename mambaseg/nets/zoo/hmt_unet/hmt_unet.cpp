@@ -66,8 +66,9 @@ class MambaVisionMixer : public Layer {
       : half_(s.expand * s.width / 2), states_(s.states), bias_share_(s.bias_twice ? 2 : 1) {
     const int64_t rank = (s.width + 15) / 16;
     in_ = register_module("in_proj", std::make_shared<Linear>(s.width, 2 * half_, false));
-    conv_x_ = register_module("conv1d_x", depthwise(1, half_, s.conv_kernel, {.bias = false}));
-    conv_z_ = register_module("conv1d_z", depthwise(1, half_, s.conv_kernel, {.bias = false}));
+    const ConvolutionSettings same{.padding = {s.conv_kernel / 2}, .bias = false};
+    conv_x_ = register_module("conv1d_x", depthwise(1, half_, s.conv_kernel, same));
+    conv_z_ = register_module("conv1d_z", depthwise(1, half_, s.conv_kernel, same));
     out_ = register_module("out_proj", std::make_shared<Linear>(2 * half_, s.width, false));
     twin_ = scan_twin(*this, "twin", {2, half_, rank, states_});
     if (twin_) return;
@@ -80,7 +81,9 @@ class MambaVisionMixer : public Layer {
   Tensor forward(const Tensor& input) override {
     const std::vector<Tensor> halves = in_->forward(input.flatten(1, -2)).chunk(2, -1);
     const auto convolved = [](const Tensor& x, const Convolution& conv) {
-      return torch::silu(depthwise_conv(x, conv.weight, {}, {{conv.weight.size(2) / 2}, false, true, {}}));
+      const int64_t taps = conv.weight.size(2);
+      const Tensor y = depthwise_conv(x, conv.weight, {}, {{taps / 2}, false, true, {}});
+      return torch::silu(y.slice(1, 1 - taps % 2));  // an even kernel reaches one less to the left
     };
     const Tensor x = convolved(halves[0], *conv_x_), z = convolved(halves[1], *conv_z_);
     std::vector<int64_t> grid = input.sizes().vec();
@@ -300,6 +303,7 @@ std::shared_ptr<Stage> official_stage(const Json& a) {
   return std::make_shared<Stage>(Stage::Settings{.width = a.at("dim"),
                                                  .heads = a.at("num_heads"),
                                                  .window = a.at("window_size"),
+                                                 .mlp_ratio = argument<double>(a, "mlp_ratio", 4),
                                                  .bias_twice = true},
                                  std::vector<double>(a.at("depth").get<size_t>()));
 }
@@ -325,7 +329,9 @@ NetworkEntry hmt_unet_entry() {
                    {"Attention"},
                    [](const Json& a) -> Part {
                      return std::make_shared<SelfAttention>(
-                         AttentionSettings{.width = a.at("dim"), .heads = a.at("num_heads"), .bias = true});
+                         AttentionSettings{.width = a.at("dim"),
+                                           .heads = argument<int64_t>(a, "num_heads", 8),
+                                           .bias = argument(a, "qkv_bias", false)});
                    }},
                   {kRepository,
                    {"ConvBlock"},
@@ -337,9 +343,9 @@ NetworkEntry hmt_unet_entry() {
                    [](const Json& a) -> Part {
                      return std::make_shared<MambaVisionMixer>(
                          MambaVisionMixer::Settings{.width = a.at("d_model"),
-                                                    .states = a.at("d_state"),
-                                                    .conv_kernel = a.at("d_conv"),
-                                                    .expand = a.at("expand"),
+                                                    .states = argument<int64_t>(a, "d_state", 16),
+                                                    .conv_kernel = argument<int64_t>(a, "d_conv", 4),
+                                                    .expand = argument<int64_t>(a, "expand", 2),
                                                     .bias_twice = true});
                    }},
                   {kRepository,

@@ -298,7 +298,9 @@ Json u_kan(const Json& a) { return settings_of(a, "cbam"); }
 using Block = std::shared_ptr<torch::nn::Module>;
 
 Block official_linear(const Json& a) {
-  return std::make_shared<KanLinear>(a.at("in_features"), a.at("out_features"));
+  return std::make_shared<KanLinear>(a.at("in_features"), a.at("out_features"),
+                                     argument<int64_t>(a, "grid_size", 5),
+                                     argument<int64_t>(a, "spline_order", 3));
 }
 Block official_block(const Json& a) { return std::make_shared<KanBlock>(a.at("dim").get<int64_t>()); }
 Block official_attention(const Json& a) {

@@ -247,7 +247,11 @@ Block official_block(const Json& a) {
 }
 
 Block official_mamba_layer(const Json& a) {
-  return std::make_shared<ProjectedMamba>(MambaSettings{.width = a.at("input_dim"), .dims = 3}, false);
+  MambaSettings s{.width = a.at("input_dim"), .dims = 3};
+  s.states = argument(a, "d_state", s.states);
+  s.conv_kernel = argument(a, "d_conv", s.conv_kernel);
+  s.expand = argument(a, "expand", s.expand);
+  return std::make_shared<ProjectedMamba>(s, false);
 }
 
 constexpr const char* kRepository = "CYB08/MambaClinix-PyTorch";

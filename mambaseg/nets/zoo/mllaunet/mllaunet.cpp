@@ -321,7 +321,9 @@ NetworkEntry mllaunet_entry() {
                          [](const Json& a) -> Part {
                            const int64_t width = a.at("dim");
                            return std::make_shared<OnRowOfTokens>(
-                               a, std::make_shared<MllaBlock>(width, a.at("num_heads"), 4 * width, 0));
+                               a,
+                               std::make_shared<MllaBlock>(width, a.at("num_heads"),
+                                                           argument<int64_t>(a, "mlp_ratio", 4) * width, 0));
                          }),
                   on_row("PatchMerging",
                          [](const Json& a) -> Part {

@@ -221,7 +221,7 @@ std::shared_ptr<torch::nn::Module> official_glffs(const Json& a) {
   return std::make_shared<GlobalLocalFusion>(s);
 }
 std::shared_ptr<torch::nn::Module> official_scan_block(const Json& a) {
-  return scan_block(a.at("hidden_dim"), 16, 0);
+  return scan_block(a.at("hidden_dim"), argument<int64_t>(a, "d_state", 16), 0);
 }
 std::shared_ptr<torch::nn::Module> official_fusion(const Json& a) {
   return std::make_shared<MultiScaleFusion>(a.at("dim").get<int64_t>());

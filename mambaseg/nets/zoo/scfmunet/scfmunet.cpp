@@ -271,7 +271,8 @@ torch::Tensor run_fusion(torch::nn::Module& module, const std::map<std::string, 
 }
 Block official_scan(const Json& a) {
   const int64_t width = a.at("d_model");
-  return std::make_shared<BareScan>(2 * width, width, 16);
+  return std::make_shared<BareScan>(argument<int64_t>(a, "expand", 2) * width, width,
+                                    argument<int64_t>(a, "d_state", 16));
 }
 Block official_gct(const Json& a) {
   return std::make_shared<ChannelTransformation>(a.at("num_channels").get<int64_t>());

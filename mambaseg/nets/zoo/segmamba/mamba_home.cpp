@@ -181,7 +181,11 @@ Json official_settings(const Json& a) {
 }
 
 std::shared_ptr<torch::nn::Module> official_mamba(const Json& a) {
-  return std::make_shared<TanhMamba>(MambaSettings{.width = a.at("dim"), .dims = 3});
+  MambaSettings s{.width = a.at("dim"), .dims = 3};
+  s.states = argument(a, "d_state", s.states);
+  s.conv_kernel = argument(a, "d_conv", s.conv_kernel);
+  s.expand = argument(a, "expand", s.expand);
+  return std::make_shared<TanhMamba>(s);
 }
 
 constexpr const char* kRepository = "gmum/MambaHoME";

@@ -1,183 +1,28 @@
 // TranSamba, after its public code (HyT, github.com/YihengLyu/TranSamba), whose module names it keeps: a
 // vision transformer on the slices of a volume, between whose blocks Mamba reads the same patch through all
-// slices, patch after patch. There it learns from labels of slices, by its class tokens and by the mean of
-// its patch scores ranked by size, and the scores of its patches, with the attention of its class tokens,
-// become masks. Here the patch scores, interpolated to voxels, are its scores, to be learnt from masks.
+// slices, patch after patch. It learns from which slices hold the structure, by its class token and by the
+// mean of its patch scores ranked by size, and gives maps of class activation: the attention of its class
+// token or its patch scores or both. The original draws and stores these maps, brought to 0..1 in each slice
+// where the labels say that the structure is; here the network's own answer says so, and `threshold` makes
+// masks of them. With `learns_from` = masks its scores are the patch scores, interpolated to voxels.
 //
 // The original adds the first class token to itself behind each Mamba, which doubles it in every block:
 // `doubles_token` says so, for weights that were trained with it. The other class tokens pass Mamba as
 // patches do. Two tables and a norm of the official class are not used; `unused` says whether they are kept.
 
 #include <algorithm>
-#include <cmath>
 
-#include "mambaseg/nets/blocks/attention.h"
-#include "mambaseg/nets/blocks/mamba.h"
-#include "mambaseg/nets/blocks/mixer_block.h"
 #include "mambaseg/nets/blocks/official_blocks.h"
-#include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
+#include "mambaseg/nets/zoo/transamba/transamba_blocks.h"
 
 namespace mambaseg {
 namespace {
 
 using torch::Tensor;
 
-constexpr double kNormEps = 1e-6;
 constexpr double kRankDecay = 0.996;  // of ranked patch scores
-
-struct TransambaSettings {
-  int64_t in_channels = 3;
-  int64_t classes = 1;
-  int64_t edge = 224;
-  int64_t patch = 16;
-  int64_t width = 384;
-  int64_t depth = 12;
-  int64_t heads = 6;
-  int64_t mlp_ratio = 4;
-  std::string planes = "before";
-  std::string in_plane = "attention";
-  double drop_path = 0.1;
-  bool doubles_token = false;
-  bool unused = true;
-
-  void describe(SettingsVisitor& visit) {
-    visit("in_channels", in_channels, "image channels", at_least(1));
-    visit("classes", classes, "maps of scores; 1 is foreground against background", at_least(1));
-    visit("edge", edge, "edge of the slices that places are learnt for, a multiple of `patch`", at_least(1));
-    visit("patch", patch, "edge of the squares that become tokens", at_least(1));
-    visit("width", width, "channels of the tokens", at_least(1));
-    visit("depth", depth, "blocks", at_least(1));
-    visit("heads", heads, "attention heads, a divisor of the width", at_least(1));
-    visit("mlp_ratio", mlp_ratio, "hidden channels of the MLP / width", at_least(1));
-    visit("planes", planes,
-          "where Mamba stands: before the transformer's part of a block, after it, or beside it, reading "
-          "through the slices; in_plane: before it, reading within each slice; none",
-          one_of({"before", "after", "beside", "in_plane", "none"}));
-    visit("in_plane", in_plane,
-          "what mixes the tokens of a slice: attention, or mamba (forwards and backwards, then without MLP; "
-          "with planes = before or none)",
-          one_of({"attention", "mamba"}));
-    visit("drop_path", drop_path,
-          "training: chance that the last block's branches are left out for a slice; falls to 0 towards the "
-          "first",
-          between(0, 1));
-    visit("doubles_token", doubles_token, "the original's mistake: each block doubles the first class token");
-    visit("unused", unused, "keep the tables and the norm of the official class that nothing reads");
-  }
-};
-
-/// Reads tokens (B, Z, M, C) through all slices at each place, place after place. Prefix "mamba".
-class CrossPlaneMamba : public Layer {
- public:
-  explicit CrossPlaneMamba(int64_t width)
-      : mamba_(register_module("mamba", std::make_shared<Mamba>(MambaSettings{.width = width, .dims = 2}))) {}
-  Tensor forward(const Tensor& x_BZMC) override {
-    return mamba_->forward(x_BZMC.transpose(1, 2)).transpose(1, 2);
-  }
-
- private:
-  std::shared_ptr<Mamba> mamba_;
-};
-
-/// Reads the tokens of each slice, the first one in their middle. Prefix "mamba".
-class InPlaneMamba : public Layer {
- public:
-  InPlaneMamba(int64_t width, bool backwards)
-      : backwards_(backwards),
-        mamba_(register_module("mamba", std::make_shared<Mamba>(MambaSettings{.width = width}))) {}
-  Tensor forward(const Tensor& x_BZMC) override {
-    const int64_t M = x_BZMC.size(2), middle = M / 2;
-    const Tensor x = x_BZMC.flatten(0, 1);
-    const auto part = [](const Tensor& t, int64_t from, int64_t to) { return t.slice(1, from, to); };
-    const Tensor y = mamba_->read(
-        torch::cat({part(x, 1, middle + 1), part(x, 0, 1), part(x, middle + 1, M)}, 1), backwards_);
-    return torch::cat({part(y, middle, middle + 1), part(y, 0, middle), part(y, middle + 1, M)}, 1)
-        .view_as(x_BZMC);
-  }
-
- private:
-  bool backwards_;
-  std::shared_ptr<Mamba> mamba_;
-};
-
-/// Tokens (B, Z, M, C), the first of each slice its class token. Prefixes "norm1", "attn", "norm2", "mlp" or
-/// "forward_mamba", "backward_mamba"; "norm3", "mamba_block" or "uni_inm".
-class Block : public Layer {
- public:
-  Block(const TransambaSettings& s, double drop_path);
-  Tensor forward(const Tensor& x) override;
-  /// Of the attention, (B * Z, heads, M, M).
-  Tensor weights(const Tensor& x) { return attn_->weights(norm1_->forward(before(x)).flatten(0, 1)); }
-
- private:
-  Tensor before(const Tensor& x);
-  Tensor within(const Tensor& x);
-  Tensor through(const Tensor& x);
-
-  std::string planes_;
-  bool doubles_token_;
-  std::shared_ptr<LayerNorm> norm1_, norm2_, norm3_;
-  std::shared_ptr<SelfAttention> attn_;
-  std::shared_ptr<MixerMlp> mlp_;
-  std::shared_ptr<InPlaneMamba> forward_, backward_, in_plane_;
-  std::shared_ptr<CrossPlaneMamba> cross_;
-  std::shared_ptr<DropPath> path_;
-};
-
-Block::Block(const TransambaSettings& s, double drop_path)
-    : planes_(s.planes), doubles_token_(s.doubles_token) {
-  const auto norm = [&](const char* name) {
-    return register_module(name, std::make_shared<LayerNorm>(s.width, kNormEps));
-  };
-  const auto reading = [&](const char* name, bool backwards) {
-    return register_module(name, std::make_shared<InPlaneMamba>(s.width, backwards));
-  };
-  norm1_ = norm("norm1");
-  if (s.in_plane == "mamba") {
-    forward_ = reading("forward_mamba", false);
-    backward_ = reading("backward_mamba", true);
-  } else {
-    attn_ = register_module("attn", std::make_shared<SelfAttention>(
-                                        AttentionSettings{.width = s.width, .heads = s.heads, .bias = true}));
-    norm2_ = norm("norm2");
-    mlp_ =
-        register_module("mlp", std::make_shared<MixerMlp>(s.width, s.mlp_ratio * s.width, 0, "fc1", "fc2"));
-    start_as_vmamba(*attn_);  // as all vision transformers
-    start_as_vmamba(*mlp_);
-  }
-  if (planes_ != "none") norm3_ = norm("norm3");
-  if (planes_ == "in_plane")
-    in_plane_ = reading("uni_inm", false);
-  else if (planes_ != "none")
-    cross_ = register_module("mamba_block", std::make_shared<CrossPlaneMamba>(s.width));
-  path_ = register_module("drop_path", std::make_shared<DropPath>(drop_path));
-}
-
-/// What Mamba makes of all tokens but the first.
-Tensor Block::through(const Tensor& x) {
-  const Tensor y = cross_->forward(norm3_->forward(x.slice(2, 1))), first = x.slice(2, 0, 1);
-  return path_->forward(torch::cat({doubles_token_ ? first : torch::zeros_like(first), y}, 2));
-}
-
-Tensor Block::before(const Tensor& x) {
-  if (planes_ == "before") return x + through(x);
-  return planes_ == "in_plane" ? x + path_->forward(in_plane_->forward(norm3_->forward(x))) : x;
-}
-
-Tensor Block::within(const Tensor& x) {
-  const Tensor normed = norm1_->forward(x);
-  if (forward_) return x + path_->forward(forward_->forward(normed) + backward_->forward(normed));
-  const Tensor y = x + path_->forward(attn_->forward(normed.flatten(0, 1)).view_as(x));
-  return y + path_->forward(mlp_->forward(norm2_->forward(y)));
-}
-
-Tensor Block::forward(const Tensor& input) {
-  const Tensor x = before(input), y = within(x);
-  if (planes_ == "after") return y + through(y);
-  return planes_ == "beside" ? y + through(x) : y;
-}
 
 class Transamba : public Network {
  public:
@@ -191,20 +36,29 @@ class Transamba : public Network {
   };
   /// x (B, in_channels, Y, X, Z); `watched` blocks give their attention.
   Reading read(const Tensor& x_BCYXZ, size_t watched);
+  static Tensor by_tokens(const Reading& reading);          ///< answers for slices (B * Z, classes)
+  static Tensor by_ranked_patches(const Reading& reading);  ///< the same
+  /// Of class activation (B * Z, classes, Y / patch, X / patch), of what is watched.
+  static Tensor maps(const Reading& reading, const std::string& of);
 
  protected:
   std::vector<Tensor> scores(const Tensor& x_BCYXZ) override;
 
  private:
+  Tensor masks_of_maps(const Reading& reading, const Extent& slice) const;
   TransambaSettings settings_;
   Tensor cls_token_, pos_cls_, pos_pat_;
   std::shared_ptr<Convolution> proj_, head_;
-  std::vector<std::shared_ptr<Block>> blocks_;
+  std::vector<std::shared_ptr<TransambaBlock>> blocks_;
 };
 
 Transamba::Transamba(const TransambaSettings& s) : settings_(s) {
   if (s.edge % s.patch != 0)
     throw UsageError(concat("edge: expected a multiple of the patches' ", s.patch, ", got ", s.edge));
+  if (s.learns_from == "slices" && s.classes != 1)
+    throw UsageError(concat("classes: expected 1 where learns_from is slices, got ", s.classes));
+  if (s.in_plane == "mamba" && s.learns_from == "slices" && s.maps != "patches")
+    throw UsageError("maps: expected patches where in_plane is mamba, which has no attention, got " + s.maps);
   if (s.in_plane == "mamba" && s.planes != "before" && s.planes != "none")
     throw UsageError("planes: expected before or none where in_plane is mamba, got " + s.planes);
   const auto table = [&](const char* name, int64_t rows) {
@@ -219,9 +73,9 @@ Transamba::Transamba(const TransambaSettings& s) : settings_(s) {
               ->register_module("proj", conv(2, s.in_channels, s.width, s.patch,
                                              {.stride = cube(2, s.patch), .padding = cube(2, 0)}));
   for (const double chance : rising_drop_path(s.depth, s.drop_path))
-    blocks_.push_back(std::make_shared<Block>(s, chance));
+    blocks_.push_back(std::make_shared<TransambaBlock>(s, chance));
   register_list(*this, "blocks", blocks_);
-  if (s.unused) register_module("norm", std::make_shared<LayerNorm>(s.width, kNormEps));
+  if (s.unused) register_module("norm", std::make_shared<LayerNorm>(s.width, kTransambaNormEps));
   head_ = register_module("head", conv(2, s.width, s.classes, 3));
 }
 
@@ -251,9 +105,51 @@ Transamba::Reading Transamba::read(const Tensor& input, size_t watched) {
   return reading;
 }
 
+Tensor Transamba::by_tokens(const Reading& reading) { return reading.classes.flatten(0, 1).mean(-1); }
+
+Tensor Transamba::by_ranked_patches(const Reading& reading) {
+  const Tensor ranked = std::get<0>(reading.map.flatten(2).sort(-1, /*descending=*/true));
+  const Tensor decay = torch::pow(kRankDecay, torch::arange(ranked.size(2), reading.map.options()));
+  return (ranked * decay).sum(-1) / decay.sum();
+}
+
+Tensor Transamba::maps(const Reading& reading, const std::string& of) {
+  const Tensor scores = torch::relu(reading.map);
+  if (of == "patches") return scores;
+  const int64_t classes = scores.size(1);
+  const Tensor seen = torch::stack(reading.attention)
+                          .mean(0)
+                          .mean(1)
+                          .slice(1, 0, classes)
+                          .slice(2, classes)
+                          .reshape(scores.sizes());
+  return of == "attention" ? seen : (seen * scores).sqrt();
+}
+
+/// Above 0 where a slice that is said to hold the structure is active beyond the threshold.
+Tensor Transamba::masks_of_maps(const Reading& reading, const Extent& slice) const {
+  const Tensor active = linear_resized(maps(reading, settings_.maps), slice);
+  const Tensor least = active.amin({2, 3}, true), range = active.amax({2, 3}, true) - least;
+  const Tensor holds = (by_tokens(reading) + by_ranked_patches(reading) > 0).unsqueeze(-1).unsqueeze(-1);
+  return torch::where(holds, (active - least) / (range + 1e-8) - settings_.threshold,
+                      torch::full_like(active, -1));
+}
+
 std::vector<Tensor> Transamba::scores(const Tensor& x) {
-  const Tensor map = linear_resized(read(x, 0).map, {x.size(2), x.size(3)});
-  return {map.unflatten(0, std::vector<int64_t>{x.size(0), x.size(4)}).permute({0, 2, 3, 4, 1})};
+  const Extent slice{x.size(2), x.size(3)};
+  const auto of_volumes = [&](const Tensor& slices) {
+    return slices.unflatten(0, std::vector<int64_t>{x.size(0), x.size(4)}).permute({0, 2, 3, 4, 1});
+  };
+  const auto everywhere = [&](const Tensor& answers) {
+    return of_volumes(answers.unsqueeze(-1).unsqueeze(-1).expand({-1, -1, slice[0], slice[1]}));
+  };
+  if (settings_.learns_from == "masks") return {of_volumes(linear_resized(read(x, 0).map, slice))};
+  if (is_training()) {
+    const Reading reading = read(x, 0);
+    return {everywhere(by_tokens(reading)), everywhere(by_ranked_patches(reading))};
+  }
+  const bool looks = settings_.maps != "patches";
+  return {of_volumes(masks_of_maps(read(x, looks ? static_cast<size_t>(settings_.watched) : 0), slice))};
 }
 
 TransambaSettings settings_of(const Json& a) {
@@ -273,6 +169,7 @@ TransambaSettings settings_of(const Json& a) {
              : layer == "UniInM-InT" ? "in_plane"
                                      : "none";
   s.in_plane = argument<std::string>(a, "inplane", "T") == "M" ? "mamba" : "attention";
+  s.qkv_bias = argument(a, "qkv_bias", false);
   s.doubles_token = true;
   return s;
 }
@@ -293,10 +190,13 @@ class OfficialCrossPlane : public CrossPlaneMamba {
   int64_t length_;
 };
 
-class OfficialBlockOfSlices : public Block {
+class OfficialBlockOfSlices : public TransambaBlock {
  public:
-  explicit OfficialBlockOfSlices(const Json& a) : Block(settings_of(a), 0), length_(a.at("length")) {}
-  Tensor forward(const Tensor& x) override { return Block::forward(volumes(x, length_)).flatten(0, 1); }
+  explicit OfficialBlockOfSlices(const Json& a)
+      : TransambaBlock(settings_of(a), 0), length_(a.at("length")) {}
+  Tensor forward(const Tensor& x) override {
+    return TransambaBlock::forward(volumes(x, length_)).flatten(0, 1);
+  }
 
  protected:
   int64_t length_;
@@ -319,15 +219,9 @@ class OfficialNetworkOfSlices : public Transamba, public GivesSeveral {
   explicit OfficialNetworkOfSlices(const Json& a) : Transamba(settings_of(a)), length_(a.at("length")) {}
   std::vector<Tensor> outputs(const std::map<std::string, Tensor>& inputs) override {
     const Tensor& x = inputs.at("x");
-    const auto [classes, map, attention] = read(volumes(x, length_).permute({0, 2, 3, 4, 1}), 2);
-    const Tensor by_token = classes.flatten(0, 1).mean(-1);
-    const Tensor ranked = std::get<0>(map.flatten(2).sort(-1, /*descending=*/true));
-    const Tensor decay = torch::pow(kRankDecay, torch::arange(ranked.size(2), map.options()));
-    const Tensor by_patch = (ranked * decay).sum(-1) / decay.sum();
-    const int64_t count = map.size(1);
-    const Tensor seen =
-        torch::stack(attention).mean(0).mean(1).slice(1, 0, count).slice(2, count).reshape(map.sizes());
-    return {by_token, by_patch, (by_token + by_patch) / 2, (seen * torch::relu(map)).sqrt()};
+    const Reading reading = read(volumes(x, length_).permute({0, 2, 3, 4, 1}), 2);
+    const Tensor token = by_tokens(reading), patches = by_ranked_patches(reading);
+    return {token, patches, (token + patches) / 2, maps(reading, "both")};
   }
 
  private:

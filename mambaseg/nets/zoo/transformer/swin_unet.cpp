@@ -152,7 +152,8 @@ std::shared_ptr<torch::nn::Module> official_block(const Json& a) {
                                  .heads = a.at("num_heads"),
                                  .window = cube(2, a.at("window_size")),
                                  .shifted = argument<int64_t>(a, "shift_size", 0) > 0};
-  return std::make_shared<OnRowOfTokens>(a, std::make_shared<SwinBlock>(attention, 4 * attention.width, 0));
+  const int64_t hidden = argument<int64_t>(a, "mlp_ratio", 4) * attention.width;
+  return std::make_shared<OnRowOfTokens>(a, std::make_shared<SwinBlock>(attention, hidden, 0));
 }
 
 constexpr const char* kRepository = "HuCaoFighting/Swin-Unet";

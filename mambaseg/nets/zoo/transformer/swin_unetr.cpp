@@ -183,7 +183,8 @@ std::shared_ptr<torch::nn::Module> official_block(const Json& a) {
   const SwinUnetrSettings s = block_settings(a);
   WindowSettings attention = window_settings(s, a.at("dim"), a.at("num_heads"));
   attention.shifted = a.at("shift_size").get<Extent>() != cube(s.dims, 0);
-  return std::make_shared<SwinBlock>(attention, 4 * attention.width, 0, "linear1", "linear2");
+  const int64_t hidden = argument<int64_t>(a, "mlp_ratio", 4) * attention.width;
+  return std::make_shared<SwinBlock>(attention, hidden, 0, "linear1", "linear2");
 }
 
 std::shared_ptr<torch::nn::Module> official_stage(const Json& a) {

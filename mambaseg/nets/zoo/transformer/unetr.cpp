@@ -179,13 +179,15 @@ NetworkEntry unetr_entry() {
                    {"UnetrPrUpBlock"},
                    [](const Json& a) -> Module {
                      return std::make_shared<UnetrPrUpBlock>(a.at("spatial_dims"), a.at("in_channels"),
-                                                             a.at("out_channels"), a.at("num_layer"));
+                                                             a.at("out_channels"), a.at("num_layer"),
+                                                             argument(a, "conv_block", false));
                    }},
                   {repository,
                    {"UnetrUpBlock"},
                    [](const Json& a) -> Module {
                      return std::make_shared<UnetrUpBlock>(a.at("spatial_dims"), a.at("in_channels"),
-                                                           a.at("out_channels"));
+                                                           a.at("out_channels"),
+                                                           argument<int64_t>(a, "upsample_kernel_size", 2));
                    },
                    run_up_block}}},
       [](const UnetrSettings& s) { return std::make_shared<Unetr>(s); });

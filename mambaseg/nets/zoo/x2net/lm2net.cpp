@@ -56,35 +56,13 @@ Extent product(const std::vector<Extent>& scales) {
   return all;
 }
 
-/// With a norm of each channel before every part: x + c(a(x) + b(x)), a and c separable, b pointwise, each
-/// with ReLU. Prefixes "proj", "proj2", "proj3".
-class GatedSpatialConvs : public Layer {
- public:
-  explicit GatedSpatialConvs(int64_t width)
-      : a_(register_module("proj", separable_conv(2, width, width, 3, true))),
-        b_(register_module("proj2", std::make_shared<torch::nn::Module>())
-               ->register_module("conv", conv(2, width, width, 1))),
-        c_(register_module("proj3", separable_conv(2, width, width, 3, true))) {}
-  Tensor forward(const Tensor& x) override {
-    const Tensor normed = norm_.forward(x);
-    const Tensor sum = torch::relu(a_->forward(normed)) + b_->run(normed, {Activation::relu, {}});
-    return x + torch::relu(c_->forward(norm_.forward(sum)));
-  }
-
- private:
-  PlainInstanceNorm norm_;
-  std::shared_ptr<Sequence> a_;
-  std::shared_ptr<Convolution> b_;
-  std::shared_ptr<Sequence> c_;
-};
-
 /// y + mamba(relu(norm(mamba(relu(norm(y)))))), y = gsc(x). Prefixes "gsc", "norm1", "mamba1", "norm2",
 /// "mamba2".
 class ResMambaBlock : public Layer {
  public:
   ResMambaBlock(int64_t width, bool by_columns)
       : by_columns_(by_columns),
-        gsc_(register_module("gsc", std::make_shared<GatedSpatialConvs>(width))),
+        gsc_(register_module("gsc", std::make_shared<GatedSpatialConvs>(2, width))),
         norm1_(register_module("norm1", std::make_shared<GroupNorm>(kLightmGroups, width))),
         norm2_(register_module("norm2", std::make_shared<GroupNorm>(kLightmGroups, width))),
         mamba1_(register_module("mamba1", rvm_layer(2, width, width))),
@@ -198,8 +176,7 @@ class Lm2Net : public X2Net {
 
 Json official_settings(const Json& a) {
   Lm2NetSettings s;
-  if (argument<int64_t>(a, "spatial_dims", 2) != 2)
-    throw UsageError("spatial_dims: expected 2, as published");
+  require_plane(a);
   read_x2net_arguments(a, s);
   s.patch = argument(a, "input_patch_size", s.patch);
   return to_json(s);

@@ -4,107 +4,64 @@
 // share a grid. Each U has heads of its coarser levels that nothing passes; `unused` says whether they are
 // kept.
 
+#include "mambaseg/nets/blocks/scan_u.h"
 #include "mambaseg/nets/blocks/vss_encoder.h"
-#include "mambaseg/nets/blocks/x2net.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
 
 namespace mambaseg {
 namespace {
 
-using torch::Tensor;
-
 struct M2NetSettings : X2NetSettings {
   int64_t mid = 16;
   int64_t states = 16;
+  double drop_path = 0.2;
   bool unused = true;
 
   void describe(SettingsVisitor& visit) {
     X2NetSettings::describe(visit);
     visit("mid", mid, "channels inside the finest U; doubled from scale to scale unless even", at_least(4));
     visit("states", states, "states of the selective scan a channel", between(1, 256));
+    visit("drop_path", drop_path,
+          "training: chance that a U's deepest block leaves its branch out for a sample; falls to 0 towards "
+          "its "
+          "finest level",
+          between(0, 1));
     visit("unused", unused, "keep the heads of the official class that nothing passes");
   }
 };
 
-struct ScanUSettings {
+struct MuSettings {
   int64_t in, mid, out, levels;
   int64_t states = 16;
+  double drop_path = 0;
   bool unused = true;
+  bool adds_input = true;
+  bool shares_last_grid = true;  ///< the last two levels have one grid
 };
 
-GridMerging::Settings merging(int64_t in, int64_t out) {
-  return {in, out, {2, 2}, /*columns_first=*/true, /*pads=*/false};
+std::shared_ptr<ScanU> residual_u(const MuSettings& s) {
+  const std::vector<double> rising = rising_drop_path(s.levels, s.drop_path),
+                            falling = scan_u_falling_drop_path(s.levels, 1, s.drop_path);
+  ScanUParts parts{s.in, s.mid, s.out, s.levels, s.levels - (s.shares_last_grid ? 2 : 1)};
+  if (s.adds_input) parts.read = std::make_shared<U2Conv>(s.in, s.out);
+  parts.scans = [&](int64_t level, bool decoder) {
+    const double chance =
+        decoder ? falling[static_cast<size_t>(s.levels - 2 - level)] : rising[static_cast<size_t>(level)];
+    return std::make_shared<VssStage>(s.mid, s.states, std::vector<double>{chance});
+  };
+  parts.projects_last = true;
+  parts.unused = s.unused;
+  return std::make_shared<ScanU>(parts);
 }
-
-/// A residual U of selective scans: a block a level, one grid for the last two. Prefixes "vssm_encoder",
-/// "vssm_decoder" with those of Swin-UMamba within.
-class ScanU : public Layer {
- public:
-  explicit ScanU(const ScanUSettings& s) {
-    const auto encoder = register_module("vssm_encoder", std::make_shared<torch::nn::Module>());
-    const auto decoder = register_module("vssm_decoder", std::make_shared<torch::nn::Module>());
-    const auto scans = [&] { return std::make_shared<VssStage>(s.mid, s.states, std::vector<double>{0}); };
-    in_ = encoder->register_module("rebnconvin", std::make_shared<U2Conv>(s.in, s.out));
-    embed_ = encoder->register_module("patch_embed", std::make_shared<PatchEmbed2d>(s.out, s.mid, 1));
-    std::vector<std::shared_ptr<Convolution>> heads;
-    for (int64_t level = 0; level < s.levels; ++level) {
-      const bool last = level + 1 == s.levels;
-      down_.push_back(scans());
-      if (level + 2 < s.levels) merging_.push_back(std::make_shared<GridMerging>(merging(s.mid, s.mid)));
-      std::shared_ptr<GridExpanding> expanding;
-      if (last)
-        expanding = std::make_shared<GridExpanding>(s.mid, 0, Extent{1, 1});
-      else if (level > 0)
-        expanding = std::make_shared<GridExpanding>(s.mid, s.mid);
-      expanding_.push_back(expanding);
-      heads.push_back(last || s.unused ? conv(2, s.mid, s.out, 1) : nullptr);
-      if (last) break;
-      join_.push_back(std::make_shared<Linear>(2 * s.mid, s.mid));
-      up_.push_back(scans());
-    }
-    head_ = heads.back();
-    register_list(*encoder, "layers", down_);
-    register_list(*encoder, "downsamples", merging_);
-    register_list(*decoder, "stages", up_);
-    register_list(*decoder, "expand_layers", expanding_);
-    register_list(*decoder, "seg_layers", heads);
-    register_list(*decoder, "concat_back_dim", join_);
-  }
-  Tensor forward(const Tensor& input) override {
-    const auto last = [](const Tensor& x) { return x.permute({0, 2, 3, 1}); };
-    const auto first = [](const Tensor& x) { return x.permute({0, 3, 1, 2}); };
-    const Tensor whole = in_->forward(input);
-    std::vector<Tensor> skips;  // channels last
-    Tensor x = embed_->forward(whole);
-    for (size_t level = 0; level < down_.size(); ++level) {
-      skips.push_back(down_[level]->forward(x));
-      x = level < merging_.size() ? last(merging_[level]->forward(first(skips.back()))) : skips.back();
-    }
-    for (size_t i = 0; i < up_.size(); ++i) {
-      if (expanding_[i]) x = last(expanding_[i]->forward(first(x)));
-      x = up_[i]->forward(join_[i]->forward(torch::cat({x, skips[up_.size() - 1 - i]}, -1)));
-    }
-    return head_->run(expanding_.back()->forward(first(x)), {Activation::none, whole});
-  }
-
- private:
-  std::shared_ptr<U2Conv> in_;
-  std::shared_ptr<PatchEmbed2d> embed_;
-  std::vector<std::shared_ptr<VssStage>> down_, up_;       ///< finest first; coarsest first
-  std::vector<std::shared_ptr<GridMerging>> merging_;      ///< finest first
-  std::vector<std::shared_ptr<GridExpanding>> expanding_;  ///< coarsest first, the first null
-  std::vector<std::shared_ptr<Linear>> join_;              ///< coarsest first
-  std::shared_ptr<Convolution> head_;
-};
 
 X2NetParts parts(const M2NetSettings& s) {
   return {.stage = [s](int64_t number, bool, int64_t in, int64_t out) -> std::shared_ptr<Layer> {
             const int64_t mid = s.even ? s.mid : s.mid << (number - 1);
             if (number >= 5) return std::make_shared<ResidualU>(0, in, s.even ? s.mid : 8 * s.width, out);
-            return std::make_shared<ScanU>(ScanUSettings{in, mid, out, 8 - number, s.states, s.unused});
+            return residual_u({in, mid, out, 8 - number, s.states, s.drop_path, s.unused});
           },
           .merging = [](int64_t, int64_t in,
-                        int64_t out) { return std::make_shared<GridMerging>(merging(in, out)); },
+                        int64_t out) { return std::make_shared<GridMerging>(scan_u_merging(in, out)); },
           .expanding = [](int64_t, int64_t in, int64_t) { return std::make_shared<GridExpanding>(in); }};
 }
 
@@ -135,15 +92,27 @@ NetworkEntry m2net_entry() {
        .source = kX2NetSource,
        .summary = "SS2D2Net: U2-Net whose finer scales are U-Nets of selective scans",
        .parameters = 40'926'662,
-       .small = R"({"classes": 3, "even": true, "width": 16, "mid": 32, "states": 2, "unused": false})",
+       .small = R"({"classes": 3, "even": true, "width": 16, "mid": 32, "states": 2, "drop_path": 0.0,
+                    "unused": false})",
        .small_edge = 32,
        .official = {{kX2NetRepository, "M2Net", official_settings},
                     {kX2NetRepository, "M2NetP", official_small_settings}},
        .blocks = {{kX2NetRepository,
-                   {"MU"},
+                   {"MU (nets/m2net)"},
                    [](const Json& a) -> std::shared_ptr<torch::nn::Module> {
-                     return std::make_shared<ScanU>(
-                         ScanUSettings{a.at("in_ch"), a.at("mid_ch"), a.at("out_ch"), a.at("n_layers")});
+                     MuSettings mu{a.at("in_ch"), a.at("mid_ch"), a.at("out_ch"), a.at("n_layers")};
+                     mu.adds_input = argument(a, "add_last", false);
+                     mu.shares_last_grid = argument(a, "skip_last_downsample", false);
+                     return residual_u(mu);
+                   }},
+                  {kX2NetRepository,
+                   {"VSSBlock (nets/m2net)"},
+                   [](const Json& a) -> std::shared_ptr<torch::nn::Module> {
+                     // 1e-6 is the default of the official block; the layers above pass 1e-5.
+                     return std::make_shared<VssBlock2d>(
+                         Ss2dSettings{.width = a.at("hidden_dim"),
+                                      .states = argument<int64_t>(a, "d_state", 16)},
+                         0, 1e-6);
                    }}}},
       [](const M2NetSettings& s) { return std::make_shared<M2Net>(s); });
 }
