@@ -58,9 +58,7 @@ class GoldenComparison {
   /// counts as zeros; so does a gradient that the file leaves out. One beyond its tolerance is doubtful.
   void gradient(const std::string& name, const torch::Tensor& value);
   bool has_doubtful() const { return !doubtful_.empty(); }
-  /// Settles a doubtful gradient, and does nothing for others, by `exact`, ours in fp64: it passes where ours
-  /// is within the tolerance of that, and the file's within twenty times our own deviation from it, which is
-  /// what the files make their tolerances of.
+  /// Settles a doubtful gradient, and does nothing for others, by `exact`, ours in fp64 (docs/numerics.md).
   void settle(const std::string& name, const torch::Tensor& exact);
   /// Fails when an output or a gradient of the file was not compared, or a gradient is doubtful.
   GoldenResult result() const;

@@ -7,6 +7,7 @@
 #include "mambaseg/nets/model/cost.h"
 #include "mambaseg/ops/plain_libtorch.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/nets/steadiness.h"
 
 namespace mambaseg {
 namespace {
@@ -81,6 +82,7 @@ TEST_P(EveryHybrid, HasATwinThatIsKeptAsOne) {
     const torch::NoGradGuard no_grad;
     const torch::Tensor x = input(dims), ours = twin->forward(x)[0];
     EXPECT_TRUE(torch::equal(ours, model.network->forward(x)[0]));
+    if (amplifies_rounding(*twin, x)) GTEST_SKIP() << kAmplifies;
     const PlainLibTorchGuard plain;
     const torch::Tensor theirs = twin->forward(x)[0];
     EXPECT_LE((ours - theirs).abs().max().item<double>(), 2e-4 * theirs.abs().max().item<double>());

@@ -220,7 +220,7 @@ NetworkEntry ssnd2net_entry() {
        .dims = {2},
        .source = kX2NetSource,
        .summary = "SSND2Net: U2-Net of U-Nets of selective scans behind gated spatial convolutions",
-       .parameters = 1,
+       .parameters = 41'328'239,
        .small = R"({"classes": 3, "even": true, "width": 16, "mid": 32, "states": 2, "patch": [32, 32],
                     "drop_path": 0.0, "unused": false})",
        .small_edge = 64,
