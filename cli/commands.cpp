@@ -16,6 +16,7 @@ void declare_plan(CLI::App& command);
 void declare_recipe(CLI::App& command);
 void declare_study(CLI::App& command);
 void declare_prepare(CLI::App& command);
+void declare_scribbles(CLI::App& command);
 void declare_train(CLI::App& command);
 
 const std::vector<Command>& commands() {
@@ -31,6 +32,7 @@ const std::vector<Command>& commands() {
       {"recipe", "List the recipes, or print one with every setting, its meaning and origin", declare_recipe},
       {"plan", "Check a dataset and plan spacing, patch and stages for it", declare_plan},
       {"prepare", "Prepare the cases of a dataset for training", declare_prepare},
+      {"scribbles", "Draw strokes from masks, to train with instead of them", declare_scribbles},
       {"train", "Train a network by a recipe", declare_train},
       {"study", "Train networks on one data set with one budget and compare them", declare_study},
       {"predict", "Segment images with a trained model", declare_predict},

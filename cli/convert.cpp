@@ -5,6 +5,7 @@
 #include "cli/terminal.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/nets/model/checkpoint.h"
+#include "mambaseg/nets/model/members.h"
 #include "mambaseg/nets/model/tensor_file.h"
 #include "mambaseg/nets/model/weights.h"
 #include "mambaseg/train/run.h"
@@ -13,7 +14,7 @@ namespace mambaseg {
 namespace {
 
 struct Options {
-  std::string input, output, network, recipe, official_arguments, official_class, weights = "fp32";
+  std::string input, output, network, recipe, official_arguments, official_class, member, weights = "fp32";
   std::vector<std::string> settings;
 };
 
@@ -92,7 +93,9 @@ void run(const Options& options) {
   if (!ends_with(options.output, ".safetensors"))
     throw UsageError("convert: the output should end with .safetensors, got " + options.output);
   prepare_outputs({options.input}, {{options.output, "the model"}});
-  const Model model = is_model(options) ? load_model(options.input) : converted(options);
+  Model model = is_model(options) ? load_model(options.input) : converted(options);
+  if (!options.member.empty())
+    model = with_context("--member", [&] { return member_of(model, options.member); });
   save_model(options.output, *model.network, model.info, stored_weights_named(options.weights));
   std::printf("%s: %s, %lld parameters\n", options.output.c_str(),
               model.info.network["name"].get<std::string>().c_str(),
@@ -117,6 +120,9 @@ void declare_convert(CLI::App& command) {
                      "Which official class, for networks that have several, for example \"UMambaBot (2d)\"");
   command.add_option("--recipe", options->recipe,
                      "Recipe, a file or a name, whose [network] and [plan] the model gets");
+  command.add_option("--member", options->member,
+                     "Of a network that is made of several, the one to write, as a model of its own: "
+                     "mambaseg convert run/best.safetensors cnn.safetensors --member weakmamba_unet");
   command
       .add_option(
           "--weights", options->weights,

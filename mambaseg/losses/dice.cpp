@@ -35,8 +35,8 @@ torch::Tensor dice_loss_of(const torch::Tensor& p_BKV, const torch::Tensor& y_BK
     return (counted_BV.defined() ? values_BKV * counted_BV.unsqueeze(1) : values_BKV).sum(-1);
   };
   auto overlap_BK = sum(p_BKV * y_BKV);
-  auto predicted_BK = sum(p_BKV);
-  auto labelled_BK = sum(y_BKV);
+  auto predicted_BK = sum(settings.squared ? p_BKV.square() : p_BKV);
+  auto labelled_BK = sum(y_BKV);  // 0 or 1, so their own squares
   if (settings.pool_batch) {
     overlap_BK = overlap_BK.sum(0, true);
     predicted_BK = predicted_BK.sum(0, true);

@@ -6,18 +6,20 @@ namespace mambaseg {
 
 /// Soft Dice loss on softmax probabilities p and one-hot labels y:
 ///   1 - mean over classes k of (2 sum p_k y_k + eps) / (sum p_k + sum y_k + eps)
-/// (Milletari et al. 2016 without squares; Sudre et al. 2017).
+/// (Sudre et al. 2017), with `squared` the squares of p and y in the denominator (Milletari et al. 2016).
 struct DiceSettings {
   double epsilon = 1e-5;
   bool background = true;
   bool present_only = true;
   bool pool_batch = true;
+  bool squared = false;
   void describe(SettingsVisitor& visit) {
     visit("epsilon", epsilon, "added to numerator and denominator", at_least(1e-12));
     visit("background", background, "class 0 counts as a class");
     visit("present_only", present_only,
           "mean over the classes that occur in the labels of the batch, else over all");
     visit("pool_batch", pool_batch, "sums run over the whole batch, else each sample has its own Dice");
+    visit("squared", squared, "the denominator sums squares of probabilities (V-Net)");
   }
 };
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "mambaseg/losses/cross_entropy.h"
+#include "mambaseg/losses/cross_pseudo_supervision.h"
 #include "mambaseg/losses/dice.h"
 #include "mambaseg/losses/dice_bce_boundary.h"
 #include "mambaseg/losses/dice_binary_cross_entropy.h"
@@ -23,7 +24,8 @@ const std::vector<LossEntry>& losses() {
                                            dice_cross_entropy_entry,
                                            dice_binary_cross_entropy_entry,
                                            dice_bce_boundary_entry,
-                                           slice_presence_entry};
+                                           slice_presence_entry,
+                                           cross_pseudo_supervision_entry};
   return list;
 }
 

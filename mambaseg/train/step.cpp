@@ -9,6 +9,7 @@
 
 #include "mambaseg/kernels/target.h"
 #include "mambaseg/losses/deep_supervision.h"
+#include "mambaseg/losses/joint_loss.h"
 #include "mambaseg/nets/model/pixel_scale.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/dense.h"
@@ -124,6 +125,9 @@ std::vector<torch::Tensor> TrainingStep::forward(const torch::Tensor& images) co
 
 torch::Tensor TrainingStep::loss_of(const std::vector<torch::Tensor>& outputs,
                                     const torch::Tensor& classes) const {
+  std::vector<torch::Tensor> scores;  // the loss is computed in full precision
+  for (const torch::Tensor& one : outputs) scores.push_back(one.to(torch::kFloat32));
+  if (const auto* joint = dynamic_cast<const JointLoss*>(&loss_)) return joint->of_members(scores, classes);
   std::vector<double> weights = settings_.deep_supervision;
   if (weights.empty() || outputs.size() == 1)
     weights = deep_supervision_weights(static_cast<int64_t>(outputs.size()));
@@ -132,8 +136,7 @@ torch::Tensor TrainingStep::loss_of(const std::vector<torch::Tensor>& outputs,
   double sum = 0;
   for (const double weight : weights) sum += weight;
   for (double& weight : weights) weight /= sum;
-  std::vector<torch::Tensor> scores;  // the loss is computed in full precision
-  for (size_t i = 0; i < used; ++i) scores.push_back(outputs[i].to(torch::kFloat32));
+  scores.resize(used);
   return deeply_supervised(loss_, scores, {classes}, weights, state_.at.epoch);
 }
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/io/picture.h"
@@ -101,6 +102,50 @@ TEST_F(Pictures, TrainingStartsFromTheWeightsOfAnotherModelAsFarAsTheyFit) {
   EXPECT_EQ(nowhere.exit_code, 1) << nowhere.err;
   EXPECT_THAT(nowhere.err, HasSubstr("nowhere.safetensors"));
   EXPECT_FALSE(fs::exists(*folder / "started"));
+}
+
+TEST_F(Pictures, ScribblesOfMasksTrainNetworksThatAreThenTakenApart) {
+  const std::string data = *folder / "scribbles", run = *folder / "run_scribbles";
+  fs::create_directories(data);
+  fs::copy(input(), data + "/images");
+  const ProgramResult drawn =
+      run_mambaseg("scribbles " + truth() + " -o " + data + "/masks --width 3 --seed 2");
+  ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+  EXPECT_THAT(drawn.out, HasSubstr("4 masks"));
+  const std::string strokes = data + "/masks/ISIC_0000001_segmentation.png";
+  std::set<int> values;
+  for (const uint8_t value : read_picture(strokes).values) values.insert(value);
+  EXPECT_THAT(values, testing::ElementsAre(0, 128, 255));
+  const ProgramResult again = run_mambaseg("scribbles " + truth() + "/ISIC_0000001_segmentation.png -o " +
+                                           (*folder / "one_stroke.png") + " --width 3 --seed 2");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(read_picture(*folder / "one_stroke.png").values, read_picture(strokes).values);
+  const ProgramResult refused =
+      run_mambaseg("scribbles " + truth() + " -o " + (*folder / "not_drawn") + " --unlabelled 255");
+  EXPECT_EQ(refused.exit_code, 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("expected labels other than 255"));
+
+  const ProgramResult trained_together = run_mambaseg(
+      "train weak_mamba_unet_kvasir_scribbles --set data.dataset.folder=" + data +
+      " --set plan.size=[32,32] --set training.epochs=1 --set training.batch=2 --set "
+      "network.swin_unet.width=4"
+      " --set network.mamba_unet.widths=[4,8,16,32] --set network.weakmamba_unet.widths=[4,4,4,4,4] -o " +
+      run);
+  ASSERT_EQ(trained_together.exit_code, 0) << trained_together.err;
+  const std::string cnn = *folder / "cnn.safetensors";
+  const ProgramResult taken =
+      run_mambaseg("convert " + run + "/last.safetensors " + cnn + " --member weakmamba_unet");
+  ASSERT_EQ(taken.exit_code, 0) << taken.err;
+  EXPECT_THAT(taken.out, HasSubstr("weakmamba_unet, "));
+  for (const std::string& model : {cnn, run + "/best.safetensors"}) {
+    const ProgramResult predicted = run_mambaseg("predict -m " + model + " -i " + input() +
+                                                 "/ISIC_0000000.jpg -o " + (*folder / "by_strokes.png"));
+    EXPECT_EQ(predicted.exit_code, 0) << predicted.err;
+  }
+  const ProgramResult none =
+      run_mambaseg("convert " + cnn + " " + (*folder / "none.safetensors") + " --member swin_unet");
+  EXPECT_EQ(none.exit_code, 2) << none.err;
+  EXPECT_THAT(none.err, HasSubstr("--member: no member is called swin_unet"));
 }
 
 TEST_F(Pictures, OnePictureGivesAMaskOfItsSizeAndMoreWhenAsked) {

@@ -84,5 +84,6 @@ std::span<const GoldenCheck> nnunet_pipeline_checks();
 std::span<const GoldenCheck> pipeline_checks();
 std::span<const GoldenCheck> metric_checks();
 std::span<const GoldenCheck> stat_checks();
+std::span<const GoldenCheck> weak_mamba_checks();
 
 }  // namespace mambaseg

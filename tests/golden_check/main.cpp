@@ -38,9 +38,8 @@ std::vector<std::string> golden_files(const std::string& folder, const std::vect
 
 const GoldenCheck* find_check(const std::string& official_class) {
   const std::span<const GoldenCheck> lists[] = {
-      scan_checks(),   walk_checks(),     nnunet_loss_checks(), nnunet_pipeline_checks(),
-      metric_checks(), pipeline_checks(), stat_checks(),        zoom_checks(),
-      plane_checks()};
+      scan_checks(),     walk_checks(), nnunet_loss_checks(), nnunet_pipeline_checks(), metric_checks(),
+      pipeline_checks(), stat_checks(), zoom_checks(),        plane_checks(),           weak_mamba_checks()};
   for (const auto& list : lists)
     for (const GoldenCheck& check : list)
       if (official_class == check.official_class) return &check;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/losses/cross_entropy.h"
+#include "mambaseg/losses/cross_pseudo_supervision.h"
 #include "mambaseg/losses/deep_supervision.h"
 #include "mambaseg/losses/dice.h"
 #include "mambaseg/losses/dice_bce_boundary.h"
@@ -43,6 +44,7 @@ std::vector<Json> variants() {
   for (const LossEntry& entry : losses()) all.push_back(config_of(entry));
   all.push_back({{"name", "dice"}, {"background", false}});
   all.push_back({{"name", "dice"}, {"present_only", false}, {"pool_batch", false}});
+  all.push_back({{"name", "dice"}, {"squared", true}});
   all.push_back({{"name", "cross_entropy"}, {"weighting", "median_frequency"}});
   all.push_back({{"name", "cross_entropy"}, {"weighting", "given"}, {"weights", {1.0, 2.0, 0.5, 3.0}}});
   all.push_back({{"name", "dice_bce_boundary"}, {"radius", 1}, {"band", "dilation"}});
@@ -104,7 +106,8 @@ TEST(LossSweep, EmptyLabelsGiveFiniteLossAndGradient) {
 
 TEST(LossSweep, IgnoredVoxelsCountNowhere) {
   for (const Json& config : variants()) {
-    if (config["name"] == "dice_bce_boundary") continue;  // its bands need every neighbour
+    if (config["name"] == "dice_bce_boundary") continue;         // its bands need every neighbour
+    if (config["name"] == "cross_pseudo_supervision") continue;  // its pseudo labels are of every voxel
     LossData data = kData;
     data.ignores = true;
     const auto loss = make_loss(config, data);
@@ -141,6 +144,18 @@ TEST(Dice, FollowsItsFormula) {
   DiceSettings settings;
   settings.epsilon = 0.5;
   EXPECT_NEAR(dice_loss(scores, labels, settings).item<double>(), 1 - 1.5 / 2.5, 1e-12);
+}
+
+TEST(Dice, SquaredSumsSquaresOfProbabilities) {
+  // p = (e / (1 + e), 1 / (1 + e)) and (1/2, 1/2), labels 0 and 1.
+  const auto scores = torch::tensor({1.0, 0.0, 0.0, 0.0}, torch::kFloat64).view({1, 2, 2});
+  const auto labels = torch::tensor({0, 1}, torch::kInt64).view({1, 2});
+  const double p = std::exp(1.0) / (1 + std::exp(1.0)), q = 1 - p;
+  DiceSettings settings{.squared = true};
+  const double eps = settings.epsilon;
+  const double background = (2 * p + eps) / (p * p + 0.25 + 1 + eps),
+               structure = (2 * 0.5 + eps) / (q * q + 0.25 + 1 + eps);
+  EXPECT_NEAR(dice_loss(scores, labels, settings).item<double>(), 1 - (background + structure) / 2, 1e-12);
 }
 
 TEST(Dice, AbsentClassCountsOnlyWhenAsked) {
@@ -213,6 +228,99 @@ TEST(SlicePresence, AsksForEachSliceWhetherItHoldsTheClass) {
   auto moved = torch::zeros_like(labels);  // where in the slice does not matter
   moved[0][0][1][0] = 1;
   EXPECT_EQ((*make_loss({{"name", "slice_presence"}}))(scores, moved, 0).item<double>(), value(1));
+}
+
+/// Scores of three networks for two voxels and two classes; what is right depends on whom one asks.
+std::vector<torch::Tensor> three_scores() {
+  std::vector<torch::Tensor> scores;
+  for (const auto& values : {std::vector<double>{2, 0, 0, 1}, {0, 0, 3, 1}, {1, 2, 0, 0}})
+    scores.push_back(torch::tensor(values, torch::kFloat64).view({1, 2, 2}));
+  return scores;
+}
+
+TEST(CrossPseudoSupervision, PseudoLabelsAreTheLargestOfTheMixedProbabilities) {
+  const auto scores = three_scores();
+  const auto labels = [&](const std::vector<double>& mix) {
+    const auto found = pseudo_labels(scores, mix);
+    EXPECT_FALSE(found.requires_grad());
+    return std::vector<int64_t>{found[0][0].item<int64_t>(), found[0][1].item<int64_t>()};
+  };
+  EXPECT_EQ(labels({1, 0, 0}), (std::vector<int64_t>{0, 1}));
+  EXPECT_EQ(labels({0, 1, 0}), (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(labels({0, 0, 1}), (std::vector<int64_t>{0, 0}));
+  // Voxel 0: p of class 1 is 0.12 and 0.95, so the mean is above 1/2; the third brings it below.
+  EXPECT_EQ(labels({0.5, 0.5, 0}), (std::vector<int64_t>{1, 1}));
+  EXPECT_EQ(labels({0.4, 0.4, 0.2}), (std::vector<int64_t>{0, 1}));
+}
+
+TEST(CrossPseudoSupervision, TheMixIsDrawnAnewAndRepeatable) {
+  torch::manual_seed(7);
+  const auto first = drawn_mix(3), second = drawn_mix(3);
+  EXPECT_NE(first, second);
+  torch::manual_seed(7);
+  EXPECT_EQ(drawn_mix(3), first);
+  EXPECT_EQ(drawn_mix(1), std::vector<double>{1});
+  std::vector<double> means(3, 0);
+  for (int i = 0; i < 3000; ++i) {
+    const auto mix = drawn_mix(3);
+    EXPECT_NEAR(mix[0] + mix[1] + mix[2], 1, 1e-12);
+    for (size_t m = 0; m < 3; ++m) {
+      EXPECT_GE(mix[m], 0);
+      means[m] += mix[m] / 3000;
+    }
+  }
+  // Each piece has mean 1/3 and variance 1/18.
+  for (const double mean : means) EXPECT_NEAR(mean, 1.0 / 3, 5 * std::sqrt(1.0 / 18 / 3000));
+}
+
+TEST(CrossPseudoSupervision, IsTheSumOfEachNetworksPartsForTheMixThatItDraws) {
+  const auto entry = make_loss({{"name", "cross_pseudo_supervision"}, {"pseudo_weight", 0.5}});
+  const auto& loss = dynamic_cast<const JointLoss&>(*entry);
+  const auto scores = three_scores();
+  const auto classes = torch::tensor({int64_t{1}, int64_t{kIgnoredClass}}, torch::kInt64).view({1, 2});
+  torch::manual_seed(11);
+  const double found = loss.of_members(scores, classes).item<double>();
+  torch::manual_seed(11);
+  const auto pseudo = pseudo_labels(scores, drawn_mix(3));
+  const DiceSettings dice{.present_only = false, .squared = true};
+  double expected = 0;
+  for (const auto& one : scores)
+    expected +=
+        (weighted_cross_entropy(one, classes, {}) + 0.5 * dice_loss(one, pseudo, dice)).item<double>();
+  EXPECT_NEAR(found, expected, 1e-12);
+}
+
+TEST(CrossPseudoSupervision, UnlabelledVoxelsTeachThroughThePseudoLabelsAlone) {
+  const auto classes = torch::tensor({int64_t{1}, int64_t{kIgnoredClass}}, torch::kInt64).view({1, 2});
+  const std::vector<double> mix{0.2, 0.3, 0.5};
+  const DiceSettings dice{.present_only = false, .squared = true};
+  auto scores = three_scores();
+  for (auto& one : scores) one.requires_grad_();
+  for (const MemberLosses& one : member_losses(scores, classes, mix, dice)) one.cross_entropy.backward();
+  for (const auto& one : scores) {
+    EXPECT_NE(one.grad()[0][0][0].item<double>(), 0);
+    EXPECT_EQ(one.grad().select(2, 1).abs().max().item<double>(), 0);
+  }
+  for (const MemberLosses& one : member_losses(scores, classes, mix, dice)) one.dice.backward();
+  for (const auto& one : scores) EXPECT_GT(one.grad().select(2, 1).abs().max().item<double>(), 0);
+}
+
+TEST(CrossPseudoSupervision, ANetworkLearnsFromTheOthersLabelsNotThroughTheirScores) {
+  auto scores = three_scores();
+  for (auto& one : scores) one.requires_grad_();
+  const auto classes = torch::zeros({1, 2}, torch::kInt64);
+  member_losses(scores, classes, {0.2, 0.3, 0.5}, {})[0].dice.backward();
+  EXPECT_GT(scores[0].grad().abs().max().item<double>(), 0);
+  EXPECT_FALSE(scores[1].grad().defined());
+  EXPECT_FALSE(scores[2].grad().defined());
+}
+
+TEST(CrossPseudoSupervision, RefusesScoresOfSeveralScales) {
+  const auto entry = make_loss({{"name", "cross_pseudo_supervision"}});
+  const auto& loss = dynamic_cast<const JointLoss&>(*entry);
+  EXPECT_THROW(loss.of_members({torch::zeros({1, 2, 4, 4}), torch::zeros({1, 2, 2, 2})},
+                               torch::zeros({1, 4, 4}, torch::kInt64)),
+               UsageError);
 }
 
 /// The parts of the loss of 0 and 1 labels, written out pixel by pixel on lists.

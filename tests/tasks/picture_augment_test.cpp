@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "mambaseg/core/ignored_class.h"
+
 namespace mambaseg {
 namespace {
 
@@ -57,6 +59,16 @@ TEST(Transformed, IsBilinearBetweenPixelsAndBlackOutside) {
   EXPECT_EQ(wide.image[0][0][0].item<float>(), 0);
   EXPECT_EQ(wide.image[0][2][2].item<float>(), 10);
   EXPECT_EQ(wide.classes[4][0].item<int64_t>(), 0);
+}
+
+TEST(Transformed, OutsideIsUnlabelledWhereSomeOfTheMaskIs) {
+  PreparedCase one = drawn(5, 5);
+  one.classes_IJK[0][0] = kIgnoredClass;
+  const Sample wide = transformed(one, {{{2, 0}, {0, 2}}});
+  EXPECT_EQ(wide.classes[4][0].item<int64_t>(), kIgnoredClass);
+  EXPECT_EQ(wide.classes[1][1].item<int64_t>(), kIgnoredClass);  // shows the corner
+  EXPECT_EQ(wide.classes[2][2].item<int64_t>(), 0);
+  EXPECT_EQ(wide.image[0][0][0].item<float>(), 0);
 }
 
 TEST(Transformed, PictureAndMaskStayTogether) {

@@ -50,6 +50,19 @@ TEST(PictureLabels, NumbersBecomeClassesAndBack) {
               HasSubstr("save this mask as PNG"));
 }
 
+TEST(PictureLabels, AMaskMayLeavePixelsUnlabelled) {
+  PicturePlan plan;
+  plan.ignore_label = 128;
+  const PictureLabels labels(plan);
+  EXPECT_TRUE(labels.scheme().ignores());
+  std::vector<int64_t> unnamed;
+  EXPECT_THAT(values(labels.classes_of({4, 1, {0, 128, 255, 127}}, unnamed)), ElementsAre(0, 255, 1, 0));
+  EXPECT_THAT(values(labels.classes_of({3, 1, {0, 128, 128}}, unnamed)), ElementsAre(0, 255, 255));
+  EXPECT_THAT(values(labels.classes_of({3, 1, {0, 128, 1}}, unnamed)), ElementsAre(0, 255, 1));
+  EXPECT_THAT(values(labels.classes_of({3, 1, {0, 128, 255}, true}, unnamed)), ElementsAre(0, 1, 1))
+      << "a whole mask as JPEG, with soft edges";
+}
+
 TEST(PictureLabels, TheLargestScoreWins) {
   const PictureLabels labels(nuclei());
   const auto scores = torch::tensor({3.f, 0.f, 0.f, 1.f, 2.f, 0.f, 0.f, 1.f, 5.f}).reshape({1, 3, 1, 3});

@@ -60,6 +60,7 @@
   NETWORK(mllaunet)                \
   NETWORK(hmt_unet)                \
   NETWORK(weakmamba_unet)          \
+  NETWORK(weak_mamba_unet)         \
   NETWORK(freqconvmamba)           \
   NETWORK(asm_unet)                \
   NETWORK(transamba)               \

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "mambaseg/core/ignored_class.h"
+
 namespace mambaseg {
 namespace {
 
@@ -16,10 +18,11 @@ int64_t floor_of(double x) {
 struct Plane {
   const uint8_t* values;
   int64_t height, width;
+  uint8_t outside = 0;
 
   float at(int64_t row, int64_t column) const {
     const bool inside = row >= 0 && row < height && column >= 0 && column < width;
-    return inside ? static_cast<float>(values[row * width + column]) : 0.0f;
+    return static_cast<float>(inside ? values[row * width + column] : outside);
   }
 };
 
@@ -70,7 +73,10 @@ Sample transformed(const PreparedCase& one, const PictureTransform& transform) {
   Sample out{torch::empty({channels, height, width}, torch::kFloat32),
              torch::empty({height, width}, torch::kInt64)};
   const auto* picture = one.image_CIJK.data_ptr<uint8_t>();
-  const Plane mask{one.classes_IJK.data_ptr<uint8_t>(), height, width};
+  // Where most is unlabelled, as between scribbles, nobody labelled the outside either.
+  const bool unlabelled = one.classes_IJK.eq(kIgnoredClass).any().item<bool>();
+  const Plane mask{one.classes_IJK.data_ptr<uint8_t>(), height, width,
+                   static_cast<uint8_t>(unlabelled ? kIgnoredClass : 0)};
   auto* image = out.image.data_ptr<float>();
   auto* classes = out.classes.data_ptr<int64_t>();
   const double middle_y = 0.5 * static_cast<double>(height - 1),

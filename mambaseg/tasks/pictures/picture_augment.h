@@ -32,7 +32,8 @@ using PictureTransform = std::array<std::array<double, 2>, 2>;
 PictureTransform draw_transform(const PictureAugmentSettings& settings, Random& random);
 
 /// The prepared picture and its mask seen through `transform`, both sampled at the same places in one pass:
-/// bilinear picture, nearest mask, black and background outside. Exact for flips.
+/// bilinear picture, nearest mask; outside black and background, or ignored where some of the mask is. Exact
+/// for flips.
 Sample transformed(const PreparedCase& one, const PictureTransform& transform);
 
 /// Draws one picture: one sample an epoch.

@@ -54,8 +54,8 @@ PreparedCase prepared(const Case& one, const PicturePlan& plan, const Warn& tell
     const auto classes =
         with_context(one.labels, [&] { return labels.classes_of(mask, out.unnamed_labels); });
     const int32_t largest = *std::max_element(mask.values.begin(), mask.values.end());
-    if (tell && labels.are_masks() && labels.colours().empty() && !mask.jpeg && largest > 0 &&
-        largest <= plan.mask_threshold)
+    if (tell && labels.are_masks() && labels.colours().empty() && !labels.scheme().ignores() && !mask.jpeg &&
+        largest > 0 && largest <= plan.mask_threshold)
       tell(concat(one.labels, ": no value is above plan.mask_threshold = ", plan.mask_threshold,
                   "; the structure is where it is ", largest));
     out.classes_IJK = resized_classes(classes, plan.size[0], plan.size[1]);

@@ -49,7 +49,14 @@ std::vector<std::pair<int64_t, torch::Tensor>> PictureLabels::probabilities(
 torch::Tensor PictureLabels::classes_of(const PictureNumbers& mask, std::vector<int64_t>& unnamed) const {
   std::vector<uint8_t> classes;
   if (masks_ && colours_.empty()) {
-    classes = structure_of(mask, mask_threshold_);
+    const auto is_ignored = [&](int32_t grey) {  // a JPEG does not keep a grey exactly
+      return !mask.jpeg && scheme_.class_of(grey) == kIgnoredClass;
+    };
+    PictureNumbers counted = mask;
+    std::replace_if(counted.values.begin(), counted.values.end(), is_ignored, 0);
+    classes = structure_of(counted, mask_threshold_);
+    for (size_t i = 0; i < classes.size(); ++i)
+      if (is_ignored(mask.values[i])) classes[i] = static_cast<uint8_t>(kIgnoredClass);
   } else {
     require(!mask.jpeg, "a JPEG cannot keep label numbers; save this mask as PNG");
     std::set<int64_t> others;

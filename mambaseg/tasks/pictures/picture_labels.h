@@ -30,7 +30,8 @@ class PictureLabels {
   /// that alone. Background is left out.
   std::vector<std::pair<int64_t, torch::Tensor>> probabilities(const torch::Tensor& votes_KYX) const;
 
-  /// Class numbers (Y, X) of a mask, uint8; label numbers in no class go to `unnamed` and are background.
+  /// Class numbers (Y, X) of a mask, uint8: kIgnoredClass where it holds plan.ignore_label; label numbers in
+  /// no class go to `unnamed` and are background.
   /// Throws Error for what is no mask of this plan.
   torch::Tensor classes_of(const PictureNumbers& mask, std::vector<int64_t>& unnamed) const;
   /// A mask file's content for class numbers (Y, X): 0 and 255, the label numbers, or their colours.
