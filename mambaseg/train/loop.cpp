@@ -5,9 +5,9 @@
 #include "mambaseg/core/clock.h"
 #include "mambaseg/core/memory.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/nets/model/members.h"
 #include "mambaseg/train/curves.h"
 #include "mambaseg/train/nan_guard.h"
-#include "mambaseg/train/validation.h"
 
 namespace mambaseg {
 namespace {
@@ -151,10 +151,7 @@ void TrainingLoop::finish_epoch(Json line) {
   save();
 }
 
-double TrainingLoop::validate(Json& line) {
-  const auto start = Clock::now();
-  Network& network = state_.judged();
-  network.eval();
+std::vector<CaseDice> TrainingLoop::validation_dice(Network& network) const {
   std::vector<CaseDice> cases;
   for (const PreparedCase& one : data_.validation) {
     const auto predicted = task_.predict(network, one, options_.device);
@@ -163,12 +160,23 @@ double TrainingLoop::validate(Json& line) {
       options_.progress("validation", static_cast<int64_t>(cases.size()),
                         static_cast<int64_t>(data_.validation.size()));
   }
+  return cases;
+}
+
+double TrainingLoop::validate(Json& line) {
+  const auto start = Clock::now();
+  Network& network = state_.judged();
+  network.eval();
+  const std::vector<CaseDice> cases = validation_dice(network);
   const double mean = mean_dice(cases);
-  Json by_class = Json::object();
+  Json by_class = Json::object(), by_member = Json::object();
   const CaseDice means = class_means(cases);
   for (size_t k = 0; k < means.size(); ++k)
     by_class[labels_.structures[k]] = means[k] ? Json(*means[k]) : Json();
+  for (const auto& [name, member] : members_of(network))
+    by_member[name] = mean_dice(validation_dice(*member));
   line["validation"] = {{"dice", mean}, {"classes", by_class}, {"seconds", seconds_since(start)}};
+  if (!by_member.empty()) line["validation"]["members"] = by_member;
   return mean;
 }
 

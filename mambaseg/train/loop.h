@@ -6,6 +6,7 @@
 #include "mambaseg/train/step.h"
 #include "mambaseg/train/trainer.h"
 #include "mambaseg/train/training_data.h"
+#include "mambaseg/train/validation.h"
 
 namespace mambaseg {
 
@@ -28,6 +29,7 @@ class TrainingLoop {
   StepReport take_step(BatchStream& batches, const PlannedStep& planned, double epoch);
   void finish_epoch(Json line);
   double validate(Json& line);
+  std::vector<CaseDice> validation_dice(Network& network) const;  ///< of each validation case
   void save();
   [[noreturn]] void stop(const NotFinite& reason);
 

@@ -99,7 +99,12 @@ TEST_F(ScribbleTraining, KilledInsideAnEpochGoesOnBitForBit) {
 }
 
 TEST_F(ScribbleTraining, EachNetworkLearnsTheWholeDiscsFromStrokes) {
-  const TrainResult result = train(options("run", 40));
+  TrainOptions run = options("run", 40);
+  Json best;
+  run.on_line = [&](const Json& line) {
+    if (line["event"] == "epoch" && line["best_epoch"] == line["epoch"]) best = line["validation"];
+  };
+  const TrainResult result = train(run);
   EXPECT_GT(result.best_dice, 0.8);
   const Model whole = load_model(result.best_path);
   const AnyTask task = task_of_model(whole.info.plan);
@@ -116,6 +121,7 @@ TEST_F(ScribbleTraining, EachNetworkLearnsTheWholeDiscsFromStrokes) {
       dice += hits / (predicted.sum() + one.classes_IJK.sum()).item<double>();  // 2 TP / ..., the mean of two
     }
     EXPECT_GT(dice, 0.7) << member;
+    EXPECT_NEAR(best["members"][member].get<double>(), dice, 1e-12) << member;
   }
   EXPECT_FALSE(torch::equal(found[0], found[2]));
   EXPECT_FALSE(torch::equal(found[2], found[4]));

@@ -14,6 +14,14 @@ bool is_network(const std::string& name) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::shared_ptr<Network>>> members_of(const Network& whole) {
+  std::vector<std::pair<std::string, std::shared_ptr<Network>>> members;
+  for (const auto& child : whole.named_children())
+    if (auto member = std::dynamic_pointer_cast<Network>(child.value()))
+      members.emplace_back(child.key(), std::move(member));
+  return members;
+}
+
 Json member_config(const Json& whole, const std::string& member) {
   std::string known;
   for (const auto& [key, settings] : whole.items()) {
