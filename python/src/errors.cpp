@@ -15,11 +15,11 @@ void translate(std::exception_ptr exception) {
   try {
     std::rethrow_exception(exception);
   } catch (const UsageError& error) {
-    PyErr_SetString(usage_error_type, error.what());
+    set_error(error.what(), true);
   } catch (const Error& error) {
-    PyErr_SetString(error_type, error.what());
+    set_error(error.what(), false);
   } catch (const c10::Error& error) {
-    PyErr_SetString(error_type, error.what_without_backtrace());
+    set_error(error.what_without_backtrace(), false);
   }
 }
 
@@ -31,6 +31,8 @@ PyObject* new_type(const char* name, const char* doc, const pybind11::tuple& bas
 }
 
 }  // namespace
+
+void set_error(const char* line, bool usage) { PyErr_SetString(usage ? usage_error_type : error_type, line); }
 
 void make_errors(pybind11::module_& module) {
   const pybind11::handle error =

@@ -1,4 +1,5 @@
-// The extension module of the networks of the zoo, whose parameters are Python's tensors.
+// The extension module of what holds networks: those of the zoo, whose parameters are Python's tensors, and
+// segmenters.
 
 #include <pybind11/stl.h>
 
@@ -25,7 +26,7 @@ NamedTensors listed(const Dictionary& dictionary) {
 PYBIND11_MODULE(_nets, module) {
   using namespace mambaseg;
   using namespace mambaseg::python;
-  module.doc() = "The compiled networks of mambaseg; use the package.";
+  module.doc() = "The compiled networks and segmenters of mambaseg; use the package.";
   translate_errors(py::module_::import("mambaseg._C"));
   py::class_<Network, std::shared_ptr<Network>>(module, "Network")
       .def("forward",
@@ -59,4 +60,5 @@ PYBIND11_MODULE(_nets, module) {
       facts["help"][line.path] = line.rule.empty() ? line.help : line.help + " (" + line.rule + ")";
     return facts.dump();
   });
+  add_segmenter(module);
 }

@@ -105,6 +105,38 @@ class Networks(unittest.TestCase):
         self.assertEqual(wide.dtype, torch.float64)
         torch.testing.assert_close(wide.float(), expected, rtol=1e-3, atol=1e-4)
 
+    def test_gradients(self):
+        """Of every parameter and of the image, in double, against central differences along random directions."""
+        for name in ("segmamba", "medsegmamba", "lightm_unet"):
+            with self.subTest(name):
+                torch.manual_seed(0)
+                facts = mambaseg.network_facts(name)
+                net = mambaseg.network(name, **facts["small"]).double().eval()  # without dropout
+                image = torch.randn([1, net.settings.get("in_channels", facts["settings"]["in_channels"])]
+                                    + [facts["small_edge"]] * facts["dims"][0], dtype=torch.float64)
+                with torch.no_grad():
+                    weights = torch.randn_like(net(image))
+                tensors = [image.requires_grad_(), *net.parameters()]
+                gradients = torch.autograd.grad((net(image) * weights).sum(), tensors)
+
+                def along(directions, step):
+                    with torch.no_grad():
+                        for tensor, direction in zip(tensors, directions):
+                            tensor += step * direction
+                        loss = (net(image) * weights).sum().item()
+                        for tensor, direction in zip(tensors, directions):
+                            tensor -= step * direction
+                    return loss
+
+                step = 1e-7
+                scales = [tensor.detach().abs().mean() for tensor in tensors]
+                norm = sum((g * scale).square().sum() for g, scale in zip(gradients, scales)).sqrt().item()
+                for _ in range(3):
+                    directions = [torch.randn_like(tensor) * scale for tensor, scale in zip(tensors, scales)]
+                    slope = sum((g * direction).sum() for g, direction in zip(gradients, directions)).item()
+                    difference = (along(directions, step) - along(directions, -step)) / (2 * step)
+                    self.assertAlmostEqual(difference / norm, slope / norm, delta=1e-5)
+
     def test_errors_say_one_line(self):
         with self.assertRaisesRegex(mambaseg.UsageError, "hym_unet"):
             mambaseg.network("hym_unett")
