@@ -135,7 +135,7 @@ class Networks(unittest.TestCase):
                     directions = [torch.randn_like(tensor) * scale for tensor, scale in zip(tensors, scales)]
                     slope = sum((g * direction).sum() for g, direction in zip(gradients, directions)).item()
                     difference = (along(directions, step) - along(directions, -step)) / (2 * step)
-                    self.assertAlmostEqual(difference / norm, slope / norm, delta=1e-5)
+                    self.assertAlmostEqual(difference / norm, slope / norm, delta=1e-6)
 
     def test_errors_say_one_line(self):
         with self.assertRaisesRegex(mambaseg.UsageError, "hym_unet"):
