@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# tests/install/run.sh BUILD SOURCE
+# tests/install/run.sh BUILD SOURCE [PYTHON]
 # Installs BUILD into a folder, moves that, builds a C++ program (find_package) and a C program (pkg-config) against what
-# lies there, and compares their masks with that of the installed program.
+# lies there, and compares their masks, and that of PYTHON with the package there, with that of the installed program.
 set -euo pipefail
-build=$1 source=$2
+build=$1 source=$2 python=${3:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 outside=$source/tests/install/outside
@@ -30,7 +30,15 @@ pkg-config() { PKG_CONFIG_PATH=$(dirname "$library")/pkgconfig command pkg-confi
 cc -std=c99 -Wall -Wextra -Wpedantic -Werror -o "$work/c" "$outside/segment.c" $(pkg-config --cflags --libs mambaseg)
 LD_LIBRARY_PATH=$(dirname "$library") "$work/c" "$picture" "$work/c.png"
 
-for mask in cpp c; do
+masks="cpp c"
+if [ -n "$python" ]; then
+  package=$(find "$prefix" -path '*-packages/mambaseg' -type d)
+  PYTHONPATH=$(dirname "$package") "$python" "$outside/segment.py" "$picture" "$work/python.png" > "$work/python.said"
+  grep -q "^$package/models/skin-lesion/model.toml$" "$work/python.said" || fail "expected the model of $package"
+  masks="$masks python"
+fi
+
+for mask in $masks; do
   cmp "$work/command/$name.png" "$work/$mask.png" || fail "the mask of the $mask program is another than the command's"
 done
 
