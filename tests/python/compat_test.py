@@ -64,7 +64,7 @@ class Compat(unittest.TestCase):
                 file.write("whose = 'theirs'\n")
             done = subprocess.run(
                 [sys.executable, "-c", "import mambaseg.compat as c; c.install(); import mamba_ssm; print(mamba_ssm.whose)"],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ["PYTHONPATH"]])},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, os.environ.get("PYTHONPATH", "")])},
                 stdout=subprocess.PIPE, universal_newlines=True, check=True)
         self.assertEqual(done.stdout.strip(), "theirs")
 
