@@ -118,6 +118,13 @@ void Machine::declare(CLI::App& command) {
                    "(docs/gpu.md)");
 }
 
+Machine Machine::of_process(int local_rank, int local_size) const {
+  Machine own = *this;
+  if (local_size > 1 && device == "cuda") own.device = concat("cuda:", local_rank);
+  if (local_size > 1 && threads == 0) own.threads = std::max(1, thread_count(0) / local_size);
+  return own;
+}
+
 torch::Device Machine::start() const {
   const torch::Device chosen = start_program(device, threads);
   compute_deterministically(deterministic && chosen.is_cuda());

@@ -33,6 +33,9 @@ struct Machine {
   /// Sets LibTorch's threads, flushes denormals to zero in every worker, has a GPU compute deterministically
   /// where that is wanted, and returns the device; UsageError when it is not there.
   torch::Device start() const;
+  /// The same for one of several processes on a machine: its GPU where no number was given, its part of the
+  /// cores where no number of threads was.
+  Machine of_process(int local_rank, int local_size) const;
 };
 
 /// --set, the same in every command that takes a recipe: once for each setting, so that what follows is not

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
@@ -6,6 +7,7 @@
 #include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/text.h"
+#include "mambaseg/train/launcher.h"
 #include "mambaseg/train/trainer.h"
 
 namespace mambaseg {
@@ -17,6 +19,7 @@ struct Options {
   bool resume = false;
   int64_t seed = -1, fold = -1, repeat = -1;
   Machine machine;
+  int64_t patience_s = 600;
 };
 
 std::string words_of(const Json& line, int64_t epochs, const char* samples) {
@@ -59,7 +62,10 @@ void run(const Options& options) {
   if (!options.start.empty()) train_options.settings.training.start = options.start;
   train_options.folder = options.run;
   train_options.resume = options.resume;
-  train_options.device = options.machine.start();
+  const WorldPlace place = place_of_process(std::getenv);
+  train_options.device = options.machine.of_process(place.local_rank, place.local_size).start();
+  train_options.world =
+      std::make_shared<World>(place, train_options.device, std::chrono::seconds(options.patience_s));
   train_options.threads = torch::get_num_threads();
   train_options.version = MAMBASEG_VERSION;
   train_options.progress = progress_bar();
@@ -76,7 +82,7 @@ void run(const Options& options) {
     if (line["event"] == "epoch") std::fprintf(stderr, "%s\n", words_of(line, epochs, samples).c_str());
   };
   const TrainResult result = train(train_options);
-  std::printf("%s\n", result.best_path.c_str());
+  if (train_options.world->leads()) std::printf("%s\n", result.best_path.c_str());
 }
 
 }  // namespace
@@ -97,6 +103,12 @@ void declare_train(CLI::App& command) {
                      "Weights to start from as far as they fit, in place of the recipe's training.start: a "
                      "model, .pth or .npz of a published encoder");
   options->machine.declare(command);
+  command
+      .add_option(
+          "--patience", options->patience_s,
+          "Of several processes (torchrun, srun): seconds after which one that is silent counts as lost")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   command.callback([options] { run(*options); });
 }
 

@@ -25,6 +25,11 @@ struct PlannedPatch {
 
 using PlannedStep = std::vector<PlannedPatch>;
 
+/// The part of a step that one of several processes computes: samples [first, first + count) of `total`.
+struct StepShare {
+  int64_t first = 0, count = 0, total = 0;
+};
+
 /// The patches of an epoch, cut into optimiser steps of `patches_per_step` (0: one case a step). Cases come
 /// in an order drawn from (seed, epoch).
 std::vector<PlannedStep> plan_epoch(const SampleSources& samplers, int64_t patches_per_step, uint64_t seed,

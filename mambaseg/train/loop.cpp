@@ -27,17 +27,21 @@ TrainingLoop::TrainingLoop(const TrainOptions& options, const Task& task, const 
       state_(state),
       at_(state.at),
       step_(step),
-      journal_(folder.journal(), state.at.journal_bytes) {}
+      world_(*options.world) {
+  if (world_.leads()) journal_.emplace(folder.journal(), state.at.journal_bytes);
+}
 
 TrainResult TrainingLoop::run() {
   begin();
   while (at_.epoch < settings_.epochs) train_epoch();
+  world_.said("");  // the meeting place stays until all are there
   return {folder_.best(), at_.best_dice, at_.best_epoch};
 }
 
 void TrainingLoop::write_line(const Json& line) {
-  journal_.write(line);
-  at_.journal_bytes = journal_.bytes();
+  if (!journal_) return;
+  journal_->write(line);
+  at_.journal_bytes = journal_->bytes();
   if (options_.on_line) options_.on_line(line);
 }
 
@@ -66,23 +70,34 @@ void TrainingLoop::train_epoch() {
     return static_cast<double>(at_.epoch) + static_cast<double>(step) / static_cast<double>(count);
   };
   int64_t total = 0;
-  for (const PlannedStep& step : steps) total += static_cast<int64_t>(step.size());
+  std::vector<StepShare> shares;
+  std::vector<PlannedStep> mine;
+  for (const PlannedStep& step : steps) {
+    const auto [first, last] = world_.share(static_cast<int64_t>(step.size()));
+    shares.push_back({first, last - first, static_cast<int64_t>(step.size())});
+    mine.emplace_back(step.begin() + first, step.begin() + last);
+    total += shares.back().total;
+  }
   const int64_t patches_before = at_.patches;
   double waited_s = 0;
   {
-    BatchStream batches(data_.samplers, steps, settings_.batch, at_.step, settings_.seed, at_.epoch,
+    BatchStream batches(data_.samplers, mine, settings_.batch, at_.step, settings_.seed, at_.epoch,
                         {options_.threads, kBytesAhead}, options_.device);
     state_.network->train();
     const std::string what = concat("epoch ", at_.epoch + 1, "/", settings_.epochs);
     while (at_.step < count) {
-      const auto& planned = steps[static_cast<size_t>(at_.step)];
-      const StepReport report = take_step(batches, planned, time_of(at_.step));
+      const StepShare& share = shares[static_cast<size_t>(at_.step)];
+      const StepReport report = take_step(batches, share, time_of(at_.step));
       waited_s += report.waited_s;
       at_.loss_sum += report.loss_sum;
-      at_.patches += static_cast<int64_t>(planned.size());
+      at_.patches += share.total;
       ++at_.step;
       ++at_.total_steps;
-      if (settings_.save_every_steps > 0 && at_.total_steps % settings_.save_every_steps == 0) save();
+      if (settings_.save_every_steps > 0 && at_.total_steps % settings_.save_every_steps == 0) {
+        average_statistics(*state_.network);
+        if (state_.average) average_statistics(*state_.average);
+        save();
+      }
       if (options_.progress) options_.progress(what, at_.patches, total);
     }
   }
@@ -96,17 +111,20 @@ void TrainingLoop::train_epoch() {
                 {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}});
 }
 
-StepReport TrainingLoop::take_step(BatchStream& batches, const PlannedStep& planned, double epoch) {
+StepReport TrainingLoop::take_step(BatchStream& batches, const StepShare& share, double epoch) {
   StepReport report;
   try {
-    report = step_.take(batches, planned.size(), epoch);
+    report = step_.take(batches, share, epoch);
   } catch (const NotFinite& reason) {
     stop(reason);
+  } catch (const RankLost&) {
+    save();
+    throw;
   }
   Json line = {{"event", "step"},
                {"epoch", at_.epoch},
                {"step", at_.step},
-               {"loss", report.loss_sum / static_cast<double>(planned.size())},
+               {"loss", report.loss_sum / static_cast<double>(share.total)},
                {"learning_rate", report.learning_rate}};
   if (report.loss_scale != 1) line["loss_scale"] = report.loss_scale;
   if (report.left_out) line["left_out"] = true;
@@ -125,6 +143,8 @@ void TrainingLoop::stop(const NotFinite& reason) {
 }
 
 void TrainingLoop::finish_epoch(Json line) {
+  average_statistics(*state_.network);
+  if (state_.average) average_statistics(*state_.average);
   const int64_t epoch = at_.epoch;
   const bool validates = !data_.validation.empty();
   const bool last = epoch + 1 == settings_.epochs;
@@ -141,7 +161,8 @@ void TrainingLoop::finish_epoch(Json line) {
   line["best_epoch"] = at_.best_epoch;
   line["peak_memory_mib"] = static_cast<double>(peak_memory_bytes()) / (1 << 20);
   write_line(line);
-  write_file_atomically(folder_.curves(), training_curves(read_epoch_lines(folder_.journal())));
+  if (world_.leads())
+    write_file_atomically(folder_.curves(), training_curves(read_epoch_lines(folder_.journal())));
   at_.epoch = epoch + 1;
   at_.step = at_.patches = 0;
   at_.loss_sum = 0;
@@ -149,18 +170,6 @@ void TrainingLoop::finish_epoch(Json line) {
   // the same best.
   if (best) folder_.save_best(state_);
   save();
-}
-
-std::vector<CaseDice> TrainingLoop::validation_dice(Network& network) const {
-  std::vector<CaseDice> cases;
-  for (const PreparedCase& one : data_.validation) {
-    const auto predicted = task_.predict(network, one, options_.device);
-    cases.push_back(dice_of(predicted, one.classes_IJK, labels_.classes_of));
-    if (options_.progress)
-      options_.progress("validation", static_cast<int64_t>(cases.size()),
-                        static_cast<int64_t>(data_.validation.size()));
-  }
-  return cases;
 }
 
 double TrainingLoop::validate(Json& line) {
@@ -180,8 +189,43 @@ double TrainingLoop::validate(Json& line) {
   return mean;
 }
 
+/// Each rank predicts some of them.
+std::vector<CaseDice> TrainingLoop::validation_dice(Network& network) {
+  const auto [first, last] = world_.share(static_cast<int64_t>(data_.validation.size()));
+  Json mine = Json::array();
+  for (int64_t i = first; i < last; ++i) {
+    const PreparedCase& one = data_.validation[static_cast<size_t>(i)];
+    const auto predicted = task_.predict(network, one, options_.device);
+    Json dice = Json::array();
+    for (const auto& of_structure : dice_of(predicted, one.classes_IJK, labels_.classes_of))
+      dice.push_back(of_structure ? Json(*of_structure) : Json());
+    mine.push_back(dice);
+    if (options_.progress) options_.progress("validation", i + 1 - first, last - first);
+  }
+  std::vector<CaseDice> cases;
+  for (const std::string& part : world_.said(mine.dump()))  // JSON's digits bring a double back as it was
+    for (const Json& dice : Json::parse(part)) {
+      cases.emplace_back();
+      for (const Json& of_structure : dice)
+        cases.back().push_back(of_structure.is_null() ? std::nullopt
+                                                      : std::optional(of_structure.get<double>()));
+    }
+  return cases;
+}
+
+/// The statistics of batch norms, which each rank has of its own samples.
+void TrainingLoop::average_statistics(Network& network) {
+  if (world_.alone()) return;
+  const torch::NoGradGuard no_grad;
+  for (torch::Tensor buffer : network.buffers())
+    if (buffer.is_floating_point()) {
+      world_.finish(*world_.begin_sum(buffer));
+      buffer.div_(world_.size());
+    }
+}
+
 void TrainingLoop::save() {
-  journal_.sync();
+  if (journal_) journal_->sync();
   folder_.save_last(state_);
 }
 

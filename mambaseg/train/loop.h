@@ -1,5 +1,7 @@
 #pragma once
 
+#include <optional>
+
 #include "mambaseg/tasks/task.h"
 #include "mambaseg/train/journal.h"
 #include "mambaseg/train/run_folder.h"
@@ -26,10 +28,11 @@ class TrainingLoop {
   void write_line(const Json& line);
   void begin();
   void train_epoch();
-  StepReport take_step(BatchStream& batches, const PlannedStep& planned, double epoch);
+  StepReport take_step(BatchStream& batches, const StepShare& share, double epoch);
   void finish_epoch(Json line);
   double validate(Json& line);
-  std::vector<CaseDice> validation_dice(Network& network) const;  ///< of each validation case
+  std::vector<CaseDice> validation_dice(Network& network);  ///< of each validation case
+  void average_statistics(Network& network);
   void save();
   [[noreturn]] void stop(const NotFinite& reason);
 
@@ -42,7 +45,8 @@ class TrainingLoop {
   TrainingState& state_;
   RunPosition& at_;  ///< of state_
   TrainingStep& step_;
-  Journal journal_;
+  World& world_;
+  std::optional<Journal> journal_;  ///< of the leading rank
 };
 
 }  // namespace mambaseg

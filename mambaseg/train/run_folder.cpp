@@ -30,12 +30,15 @@ void require_unchanged(const std::string& setting, const Json& now, const Json& 
 
 RunFolder::RunFolder(const TrainOptions& options, Json plan)
     : options_(options), settings_(options.settings), plan_(std::move(plan)) {
-  require(!options_.resume || holds_run(), options_.folder, ": no run to resume");
-  make_folder(options_.folder);
-  lock_.emplace(options_.folder);
-  if (!options_.resume && holds_run())
-    throw UsageError(options_.folder +
-                     ": holds a run already; --resume continues it, or choose another folder");
+  if (options_.world->leads()) {
+    require(!options_.resume || holds_run(), options_.folder, ": no run to resume");
+    make_folder(options_.folder);
+    lock_.emplace(options_.folder);
+    if (!options_.resume && holds_run())
+      throw UsageError(options_.folder +
+                       ": holds a run already; --resume continues it, or choose another folder");
+  }
+  options_.world->said("");  // the others come when the folder is taken
   if (options_.resume && fs::exists(path("recipe.toml"))) require_same_draws();
 }
 
@@ -80,8 +83,9 @@ TrainingState RunFolder::last_state() const {
   state.optimizer = make_optimizer(settings_.training, *state.network);
   state.average = first_average(settings_.training.ema, settings_.network, *state.network, options_.device);
   load_moments(options_.folder, model, state);
-  remove_moments(options_.folder,
-                 model.info.history["moments"]);  // older ones, if it ended before it could
+  if (options_.world->leads())
+    remove_moments(options_.folder,
+                   model.info.history["moments"]);  // older ones, if it ended before it could
   return state;
 }
 
@@ -124,6 +128,7 @@ void RunFolder::note_content(const PreparedCase& one) {
 }
 
 void RunFolder::begin(const Split& split) const {
+  if (!options_.world->leads()) return;
   Json json = split_json(split);
   json["cases"] = dataset_cases_;
   json["content"] = content_;
@@ -145,11 +150,11 @@ ModelInfo RunFolder::about(const TrainingState& state) const {
 }
 
 void RunFolder::save_best(const TrainingState& state) const {
-  save_model(best(), state.judged(), about(state));
+  if (options_.world->leads()) save_model(best(), state.judged(), about(state));
 }
 
 void RunFolder::save_last(const TrainingState& state) const {
-  save_training_state(options_.folder, state, about(state));
+  if (options_.world->leads()) save_training_state(options_.folder, state, about(state));
 }
 
 void RunFolder::remove(const std::string& folder) {

@@ -10,9 +10,9 @@
 
 namespace mambaseg {
 
-/// The folder of a run, locked while the object lives: what lies there under which name, and what a run that
-/// is resumed keeps of it and refuses. What decides which samples are drawn stays as it was: dataset, split,
-/// seed, images and labels.
+/// The folder of a run, locked while the object lives by the rank that leads, which alone writes there: what
+/// lies there under which name, and what a run that is resumed keeps of it and refuses. What decides which
+/// samples are drawn stays as it was: dataset, split, seed, images and labels.
 class RunFolder {
  public:
   /// Takes the folder that `options`, which must outlive the object, names, and removes the temporary files

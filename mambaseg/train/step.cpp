@@ -35,18 +35,18 @@ std::string training_precision(const TrainingSettings& settings, torch::Device d
 }
 
 TrainingStep::TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings,
-                           std::string precision, torch::Device device)
+                           std::string precision, torch::Device device, World& world)
     : state_(state),
       loss_(loss),
       settings_(settings.training),
       schedule_(settings.schedule),
       precision_(std::move(precision)),
-      device_(device) {}
+      device_(device),
+      world_(world),
+      sums_(*state.network, world) {}
 
-StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch) {
+StepReport TrainingStep::take(BatchStream& batches, const StepShare& share, double epoch) {
   RunPosition& at = state_.at;
-  torch::manual_seed(stream_of(stream_of(kStepStream, settings_.seed), static_cast<uint64_t>(at.epoch),
-                               static_cast<uint64_t>(at.step)));  // dropout and drop path
   StepReport report;
   report.learning_rate = rate_at(epoch);
   report.loss_scale = at.loss_scale.factor;
@@ -54,13 +54,15 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
   state_.optimizer->zero_grad();
   Batch batch;
   try {
-    batch = add_gradients(batches, samples, report);
+    batch = add_gradients(batches, share, report);
   } catch (const c10::OutOfMemoryError& error) {
     throw Error(concat(full_memory_line(error), ", in a training step of ", precision_, " with batches of ",
                        settings_.batch,
                        "; a smaller training.batch, training.precision = \"auto\" or another "
                        "GPU may do, and --resume goes on"));
   }
+  sums_.finish();
+  report.loss_sum = world_.sums({report.loss_sum})[0];
   const std::vector<torch::Tensor> gradients = gradients_of(*state_.network);
   const double norm = gradient_norm(gradients);
   report.left_out = !std::isfinite(norm);
@@ -72,23 +74,33 @@ StepReport TrainingStep::take(BatchStream& batches, size_t samples, double epoch
   return report;
 }
 
-Batch TrainingStep::add_gradients(BatchStream& batches, size_t samples, StepReport& report) {
+Batch TrainingStep::add_gradients(BatchStream& batches, const StepShare& share, StepReport& report) {
   std::vector<Underway> underway;
   Batch batch;
-  for (size_t done = 0; done < samples; done += batch.patches.size()) {
+  for (int64_t done = 0; done < share.count; done += static_cast<int64_t>(batch.patches.size())) {
     const auto asked = Clock::now();
     batch = batches.next();
     report.waited_s += std::chrono::duration<double>(Clock::now() - asked).count();
+    seed_paths(share.first + done);
     const auto classes = sent_to(device_, batch.classes).to(torch::kInt64);
     tell_scale_factors(*state_.network, batch.scale_factors_B2);
     const auto loss = loss_of(forward(sent_to(device_, batch.images)), classes);
     underway.push_back({loss.detach(), batch});
     if (!device_.is_cuda()) read_losses(underway, report);
     const auto count = static_cast<double>(batch.patches.size());
-    (loss * (report.loss_scale * count / static_cast<double>(samples))).backward();
+    if (done + static_cast<int64_t>(batch.patches.size()) == share.count) sums_.last_pass();
+    (loss * (report.loss_scale * count / static_cast<double>(share.total))).backward();
   }
   read_losses(underway, report);  // to read each from a GPU would mean to wait for each
   return batch;
+}
+
+/// Dropout and drop path of the batch that begins with this sample of the step, whichever rank computes it.
+void TrainingStep::seed_paths(int64_t sample) const {
+  const RunPosition& at = state_.at;
+  const uint64_t step = stream_of(stream_of(kStepStream, settings_.seed), static_cast<uint64_t>(at.epoch),
+                                  static_cast<uint64_t>(at.step));
+  torch::manual_seed(sample == 0 ? step : stream_of(step, static_cast<uint64_t>(sample)));
 }
 
 void TrainingStep::read_losses(std::vector<Underway>& underway, StepReport& report) const {
@@ -114,6 +126,7 @@ Json TrainingStep::machine() const {
                   {"kernels", best_target().name},
                   {"precision", precision_},
                   {"threads", torch::get_num_threads()}};
+  if (!world_.alone()) machine["ranks"] = world_.size();
   if (computes_deterministically()) machine["deterministic"] = true;
   return machine;
 }
@@ -147,9 +160,12 @@ void TrainingStep::change_weights() {
 }
 
 void TrainingStep::stop(const char* what, double value, const Batch& batch) const {
-  const torch::Tensor images = batch.images.to(device_);
-  tell_scale_factors(*state_.network, batch.scale_factors_B2);
-  std::string place = find_non_finite(*state_.network, [&] { forward(images); });
+  std::string place;
+  if (batch.images.defined()) {
+    const torch::Tensor images = batch.images.to(device_);
+    tell_scale_factors(*state_.network, batch.scale_factors_B2);
+    place = find_non_finite(*state_.network, [&] { forward(images); });
+  }
   if (place.empty()) place = "not found again when the step was repeated";
   std::string patches;
   for (const std::string& patch : batch.patches) patches += (patches.empty() ? "" : "; ") + patch;

@@ -6,8 +6,10 @@
 
 #include "mambaseg/losses/loss.h"
 #include "mambaseg/train/batches.h"
+#include "mambaseg/train/gradient_sums.h"
 #include "mambaseg/train/run.h"
 #include "mambaseg/train/training_state.h"
+#include "mambaseg/train/world.h"
 
 namespace mambaseg {
 
@@ -17,7 +19,7 @@ std::string training_precision(const TrainingSettings& settings, torch::Device d
 
 /// What an optimisation step has to say.
 struct StepReport {
-  double loss_sum = 0;       ///< of its samples
+  double loss_sum = 0;       ///< of its samples, on all ranks
   double learning_rate = 0;  ///< by the schedule
   double loss_scale = 1;     ///< the factor that the loss had
   bool left_out = false;     ///< a gradient did not fit the half precision: the weights are as they were
@@ -35,13 +37,14 @@ class TrainingStep {
  public:
   /// All but `precision` (see training_precision) is used, not copied.
   TrainingStep(TrainingState& state, const Loss& loss, const RunSettings& settings, std::string precision,
-               torch::Device device);
+               torch::Device device, World& world);
 
-  /// Averages the gradients of the next `samples` samples of `batches`, scales, checks and clips them, and
-  /// changes the weights and the scale of the loss; moves the position no further. `epoch`: the time by which
-  /// the learning rate is set, 1.5 in the middle of the second epoch. Throws NotFinite before the weights
-  /// change, and Error when a GPU's memory does not hold a batch.
-  StepReport take(BatchStream& batches, size_t samples, double epoch);
+  /// Averages the gradients of the samples of a step, of which `share` come next out of `batches` and the
+  /// others are those of the other ranks, scales, checks and clips them, and changes the weights and the
+  /// scale of the loss; moves the position no further. `epoch`: the time by which the learning rate is
+  /// set, 1.5 in the middle of the second epoch. Throws NotFinite and RankLost before the weights change, and
+  /// Error when a GPU's memory does not hold a batch.
+  StepReport take(BatchStream& batches, const StepShare& share, double epoch);
 
   /// The learning rate at that time.
   double rate_at(double epoch) const;
@@ -56,7 +59,8 @@ class TrainingStep {
     Batch batch;
   };
   /// The gradients of the samples, added up; returns the last batch.
-  Batch add_gradients(BatchStream& batches, size_t samples, StepReport& report);
+  Batch add_gradients(BatchStream& batches, const StepShare& share, StepReport& report);
+  void seed_paths(int64_t sample) const;
   void read_losses(std::vector<Underway>& underway, StepReport& report) const;
   std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
@@ -69,6 +73,8 @@ class TrainingStep {
   const ScheduleSettings& schedule_;
   const std::string precision_;
   const torch::Device device_;
+  World& world_;
+  GradientSums sums_;
 };
 
 }  // namespace mambaseg

@@ -48,10 +48,29 @@ void require_input_edges(const RunSettings& settings, const Network& network) {
                             settings.network.value("name", ""), ": ", why));
 }
 
-}  // namespace
+/// That all ranks have one recipe and stand at one point of one run: else they would train apart, or wait for
+/// each other.
+void require_same_everywhere(World& world, const RunSettings& settings, const TrainingState& state) {
+  if (world.alone()) return;
+  double weights = 0;
+  for (const torch::Tensor& parameter : state.network->parameters())
+    weights += parameter.detach().to(torch::kCPU, torch::kFloat64).sum().item<double>();
+  const std::string recipe = to_json(settings).dump();
+  const std::vector<std::string> all =
+      world.said(Json{{"recipe", recipe}, {"state", {weights, state.at.total_steps}}}.dump());
+  for (size_t rank = 1; rank < all.size(); ++rank) {
+    const Json one = Json::parse(all[rank]), leading = Json::parse(all.front());
+    require(one["recipe"] == leading["recipe"], "rank ", rank,
+            " has another recipe than rank 0: expected the same");
+    require(one["state"] == leading["state"], "rank ", rank,
+            " has other weights than rank 0: expected that both see the same folder of the run");
+  }
+}
 
-TrainResult train(const TrainOptions& given) {
+TrainResult train_with(const TrainOptions& given) {
   TrainOptions options = given;
+  if (!options.world->leads())
+    options.progress = nullptr, options.warn = options.note = nullptr, options.on_line = nullptr;
   options.settings = resolved(given.settings);
   const RunSettings& settings = options.settings;
   const Task& task = *settings.task;
@@ -68,8 +87,22 @@ TrainResult train(const TrainOptions& given) {
   const TrainingData data = training_data(options, task, folder);
   const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));
   const SlowOperators slow(options.warn);
-  TrainingStep step(state, *loss, settings, precision, options.device);
+  require_same_everywhere(*options.world, settings, state);
+  TrainingStep step(state, *loss, settings, precision, options.device, *options.world);
   return TrainingLoop(options, task, data, folder, state, step).run();
+}
+
+}  // namespace
+
+TrainResult train(const TrainOptions& options) {
+  try {
+    return train_with(options);
+  } catch (const RankLost&) {  // the others find that out, too
+    throw;
+  } catch (const std::exception& error) {
+    options.world->stop(error.what());
+    throw;
+  }
 }
 
 void remove_run(const std::string& folder) { RunFolder::remove(folder); }

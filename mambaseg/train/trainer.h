@@ -1,12 +1,14 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include <torch/types.h>
 
 #include "mambaseg/core/progress.h"
 #include "mambaseg/train/run.h"
+#include "mambaseg/train/world.h"
 
 namespace mambaseg {
 
@@ -16,7 +18,11 @@ struct TrainOptions {
       folder;  ///< of the run: recipe.toml, journal.jsonl, best.safetensors, last.safetensors, split.json
   bool resume = false;  ///< go on where the run in `folder` stopped
   torch::Device device = torch::kCPU;
-  int threads = 1;      ///< for preparing cases and drawing batches
+  int threads = 1;  ///< for preparing cases and drawing batches
+  /// With whom it trains. Every rank trains by the same recipe in the same folder, which all of them see;
+  /// each step's samples and the validation cases are divided among them, and what they hear of is the
+  /// leading one's.
+  std::shared_ptr<World> world = std::make_shared<World>();
   std::string version;  ///< of the program, kept in the model files
   Progress progress;
   Warn warn;

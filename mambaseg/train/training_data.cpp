@@ -36,7 +36,10 @@ TrainingData training_data(const TrainOptions& options, const Task& task, RunFol
   const std::string cache = settings.data.cache.empty() ? folder.cache() : settings.data.cache;
   std::vector<Case> all = split.train;
   all.insert(all.end(), split.validation.begin(), split.validation.end());
-  prepare_cases(all, task.preparation(), cache, options.threads, options.progress, options.warn);
+  const auto [first, last] = options.world->share(static_cast<int64_t>(all.size()));
+  prepare_cases({all.begin() + first, all.begin() + last}, task.preparation(), cache, options.threads,
+                options.progress, options.warn);
+  options.world->said("");  // the parts of all ranks are there
 
   RunCases seen;
   const auto load = [&](const Case& one, std::vector<CaseNotes>& notes) {

@@ -63,13 +63,14 @@ TEST(TrainingStep, ABatchThatAGpuDoesNotHoldIsToldInOneLine) {
   state.network = small_network("unet");
   state.optimizer = make_optimizer(settings.training, *state.network);
   const NoMemory loss;
-  TrainingStep step(state, loss, settings, "fp32", torch::kCPU);
+  World alone;
+  TrainingStep step(state, loss, settings, "fp32", torch::kCPU, alone);
   SampleSources pictures;
   pictures.push_back(std::make_unique<OnePicture>());
   BatchStream batches(pictures, plan_epoch(pictures, 4, 1, 0), 4, 0, 1, 0, Workers(1));
   std::string message;
   try {
-    step.take(batches, 4, 0);
+    step.take(batches, {0, 4, 4}, 0);
   } catch (const Error& error) {
     message = error.what();
   }
@@ -91,12 +92,13 @@ torch::Tensor trained_on_the_gpu(const std::string& network, torch::Device devic
   state.network->to(device);
   state.optimizer = make_optimizer(settings.training, *state.network);
   const auto loss = make_loss({{"name", "dice_cross_entropy"}});
-  TrainingStep step(state, *loss, settings, "fp32", device);
+  World alone;
+  TrainingStep step(state, *loss, settings, "fp32", device, alone);
   SampleSources pictures;
   pictures.push_back(std::make_unique<RandomPictures>());
   for (; state.at.step < 3; ++state.at.step) {
     BatchStream batches(pictures, plan_epoch(pictures, 4, 1, 0), 2, 0, 1, 0, Workers(1), device);
-    step.take(batches, 4, 0);
+    step.take(batches, {0, 4, 4}, 0);
   }
   std::vector<torch::Tensor> all;
   for (const auto& parameter : state.network->parameters()) all.push_back(parameter.detach().flatten());
