@@ -61,9 +61,10 @@ WorldPlace place_of_process(const std::function<const char*(const char*)>& varia
     place.local_rank = static_cast<int>(has.number("LOCAL_RANK", 0, kMostRanks, 0));
     place.local_size = static_cast<int>(has.number("LOCAL_WORLD_SIZE", 1, kMostRanks, 1));
     place.address = has.text("MASTER_ADDR");
-    place.port = static_cast<uint16_t>(has.number("MASTER_PORT", 1, kMostPort));
-    place.launcher_serves =
+    // torchrun listens at MASTER_PORT itself, in words that change from one version of torch to the next.
+    const bool taken =
         has.has("TORCHELASTIC_USE_AGENT_STORE") && has.text("TORCHELASTIC_USE_AGENT_STORE") == "True";
+    place.port = static_cast<uint16_t>(has.number("MASTER_PORT", 1, kMostPort - 1) + (taken ? 1 : 0));
   } else if (has.has("SLURM_STEP_NUM_TASKS") && has.has("SLURM_PROCID")) {
     place.size = static_cast<int>(has.number("SLURM_STEP_NUM_TASKS", 1, kMostRanks));
     if (place.size == 1) return {};

@@ -105,7 +105,7 @@ World::World(const WorldPlace& place, torch::Device device, milliseconds patienc
   try {
     c10d::TCPStoreOptions options;
     options.port = place.port;
-    options.isServer = leads() && !place.launcher_serves;
+    options.isServer = leads();
     options.numWorkers = place.size;
     options.waitWorkers = false;
     options.timeout = patience;
@@ -263,9 +263,8 @@ void World::lost(const std::string& cause) {
   } catch (const std::exception&) {  // the meeting place is gone
   }
   if (verdict.empty())
-    verdict =
-        concat(place_.launcher_serves ? "the launcher" : "rank 0", ", which keeps the meeting place at ",
-               place_.address, ":", place_.port, ", answers no more");
+    verdict = concat("rank 0, which keeps the meeting place at ", place_.address, ":", place_.port,
+                     ", answers no more");
   connection_->host.release();  // what waits for a lost rank is left behind
 #ifdef MAMBASEG_NCCL
   connection_->gpus.release();

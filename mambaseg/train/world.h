@@ -13,13 +13,13 @@
 
 namespace mambaseg {
 
-/// Where a process stands among those that train one network together, and where they meet.
+/// Where a process stands among those that train one network together, and where they meet, which rank 0
+/// keeps.
 struct WorldPlace {
   int rank = 0, size = 1;
   int local_rank = 0, local_size = 1;  ///< on its machine
   std::string address;                 ///< host of the meeting place
   uint16_t port = 0;
-  bool launcher_serves = false;  ///< the launcher keeps the meeting place; else rank 0 does
 };
 
 /// Another rank stopped or answers no more. The message names it.

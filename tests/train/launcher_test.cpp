@@ -43,10 +43,9 @@ TEST(Launcher, TorchrunSaysWhere) {
   EXPECT_EQ(place.local_size, 4);
   EXPECT_EQ(place.address, "gpu01");
   EXPECT_EQ(place.port, 29400);
-  EXPECT_FALSE(place.launcher_serves);
   auto agent = kTorchrun;
   agent["TORCHELASTIC_USE_AGENT_STORE"] = "True";
-  EXPECT_TRUE(place_of(agent).launcher_serves);
+  EXPECT_EQ(place_of(agent).port, 29401) << "torchrun listens at the other";
 }
 
 TEST(Launcher, SlurmSaysWhere) {
