@@ -35,4 +35,12 @@ std::vector<ScanOrder> with_reversals(std::vector<ScanOrder> walks) {
   return walks;
 }
 
+std::vector<ScanOrder> along_rows_and_columns(TokenGrid grid,
+                                              const std::function<ScanOrder(TokenGrid)>& walk) {
+  const ScanOrder swapped = axis_walk(grid, {{{0, false}, {2, false}, {1, false}}}, BaseCurve::sweep);
+  ScanOrder columns = walk({grid[0], grid[2], grid[1]});
+  for (int32_t& token : columns) token = swapped[static_cast<size_t>(token)];
+  return with_reversals({walk(grid), std::move(columns)});
+}
+
 }  // namespace mambaseg

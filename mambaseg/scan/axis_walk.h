@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 
 #include "mambaseg/scan/orders.h"
 
@@ -20,5 +21,9 @@ ScanOrder axis_walk(TokenGrid grid, const WalkAxes& axes, BaseCurve curve);
 
 /// `walks` followed by each of them backwards.
 std::vector<ScanOrder> with_reversals(std::vector<ScanOrder> walks);
+
+/// What `walk` gives over the grid, over the grid with its last two axes swapped, and both backwards.
+std::vector<ScanOrder> along_rows_and_columns(TokenGrid grid,
+                                              const std::function<ScanOrder(TokenGrid)>& walk);
 
 }  // namespace mambaseg

@@ -1,11 +1,14 @@
 #include "mambaseg/scan/orders.h"
 
 #include <array>
+#include <charconv>
+
+#include "mambaseg/core/error.h"
 
 namespace mambaseg {
 
 std::span<const ScanOrderFamily> scan_order_families() {
-  static const std::array<ScanOrderFamily, 10> families = {{
+  static const std::array<ScanOrderFamily, 16> families = {{
       {"raster", "state-spaces/mamba", 1, false,
        [](TokenGrid grid, int) {
          return std::vector<ScanOrder>{raster_order(token_count(grid)),
@@ -23,6 +26,16 @@ std::span<const ScanOrderFamily> scan_order_families() {
       {"cross", "VMamba, SS2D", 1, true, [](TokenGrid grid, int) { return cross_orders(grid); }},
       {"mirrored_rows", "HyM-UNet, SS2D as the text lists it", 1, true,
        [](TokenGrid grid, int) { return mirrored_row_orders(grid); }},
+      {"diagonal", "RS-Mamba, diagonals alone", 1, true,
+       [](TokenGrid grid, int) { return diagonal_orders(grid); }},
+      {"omnidirectional", "RS-Mamba", 1, true,
+       [](TokenGrid grid, int) { return omnidirectional_orders(grid); }},
+      {"spiral", "UM-Mamba, as its abstract names it", 1, true,
+       [](TokenGrid grid, int) { return spiral_orders(grid); }},
+      {"window", "LocalMamba, windows of 2 or 7", 2, false,
+       [](TokenGrid grid, int orientation) { return window_orders(grid, orientation == 0 ? 2 : 7); }},
+      {"hilbert", "Hilbert's curve", 1, false, [](TokenGrid grid, int) { return hilbert_orders(grid); }},
+      {"z_order", "Morton's curve", 1, false, [](TokenGrid grid, int) { return z_orders(grid); }},
       {"atrous", "ASP-VMUNet, step 1 + orientation", 4, false,
        [](TokenGrid grid, int orientation) {
          return std::vector<ScanOrder>{atrous_order(grid, orientation + 1)};
@@ -31,6 +44,29 @@ std::span<const ScanOrderFamily> scan_order_families() {
        [](TokenGrid grid, int) { return tri_orientated_orders(token_count(grid), grid[0]); }},
   }};
   return families;
+}
+
+NamedOrders named_orders(const std::string& name) {
+  const size_t colon = name.find(':');
+  std::string known;
+  for (const ScanOrderFamily& family : scan_order_families()) {
+    if (family.name == name.substr(0, colon)) {
+      int orientation = 0;
+      bool read = true;
+      if (colon != std::string::npos) {
+        const char *from = name.data() + colon + 1, *end = name.data() + name.size();
+        const std::from_chars_result result = std::from_chars(from, end, orientation);
+        read = result.ec == std::errc() && result.ptr == end;
+      }
+      if (!read || orientation < 0 || orientation >= family.orientations)
+        throw UsageError(concat("scan order: expected an orientation of ", family.name, " from 0 to ",
+                                family.orientations - 1, ", got ", name));
+      return {&family, orientation};
+    }
+    known += (known.empty() ? "" : ", ") + family.name;
+  }
+  throw UsageError(
+      concat("scan order: expected FAMILY or FAMILY:ORIENTATION with a family of ", known, ", got ", name));
 }
 
 }  // namespace mambaseg

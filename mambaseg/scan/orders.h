@@ -53,6 +53,27 @@ std::vector<ScanOrder> cross_orders(TokenGrid grid);
 /// grid[0] must be 1.
 std::vector<ScanOrder> mirrored_row_orders(TokenGrid grid);
 
+/// RS-Mamba's walks along diagonals: down to the left, down to the right, both backwards. grid[0] must be 1.
+std::vector<ScanOrder> diagonal_orders(TokenGrid grid);
+
+/// RS-Mamba's eight walks: those of cross_orders, then those of diagonal_orders.
+std::vector<ScanOrder> omnidirectional_orders(TokenGrid grid);
+
+/// UM-Mamba's spirals: inwards from the first token along its row, along its column, both backwards. grid[0]
+/// must be 1.
+std::vector<ScanOrder> spiral_orders(TokenGrid grid);
+
+/// LocalMamba's walks: windows of `edge` tokens one after the other, rows, columns, both backwards.
+std::vector<ScanOrder> window_orders(TokenGrid grid, int64_t edge);
+
+/// Hilbert's curve, the one with rows and columns swapped, both backwards. Its steps reach neighbours where
+/// all extents but those of 1 are one power of two; on other grids it is that of the cube around them,
+/// without what lies outside.
+std::vector<ScanOrder> hilbert_orders(TokenGrid grid);
+
+/// Morton's curve, the one with rows and columns swapped, both backwards; other grids as with Hilbert's.
+std::vector<ScanOrder> z_orders(TokenGrid grid);
+
 /// ASP-VMUNet's atrous walk: every step-th token along each axis (of a plane: of its two), from the first on,
 /// then those behind them and so on. Where `step` divides the extents, its parts are of one length.
 ScanOrder atrous_order(TokenGrid grid, int64_t step);
@@ -64,7 +85,7 @@ ScanOrder inter_slice_order(int64_t length, int64_t slices);
 /// SegMamba's three walks: raster, raster backwards, inter-slice.
 std::vector<ScanOrder> tri_orientated_orders(int64_t length, int64_t slices);
 
-/// How the tests and the documentation see a family of walks.
+/// A family of walks, as networks choose it by name, tests and documentation see it.
 struct ScanOrderFamily {
   std::string name;
   std::string source;
@@ -75,5 +96,18 @@ struct ScanOrderFamily {
 
 /// Every family (orders.cpp).
 std::span<const ScanOrderFamily> scan_order_families();
+
+/// A family in one of its orientations.
+struct NamedOrders {
+  const ScanOrderFamily* family;
+  int orientation;
+  std::vector<ScanOrder> over(TokenGrid grid) const { return family->make(grid, orientation); }
+  /// How many walks there are; the same on every grid.
+  int64_t walks() const { return static_cast<int64_t>(over({1, 1, 1}).size()); }
+};
+
+/// "FAMILY" or "FAMILY:ORIENTATION": "cross", "snake:3"; without an orientation the first. UsageError, which
+/// names the families or the orientations that there are, for another name.
+NamedOrders named_orders(const std::string& name);
 
 }  // namespace mambaseg

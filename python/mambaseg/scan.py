@@ -21,7 +21,7 @@ class Family(NamedTuple):
 
 
 def families() -> List[Family]:
-    """Every family: raster, snake (MedSegMamba's 48: 8 in each of 6 orientations), cross (VMamba), ..."""
+    """Every family: raster, snake (MedSegMamba's 48: 8 in each of 6 orientations), cross (VMamba), hilbert, ..."""
     return [Family(*facts) for facts in _C.scan_order_families()]
 
 
@@ -29,7 +29,8 @@ def orders(family: str, grid: Sequence[int], orientation: int = 0) -> Tensor:
     """int64 (K, L): the token, by its raster index, that step t of walk k meets.
 
     `grid`: extents along the axes of the array, slowest first, two or three. The last K / 2 walks are the
-    first ones backwards, but in "tri_orientated". UsageError for an unknown family.
+    first ones backwards, but in "tri_orientated", "atrous" (one walk) and "omnidirectional" (four of rows and
+    columns, four of diagonals). UsageError for an unknown family.
     """
     sizes = [1] * (3 - len(grid)) + [int(n) for n in grid]
     return _C.scan_orders(family, sizes, orientation)

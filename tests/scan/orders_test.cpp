@@ -127,6 +127,111 @@ TEST(MirroredRowOrders, GoFromEachCornerToTheOppositeOne) {
   EXPECT_THROW(mirrored_row_orders({2, 2, 3}), Error);
 }
 
+TEST(DiagonalOrders, GoDownToTheLeftAndToTheRight) {
+  const std::vector<ScanOrder> walks = diagonal_orders({1, 2, 3});
+  EXPECT_EQ(walks[0], (ScanOrder{0, 1, 3, 2, 4, 5}));
+  EXPECT_EQ(walks[1], (ScanOrder{2, 1, 5, 0, 4, 3}));
+  EXPECT_EQ(walks[2], reversed(walks[0]));
+  EXPECT_EQ(walks[3], reversed(walks[1]));
+  EXPECT_THROW(diagonal_orders({2, 2, 3}), Error);
+}
+
+TEST(SpiralOrders, RunAlongTheBorderAndInwards) {
+  const std::vector<ScanOrder> walks = spiral_orders({1, 3, 4});
+  EXPECT_EQ(walks[0], (ScanOrder{0, 1, 2, 3, 7, 11, 10, 9, 8, 4, 5, 6}));
+  EXPECT_EQ(walks[1], (ScanOrder{0, 4, 8, 9, 10, 11, 7, 3, 2, 1, 5, 6}));
+  EXPECT_EQ(walks[2], reversed(walks[0]));
+  EXPECT_THROW(spiral_orders({2, 3, 4}), Error);
+}
+
+TEST(WindowOrders, FinishAWindowBeforeTheNext) {
+  const std::vector<ScanOrder> walks = window_orders({1, 3, 4}, 2);
+  EXPECT_EQ(walks[0], (ScanOrder{0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 10, 11}));
+  EXPECT_EQ(walks[1], (ScanOrder{0, 4, 1, 5, 8, 9, 2, 6, 3, 7, 10, 11}));
+  EXPECT_EQ(window_orders({2, 3, 4}, 7)[0], raster_order(24));
+  EXPECT_THROW(window_orders({1, 3, 4}, 0), Error);
+}
+
+TEST(ZOrders, TakeTheBitsOfThePlaceInTurn) {
+  EXPECT_EQ(z_orders({1, 2, 4})[0], (ScanOrder{0, 1, 4, 5, 2, 3, 6, 7}));
+  EXPECT_EQ(z_orders({1, 3, 3})[0], (ScanOrder{0, 1, 3, 4, 2, 5, 6, 7, 8}));
+  EXPECT_EQ(z_orders({2, 2, 2})[0], raster_order(8));
+  EXPECT_EQ(z_orders({1, 2, 4})[1], (ScanOrder{0, 4, 1, 5, 2, 6, 3, 7}));
+}
+
+/// How many axes the longest step of a walk moves along, and how far, all together.
+int64_t longest_step(const ScanOrder& walk, TokenGrid grid) {
+  int64_t longest = 0;
+  for (size_t t = 1; t < walk.size(); ++t) {
+    int64_t length = 0;
+    for (int64_t axis = 0, behind = token_count(grid); axis < 3; ++axis) {
+      behind /= grid[axis];
+      length += std::abs(walk[t] / behind % grid[axis] - walk[t - 1] / behind % grid[axis]);
+    }
+    longest = std::max(longest, length);
+  }
+  return longest;
+}
+
+TEST(HilbertOrders, StepToNeighboursOnPowersOfTwo) {
+  for (const TokenGrid& grid :
+       {TokenGrid{1, 2, 2}, {1, 16, 16}, {1, 32, 32}, {2, 2, 2}, {8, 8, 8}, {16, 16, 16}, {8, 1, 8}})
+    for (const ScanOrder& walk : hilbert_orders(grid)) {
+      expect_permutation(walk, token_count(grid), "hilbert");
+      EXPECT_EQ(longest_step(walk, grid), 1) << grid[0] << " " << grid[1] << " " << grid[2];
+    }
+}
+
+TEST(HilbertOrders, StayWithinQuartersAndEighths) {
+  const ScanOrder plane = hilbert_orders({1, 8, 8})[0], volume = hilbert_orders({4, 4, 4})[0];
+  for (size_t part = 0; part < 4; ++part) {
+    std::set<int32_t> quarters;
+    for (size_t t = 16 * part; t < 16 * (part + 1); ++t)
+      quarters.insert(plane[t] / 32 * 2 + plane[t] % 8 / 4);
+    EXPECT_EQ(quarters.size(), 1u) << part;
+  }
+  for (size_t part = 0; part < 8; ++part) {
+    std::set<int32_t> eighths;
+    for (size_t t = 8 * part; t < 8 * (part + 1); ++t)
+      eighths.insert(volume[t] / 32 * 4 + volume[t] % 16 / 8 * 2 + volume[t] % 4 / 2);
+    EXPECT_EQ(eighths.size(), 1u) << part;
+  }
+}
+
+TEST(NamedOrders, AreAFamilyInOneOfItsOrientations) {
+  EXPECT_EQ(named_orders("snake:3").over({2, 3, 4}), snake_orders({2, 3, 4}, 3));
+  EXPECT_EQ(named_orders("snake").over({2, 3, 4}), snake_orders({2, 3, 4}, 0));
+  EXPECT_EQ(named_orders("cross").walks(), 4);
+  EXPECT_EQ(named_orders("snake:5").walks(), 8);
+}
+
+TEST(NamedOrders, HaveAsManyWalksOnEveryGrid) {
+  for (const ScanOrderFamily& family : scan_order_families())
+    EXPECT_EQ(static_cast<int64_t>(family.make({1, 5, 4}, 0).size()), named_orders(family.name).walks())
+        << family.name;
+}
+
+std::string refusal(const std::string& name) {
+  try {
+    named_orders(name);
+  } catch (const UsageError& error) {
+    return error.what();
+  }
+  return "taken";
+}
+
+TEST(NamedOrders, SayWhatThereIs) {
+  EXPECT_EQ(refusal("snake:6"), "scan order: expected an orientation of snake from 0 to 5, got snake:6");
+  for (const char* name : {"snake:", "snake:-1", "snake:1x", "snake:99999999999", "cross:1"})
+    EXPECT_NE(refusal(name).find("expected an orientation of"), std::string::npos) << name;
+  for (const char* name : {"", ":", "snakes", "snake ", ":0"}) {
+    const std::string said = refusal(name);
+    EXPECT_NE(said.find("expected FAMILY or FAMILY:ORIENTATION with a family of raster, snake,"),
+              std::string::npos)
+        << said;
+  }
+}
+
 TEST(InterSliceOrder, TakesOneTokenOfEverySliceInTurn) {
   EXPECT_EQ(inter_slice_order(6, 2), (ScanOrder{0, 3, 1, 4, 2, 5}));
   EXPECT_EQ(inter_slice_order(6, 1), raster_order(6));
