@@ -7,7 +7,7 @@
 namespace mambaseg {
 
 BidirectionalMamba::BidirectionalMamba(const BidirectionalMambaSettings& s)
-    : channels_(s.expand * s.width), share_(s.mean && !s.shared ? 0.5 : 1) {
+    : channels_(s.expand * s.width), share_(s.mean && !s.shared ? 0.5 : 1), walk_(s.dims) {
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, s.bias));
   branches_.emplace_back(*this, s);
   if (s.shared && !branches_[0].is_twin())
@@ -17,15 +17,15 @@ BidirectionalMamba::BidirectionalMamba(const BidirectionalMambaSettings& s)
   if (s.layer_scale > 0) gamma_ = register_parameter("gamma", torch::full({s.width}, s.layer_scale));
 }
 
-torch::Tensor BidirectionalMamba::both(const torch::Tensor& tokens) const {
-  const torch::Tensor tokens_BLC = tokens.flatten(1, -2);
-  const ScanTables back = backward_walk(tokens_BLC.size(1), tokens.device());
-  if (branches_.size() == 2) return branches_[0].follow(tokens, nullptr) + branches_[1].follow(tokens, &back);
+torch::Tensor BidirectionalMamba::both(const torch::Tensor& tokens) {
+  const auto there = walk_.over(tokens), back = walk_.over(tokens, /*backwards=*/true);
+  if (branches_.size() == 2)
+    return branches_[0].follow(tokens, there.get()) + branches_[1].follow(tokens, back.get());
   if (branches_[0].is_twin()) return branches_[0].follow(tokens, nullptr);  // convolutions have no way back
-  SelectiveScanInputs inputs = branches_[0].operands(tokens_BLC, nullptr);
-  const torch::Tensor forwards = selective_scan(inputs);
+  SelectiveScanInputs inputs = branches_[0].operands(tokens.flatten(1, -2), there.get());
+  const torch::Tensor forwards = selective_scan(inputs, there.get());
   inputs.A = -torch::exp(A_b_log_.to(inputs.A.scalar_type())).unsqueeze(0);
-  return (forwards + selective_scan(inputs, &back)).view_as(tokens);
+  return (forwards + selective_scan(inputs, back.get())).view_as(tokens);
 }
 
 torch::Tensor BidirectionalMamba::forward(const torch::Tensor& x) {

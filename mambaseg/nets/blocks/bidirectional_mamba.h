@@ -18,16 +18,17 @@ struct BidirectionalMambaSettings : MambaSettings {
 class BidirectionalMamba : public Layer {
  public:
   explicit BidirectionalMamba(const BidirectionalMambaSettings& settings);
-  /// x (B, sizes..., width) -> the same sizes, tokens being read in raster order
+  /// x (B, sizes..., width) -> the same sizes, tokens being read along a RowWalk
   torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
-  torch::Tensor both(const torch::Tensor& tokens) const;
+  torch::Tensor both(const torch::Tensor& tokens);
 
   int64_t channels_;
   double share_;  ///< of the sum
   std::shared_ptr<Linear> in_proj_, out_proj_;
   std::vector<MambaBranch> branches_;
+  RowWalk walk_;
   torch::Tensor A_b_log_;  ///< shared
   torch::Tensor gamma_;    ///< undefined: no layer scale
 };

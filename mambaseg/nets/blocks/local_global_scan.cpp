@@ -79,7 +79,9 @@ ScanOrder local_global_order(int64_t globals, int64_t locals, const std::string&
 }
 
 LocalGlobalScan::LocalGlobalScan(const LocalGlobalSettings& s)
-    : settings_(s), inner_(static_cast<int64_t>(s.expand * static_cast<double>(s.width))) {
+    : settings_(s),
+      inner_(static_cast<int64_t>(s.expand * static_cast<double>(s.width))),
+      chosen_(chosen_orders(s.dims)) {
   const int64_t maps = s.local ? inner_ / s.local_squeeze() : inner_;
   if (s.local && (maps == 0 || inner_ % s.local_squeeze() != 0))
     throw UsageError(concat("widths: local tokens need ", s.local_squeeze(),
@@ -147,13 +149,23 @@ torch::Tensor LocalGlobalScan::scanned(const torch::Tensor& tokens, const torch:
   const int64_t locals = read.size(1), count = globals.defined() ? globals.size(1) : 0;
   if (count > 0) read = torch::cat({globals, read}, 1);
   const SelectiveScanInputs inputs = project_scan_inputs(read, scan_.weights());
-  if (count == 0) return selective_scan(inputs).view(tokens.sizes());
-  const auto order = orders_.get({1, count, locals}, read.device(), [&] {
-    return make_scan_tables(
-        std::vector<ScanOrder>{local_global_order(count, locals, settings_.place, settings_.dims)},
-        read.device());
+  if (count == 0 && !chosen_) return selective_scan(inputs).view(tokens.sizes());
+  const TokenGrid grid = grid_of(tokens);
+  const auto walk = orders_.get(grid, read.device(), [&] {
+    return make_scan_tables(std::vector<ScanOrder>{order(grid, count)}, read.device());
   });
-  return selective_scan(inputs, order.get()).narrow(1, count, locals).view(tokens.sizes());
+  return selective_scan(inputs, walk.get()).narrow(1, count, locals).view(tokens.sizes());
+}
+
+ScanOrder LocalGlobalScan::order(TokenGrid grid, int64_t globals) const {
+  const ScanOrder locals = chosen_ ? chosen_->over(grid).front() : raster_order(token_count(grid));
+  if (globals == 0) return locals;
+  ScanOrder all =
+      local_global_order(globals, static_cast<int64_t>(locals.size()), settings_.place, settings_.dims);
+  for (int32_t& token : all)
+    if (token >= globals)
+      token = static_cast<int32_t>(globals + locals[static_cast<size_t>(token - globals)]);
+  return all;
 }
 
 torch::Tensor LocalGlobalScan::forward(const torch::Tensor& x) {

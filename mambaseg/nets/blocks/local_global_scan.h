@@ -1,12 +1,11 @@
 #pragma once
 
-#include "mambaseg/nets/blocks/recent_grids.h"
+#include "mambaseg/nets/blocks/chosen_walks.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/norm.h"
 #include "mambaseg/nets/model/weights.h"
-#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
@@ -36,12 +35,12 @@ struct LocalGlobalSettings {
 ScanOrder local_global_order(int64_t globals, int64_t locals, const std::string& place, int64_t dims);
 
 /// The mixer of LoG-VMamba (Dang et al. 2024): projection with a gate, convolution, a selective scan in
-/// raster order, norm, gate, projection. With `local` the convolution joins runs of channels, each of its
-/// maps is replaced by the 3 x 3 (x 3) neighbours of every voxel, and a projection folds the result. With
-/// `global` a strided convolution and a layer over all its positions make tokens of the whole grid, which the
-/// scan reads among the others. On grids of another size than that of `positions` these are interpolated to
-/// it. Parameter names equal those of the official classes (SS3Depth, SS3DConv, SS3DepthConv and the 2-D
-/// ones).
+/// raster order (or the first of the orders that are chosen for the network), norm, gate, projection. With
+/// `local` the convolution joins runs of channels, each of its maps is replaced by the 3 x 3 (x 3) neighbours
+/// of every voxel, and a projection folds the result. With `global` a strided convolution and a layer over
+/// all its positions make tokens of the whole grid, which the scan reads among the others. On grids of
+/// another size than that of `positions` these are interpolated to it. Parameter names equal those of the
+/// official classes (SS3Depth, SS3DConv, SS3DepthConv and the 2-D ones).
 class LocalGlobalScan : public Layer, public ComputesEntries {
  public:
   explicit LocalGlobalScan(const LocalGlobalSettings& settings);
@@ -54,9 +53,12 @@ class LocalGlobalScan : public Layer, public ComputesEntries {
   torch::Tensor with_neighbours(const torch::Tensor& tokens) const;
   torch::Tensor global_tokens(const torch::Tensor& tokens) const;
   torch::Tensor scanned(const torch::Tensor& tokens, const torch::Tensor& globals_BLC);
+  /// Of `globals` global tokens and the grid behind them.
+  ScanOrder order(TokenGrid grid, int64_t globals) const;
 
   LocalGlobalSettings settings_;
   int64_t inner_;
+  std::optional<NamedOrders> chosen_;
   std::shared_ptr<Linear> in_proj_, out_proj_, fold_, depth_fc_;
   std::shared_ptr<Convolution> conv_, depth_conv_;
   std::shared_ptr<LayerNorm> out_norm_;

@@ -48,27 +48,19 @@ torch::Tensor MambaBranch::follow(const torch::Tensor& tokens, const ScanTables*
   return selective_scan(inputs, walk).view_as(tokens);
 }
 
-ScanTables backward_walk(int64_t length, torch::Device device) {
-  ScanTables tables;
-  tables.index_TL = torch::arange(length, torch::dtype(torch::kInt32).device(device)).unsqueeze(0);
-  tables.table = {0};
-  tables.backwards = {1};
-  return tables;
-}
-
 Mamba::Mamba(const MambaSettings& s)
     : channels_(s.expand * s.width),
       in_proj_(register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, s.bias))),
       out_proj_(std::make_shared<Linear>(channels_, s.width, s.bias)),
-      branch_(*this, s) {
+      branch_(*this, s),
+      walk_(s.dims) {
   register_module("out_proj", out_proj_);
 }
 
 torch::Tensor Mamba::read(const torch::Tensor& x, bool backwards) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const ScanTables walk =
-      backwards ? backward_walk(x.numel() / x.size(0) / x.size(-1), x.device()) : ScanTables();
-  const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), backwards ? &walk : nullptr,
+  const auto walk = walk_.over(x, backwards);
+  const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), walk.get(),
                                          projected.narrow(-1, channels_, channels_));
   return out_proj_->forward(y.to(projected.scalar_type()));
 }

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "mambaseg/config/config.h"
+#include "mambaseg/nets/blocks/chosen_walks.h"
 #include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/linear.h"
-#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
@@ -17,7 +17,7 @@ struct MambaSettings {
   int64_t dt_rank = 0;      ///< rank of the time step projection; 0: width / 16, rounded up
   bool bias = false;        ///< bias of in_proj and out_proj
   bool conv_bias = true;
-  int64_t dims = 1;  ///< axes of the grid that the tokens lie on; a twin's convolutions see it (ScanTwin)
+  int64_t dims = 1;  ///< axes of the grid that the tokens lie on: of its walk (RowWalk) and a twin (ScanTwin)
 };
 
 /// The arguments that the official constructor and its forks share.
@@ -46,9 +46,6 @@ class MambaBranch {
   std::shared_ptr<ScanTwin> twin_;  ///< in place of the five before
 };
 
-/// One walk over `length` tokens in raster order, from the end.
-ScanTables backward_walk(int64_t length, torch::Device device);
-
 /// Mamba-1 (Gu & Dao 2023): projection to inner channels and gate, causal depthwise convolution, SiLU,
 /// selective scan, gate, projection. No norm and no residual inside. Module names are those of
 /// state-spaces/mamba.
@@ -56,7 +53,7 @@ class Mamba : public Layer {
  public:
   explicit Mamba(const MambaSettings& settings);
 
-  /// x (B, sizes..., width) -> the same sizes, tokens being read in raster order. `backwards` reads them from
+  /// x (B, sizes..., width) -> the same sizes, tokens being read along a RowWalk. `backwards` reads them from
   /// last to first: the same as reversing the sequence, running forwards and reversing the result, but
   /// without the copies.
   torch::Tensor read(const torch::Tensor& x, bool backwards);
@@ -66,6 +63,7 @@ class Mamba : public Layer {
   int64_t channels_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
   MambaBranch branch_;
+  RowWalk walk_;
 };
 
 }  // namespace mambaseg

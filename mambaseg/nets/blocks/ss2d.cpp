@@ -8,23 +8,23 @@
 namespace mambaseg {
 namespace {
 
-bool is_atrous(const Ss2dSettings& s) { return s.walks == "atrous" || s.walks == "atrous_cross"; }
-
 /// How many walks with weights of their own there are.
 int64_t weight_sets(const Ss2dSettings& s) {
   if (s.walks == "cross" || s.walks == "mirrored" || s.walks == "atrous_cross")
-    return 4 * (is_atrous(s) ? s.step * s.step : 1);
+    return 4 * (s.walks == "atrous_cross" ? s.step * s.step : 1);
   if (s.walks == "atrous") return s.step * s.step;
   if (s.walks == "raster") return 1;
   throw UsageError("walks: expected cross, mirrored, raster, atrous or atrous_cross, got " + s.walks);
 }
 
-std::vector<ScanOrder> orders(const Ss2dSettings& s, const TokenGrid& grid) {
-  if (s.walks == "cross") return cross_orders(grid);
-  if (s.walks == "mirrored") return mirrored_row_orders(grid);
-  if (!is_atrous(s)) return {raster_order(token_count(grid))};
-  const ScanOrder order = atrous_order(grid, s.step);
-  return {order, inverse(order)};  // there and back
+/// Each position (B, y, x, C) four times: the nearest of (B, Y, X, C), Y of 2y - 1 or 2y.
+torch::Tensor grown(const torch::Tensor& x, int64_t Y, int64_t X) {
+  const int64_t B = x.size(0), y = x.size(1), w = x.size(2), C = x.size(3);
+  return x.view({B, y, 1, w, 1, C})
+      .expand({B, y, 2, w, 2, C})
+      .reshape({B, 2 * y, 2 * w, C})
+      .slice(1, 0, Y)
+      .slice(2, 0, X);
 }
 
 }  // namespace
@@ -32,10 +32,12 @@ std::vector<ScanOrder> orders(const Ss2dSettings& s, const TokenGrid& grid) {
 SS2D::SS2D(const Ss2dSettings& settings)
     : settings_(settings),
       channels_(static_cast<int64_t>(settings.expand * static_cast<double>(settings.width))),
-      rank_(settings.dt_rank > 0 ? settings.dt_rank : (settings.width + 15) / 16) {
+      rank_(settings.dt_rank > 0 ? settings.dt_rank : (settings.width + 15) / 16),
+      chosen_(chosen_orders(2)),
+      atrous_(!chosen_ && settings.walks.starts_with("atrous")) {
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
-  const int64_t C = channels_, K = weight_sets(settings), N = settings.states;
+  const int64_t C = channels_, K = chosen_ ? chosen_->walks() : weight_sets(settings), N = settings.states;
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(settings.width, 2 * C, settings.bias));
   conv2d_ = register_module("conv2d", depthwise(2, C, settings.conv_kernel, {.bias = settings.conv_bias}));
   twin_ = scan_twin(*this, "twin", {2, C, rank_, N, K});
@@ -45,9 +47,18 @@ SS2D::SS2D(const Ss2dSettings& settings)
   dropout_ = register_module("dropout", std::make_shared<Dropout>(settings.dropout));
 }
 
+std::vector<ScanOrder> SS2D::orders(TokenGrid grid) const {
+  if (chosen_) return chosen_->over(grid);
+  if (settings_.walks == "cross") return cross_orders(grid);
+  if (settings_.walks == "mirrored") return mirrored_row_orders(grid);
+  if (!atrous_) return {raster_order(token_count(grid))};
+  const ScanOrder order = atrous_order(grid, settings_.step);
+  return {order, inverse(order)};  // there and back
+}
+
 torch::Tensor SS2D::scanned(const torch::Tensor& u) {
   if (twin_) return twin_->forward(u);
-  if (is_atrous(settings_)) {
+  if (atrous_) {
     torch::Tensor sum = atrous_scanned(u, 0);
     if (settings_.walks == "atrous") return sum;
     const int64_t sets = settings_.step * settings_.step;
@@ -58,8 +69,7 @@ torch::Tensor SS2D::scanned(const torch::Tensor& u) {
     return sum + both.flip({1, 2});
   }
   const TokenGrid grid{1, u.size(1), u.size(2)};
-  const auto walks =
-      walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(settings_, grid), u.device()); });
+  const auto walks = walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(grid), u.device()); });
   return selective_scan(project_scan_inputs(u.flatten(1, 2), scan_.weights()), walks.get());
 }
 
@@ -70,7 +80,7 @@ torch::Tensor SS2D::atrous_scanned(const torch::Tensor& u, int64_t first) {
       torch::constant_pad_nd(u, {0, 0, 0, (step - X % step) % step, 0, (step - Y % step) % step});
   const TokenGrid grid{1, filled.size(1), filled.size(2)};
   const auto tables =
-      walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(settings_, grid), u.device()); });
+      walks_.get(grid, u.device(), [&] { return make_scan_tables(orders(grid), u.device()); });
   const std::vector<torch::Tensor> parts =
       filled.flatten(1, 2).index_select(1, tables->order_L(0)).chunk(sets, 1);
   std::vector<torch::Tensor> scans;
@@ -88,9 +98,19 @@ torch::Tensor SS2D::forward(const torch::Tensor& x) {
   const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
   const torch::Tensor convolved =
       depthwise_conv(halves[0], conv2d_->weight, conv2d_->bias, {{edge / 2, edge / 2}, false, true, {}});
-  const torch::Tensor normed = out_norm_->forward(scanned(torch::silu(convolved)).to(x.scalar_type()));
-  const torch::Tensor y = normed.view_as(halves[1]) * torch::silu(halves[1]);
-  return dropout_->forward(out_proj_->forward(y));
+  torch::Tensor u = torch::silu(convolved);
+  const bool quartered = quarter_from_ > 0 && u.size(1) * u.size(2) >= quarter_from_;
+  if (quartered) u = u.slice(1, 0, u.size(1), 2).slice(2, 0, u.size(2), 2).contiguous();
+  torch::Tensor normed = out_norm_->forward(scanned(u).to(x.scalar_type())).view(u.sizes());
+  if (quartered) normed = grown(normed, x.size(1), x.size(2));
+  return dropout_->forward(out_proj_->forward(normed * torch::silu(halves[1])));
+}
+
+void quarter_scans(torch::nn::Module& network, int64_t tokens) {
+  int64_t mixers = 0;
+  for (const auto& part : network.modules(/*include_self=*/false))
+    if (auto* mixer = dynamic_cast<SS2D*>(part.get())) mixer->quarter_from(tokens), ++mixers;
+  if (mixers == 0) throw UsageError("quarter map: expected a network with SS2D mixers, got one without");
 }
 
 VssBlock2d::VssBlock2d(const Ss2dSettings& mixer, double drop_path, double norm_eps)

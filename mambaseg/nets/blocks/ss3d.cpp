@@ -46,9 +46,10 @@ torch::Tensor to_index(const ScanOrder& order, torch::Device device) {
 
 SS3D::SS3D(const Ss3dSettings& settings)
     : settings_(settings),
+      chosen_(chosen_orders(3)),
       channels_(static_cast<int64_t>(settings.expand * static_cast<double>(settings.width))),
       rank_(settings.dt_rank > 0 ? settings.dt_rank : (settings.width + 15) / 16),
-      directions_(direction_count(settings.variant)),
+      directions_(chosen_ ? chosen_->walks() : direction_count(settings.variant)),
       gated_(settings.variant == "vanilla" || settings.variant == "cyclic") {
   require(settings.conv_kernel % 2 == 1, "mixer: expected an odd convolution kernel, got ",
           settings.conv_kernel);
@@ -64,21 +65,21 @@ SS3D::SS3D(const Ss3dSettings& settings)
 }
 
 SS3D::Walks SS3D::make_walks(const TokenGrid& grid, torch::Device device) const {
-  const std::vector<ScanOrder> walked = orders(settings_, grid);
+  const std::vector<ScanOrder> walked = chosen_ ? chosen_->over(grid) : orders(settings_, grid);
   Walks walks{make_scan_tables(walked, device), {}};
-  if (settings_.variant == "vanilla") {
+  if (settings_.variant == "vanilla" && !chosen_) {
     const std::vector<ScanOrder> destinations = vanilla_destinations(grid);
     for (size_t k = 0; k < walked.size(); ++k)
       walks.misplaced.push_back(
           to_index(walked[k], device).index_select(0, to_index(inverse(destinations[k]), device)));
   }
-  if (settings_.variant == "cyclic") walks.misplaced.push_back(to_index(walked[2], device));
+  if (settings_.variant == "cyclic" && !chosen_) walks.misplaced.push_back(to_index(walked[2], device));
   return walks;
 }
 
 torch::Tensor SS3D::scan(const torch::Tensor& tokens, const Walks& walks) const {
-  if (settings_.variant == "vanilla") return vanilla_scan(tokens, walks);
-  if (settings_.variant == "cyclic") return cyclic_scan(tokens, walks);
+  if (settings_.variant == "vanilla" && !chosen_) return vanilla_scan(tokens, walks);
+  if (settings_.variant == "cyclic" && !chosen_) return cyclic_scan(tokens, walks);
   return selective_scan(project_scan_inputs(tokens, scan_.weights()), &walks.tables);
 }
 
@@ -142,7 +143,7 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
 
 bool SS3D::check_computed(const std::string& name, const torch::Tensor& table) const {
   const bool inverted = name == "scans.index_flat_inv";
-  if (settings_.variant != "v5" || (!inverted && name != "scans.index_flat")) return false;
+  if (settings_.variant != "v5" || chosen_ || (!inverted && name != "scans.index_flat")) return false;
   const int64_t length = table.numel();
   const int64_t edge = std::llround(std::cbrt(static_cast<double>(length)));
   require(edge > 0 && edge * edge * edge == length, "the walk table has ", length,

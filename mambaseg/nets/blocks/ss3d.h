@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "mambaseg/nets/blocks/recent_grids.h"
+#include "mambaseg/nets/blocks/chosen_walks.h"
 #include "mambaseg/nets/blocks/scan_projection.h"
 #include "mambaseg/nets/blocks/scan_twin.h"
 #include "mambaseg/nets/layers/convolution.h"
@@ -10,11 +10,11 @@
 #include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/nets/layers/norm.h"
 #include "mambaseg/nets/model/weights.h"
-#include "mambaseg/ops/selective_scan.h"
 
 namespace mambaseg {
 
-/// How an SS3D mixer is built.
+/// How an SS3D mixer is built. Where orders are chosen for the network (ChosenOrdersGuard), each of their
+/// walks has weights of its own, whatever the variant's.
 struct Ss3dSettings {
   int64_t width = 1024;     ///< channels of the tokens
   int64_t states = 64;      ///< N, states of the recurrence a channel
@@ -58,6 +58,7 @@ class SS3D : public Layer, public ComputesEntries {
   torch::Tensor cyclic_scan(const torch::Tensor& tokens_BLC, const Walks& walks) const;
 
   Ss3dSettings settings_;
+  std::optional<NamedOrders> chosen_;
   int64_t channels_, rank_, directions_;
   bool gated_;
   std::shared_ptr<Linear> in_proj_, out_proj_;

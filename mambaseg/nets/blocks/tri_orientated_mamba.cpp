@@ -6,22 +6,28 @@
 namespace mambaseg {
 
 TriOrientatedMamba::TriOrientatedMamba(const TriOrientatedMambaSettings& s)
-    : slices_(s.slices), channels_(s.expand * s.width) {
+    : slices_(s.slices), channels_(s.expand * s.width), chosen_(chosen_orders(3)) {
   const MambaSettings branch{
       .width = s.width, .states = s.states, .conv_kernel = s.conv_kernel, .expand = s.expand, .dims = 3};
   in_proj_ = register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, s.bias));
-  for (const char* suffix : {"", "_b", "_s"}) branches_.emplace_back(*this, branch, suffix);
+  const std::vector<std::string> official{"", "_b", "_s"};
+  const size_t walks = chosen_ ? static_cast<size_t>(chosen_->walks()) : official.size();
+  for (size_t i = 0; i < walks; ++i)
+    branches_.emplace_back(*this, branch, i < official.size() ? official[i] : "_" + std::to_string(i));
   out_proj_ = register_module("out_proj", std::make_shared<Linear>(channels_, s.width, s.bias));
+}
+
+std::vector<ScanOrder> TriOrientatedMamba::orders(TokenGrid grid) const {
+  if (chosen_) return chosen_->over(grid);
+  return tri_orientated_orders(token_count(grid), slices_ > 0 ? slices_ : grid[0]);
 }
 
 torch::Tensor TriOrientatedMamba::forward(const torch::Tensor& x) {
   const torch::Tensor projected = in_proj_->forward(x);
   const torch::Tensor tokens = projected.narrow(4, 0, channels_),
                       gate = projected.narrow(4, channels_, channels_);
-  const auto walks = walks_.get({x.size(1), x.size(2), x.size(3)}, x.device(), [&] {
-    const int64_t slices = slices_ > 0 ? slices_ : x.size(1);
-    return make_scan_tables(tri_orientated_orders(x.size(1) * x.size(2) * x.size(3), slices), x.device());
-  });
+  const TokenGrid grid{x.size(1), x.size(2), x.size(3)};
+  const auto walks = walks_.get(grid, x.device(), [&] { return make_scan_tables(orders(grid), x.device()); });
   torch::Tensor sum;
   for (size_t i = 0; i < branches_.size(); ++i) {
     const ScanTables walk = walks->only(static_cast<int64_t>(i));

@@ -88,15 +88,19 @@ class MambaVisionMixer : public Layer {
     const Tensor x = convolved(halves[0], *conv_x_), z = convolved(halves[1], *conv_z_);
     std::vector<int64_t> grid = input.sizes().vec();
     grid.back() = half_;
-    const Tensor y = twin_ ? twin_->forward(x.view(grid)).view_as(x) : scanned(x);
+    const Tensor y = twin_ ? twin_->forward(x.view(grid)).view_as(x) : scanned(x, walk_.over(input).get());
     return out_->forward(torch::cat({y.to(x.scalar_type()), z}, -1)).view_as(input);
   }
 
  private:
-  Tensor scanned(const Tensor& x) const {
-    return selective_scan(project_scan_inputs(
-        x, {x_proj_->weight.unsqueeze(0), dt_proj_->weight.unsqueeze(0),
-            bias_share_ * dt_proj_->bias.unsqueeze(0), A_log_.unsqueeze(0), D_.unsqueeze(0), packed_}));
+  Tensor scanned(const Tensor& x, const ScanTables* walk) const {
+    const ScanWeights weights{x_proj_->weight.unsqueeze(0),
+                              dt_proj_->weight.unsqueeze(0),
+                              bias_share_ * dt_proj_->bias.unsqueeze(0),
+                              A_log_.unsqueeze(0),
+                              D_.unsqueeze(0),
+                              packed_};
+    return selective_scan(project_scan_inputs(x, weights), walk);
   }
 
   int64_t half_, states_;
@@ -105,6 +109,7 @@ class MambaVisionMixer : public Layer {
   std::shared_ptr<Convolution> conv_x_, conv_z_;
   Tensor A_log_, D_;
   PackedWeights packed_;
+  RowWalk walk_{2};
   std::shared_ptr<ScanTwin> twin_;
 };
 

@@ -43,10 +43,10 @@ torch::Tensor tokens_of(const torch::Tensor& x_BCYX) { return x_BCYX.movedim(1, 
 /// The scans of SS2D without what stands around them, of `channels` that come out of `width`.
 class BareScan : public Module, public GivesSeveral {
  public:
-  BareScan(int64_t channels, int64_t width, int64_t states) {
-    const int64_t rank = (width + 15) / 16;
-    twin_ = scan_twin(*this, "twin", {2, channels, rank, states, kWalks});
-    if (!twin_) scan_ = {*this, channels, rank, states, kWalks};
+  BareScan(int64_t channels, int64_t width, int64_t states) : chosen_(chosen_orders(2)) {
+    const int64_t rank = (width + 15) / 16, walks = chosen_ ? chosen_->walks() : kWalks;
+    twin_ = scan_twin(*this, "twin", {2, channels, rank, states, walks});
+    if (!twin_) scan_ = {*this, channels, rank, states, walks};
   }
   /// x (B, Y, X, channels) -> the same sizes, fp32
   torch::Tensor forward(const torch::Tensor& x) {
@@ -70,8 +70,11 @@ class BareScan : public Module, public GivesSeveral {
  private:
   std::shared_ptr<const ScanTables> walks(const torch::Tensor& x) {
     const TokenGrid grid{1, x.size(1), x.size(2)};
-    return walks_.get(grid, x.device(), [&] { return make_scan_tables(cross_orders(grid), x.device()); });
+    return walks_.get(grid, x.device(), [&] {
+      return make_scan_tables(chosen_ ? chosen_->over(grid) : cross_orders(grid), x.device());
+    });
   }
+  std::optional<NamedOrders> chosen_;
   ScanParameters scan_;
   RecentGrids<ScanTables> walks_;
   std::shared_ptr<ScanTwin> twin_;  ///< in place of the two before

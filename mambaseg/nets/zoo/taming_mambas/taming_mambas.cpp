@@ -143,10 +143,12 @@ class HalvingMamba : public Layer {
       : channels_(s.expand * s.width),
         in_proj_(register_module("in_proj", std::make_shared<Linear>(s.width, 2 * channels_, false))),
         out_proj_(register_module("out_proj", std::make_shared<Linear>(channels_, s.width / 2, false))),
-        branch_(*this, s) {}
+        branch_(*this, s),
+        walk_(s.dims) {}
   torch::Tensor forward(const torch::Tensor& x) override {
     const torch::Tensor projected = in_proj_->forward(x);
-    const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), nullptr,
+    const auto walk = walk_.over(x);
+    const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), walk.get(),
                                            projected.narrow(-1, channels_, channels_));
     return out_proj_->forward(y.to(projected.scalar_type()));
   }
@@ -155,6 +157,7 @@ class HalvingMamba : public Layer {
   int64_t channels_;
   std::shared_ptr<Linear> in_proj_, out_proj_;
   MambaBranch branch_;
+  RowWalk walk_;
 };
 
 /// SeerMambaTransLayer2: a class token, plus what its four heads find in all tokens, stands beside each token
