@@ -63,6 +63,13 @@ void declare_predict(CLI::App& command) {
       "--no-mirror", [options] { options->request.mirror = false; },
       "Look at each patch once, although the model's plan averages over mirrored ones");
   command
+      .add_option(
+          "--quarter-map", options->request.quarter_from,
+          "SS2D networks: scan one of 2 x 2 tokens on planes of this many tokens or more (QuarterMap), "
+          "which is faster and less exact; 0: on none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
       .add_option("--remove-below", options->request.least_mm3,
                   "Remove connected components smaller than this many mm3 from the labels; 0: keep all")
       ->check(CLI::NonNegativeNumber);

@@ -1,5 +1,7 @@
 #include "mambaseg/infer/ensemble.h"
 
+#include "mambaseg/nets/blocks/ss2d.h"
+
 namespace mambaseg {
 namespace {
 
@@ -15,13 +17,15 @@ Json common_of(const ModelInfo& info) {
 
 }  // namespace
 
-std::vector<Model> load_ensemble(const std::vector<std::string>& paths, torch::Device device) {
+std::vector<Model> load_ensemble(const std::vector<std::string>& paths, torch::Device device,
+                                 int64_t quarter_from) {
   std::vector<Model> models;
   for (const std::string& path : paths) {
     models.push_back(load_model(path, device));
     if (common_of(models.back().info) != common_of(models.front().info))
       throw UsageError(concat("prediction: ", path, " has another plan or other classes than ", paths.front(),
                               "; an ensemble needs models of the same labels and preprocessing"));
+    if (quarter_from > 0) with_context(path, [&] { quarter_scans(*models.back().network, quarter_from); });
   }
   require(!models.empty(), "prediction: expected at least one model");
   return models;

@@ -97,7 +97,7 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
 }
 
 Predictor Predictor::load(const std::vector<std::string>& paths, const PredictorSettings& settings) {
-  std::vector<Model> models = load_ensemble(paths, settings.device);
+  std::vector<Model> models = load_ensemble(paths, settings.device, settings.quarter_from);
   const Plan plan =
       with_context(paths.front(), [&] { return from_json<Plan>(models.front().info.plan, "plan"); });
   return with_context(paths.front(), [&] { return Predictor(std::move(models), plan, settings); });

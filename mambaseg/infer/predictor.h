@@ -21,7 +21,8 @@ struct PredictorSettings {
   /// What votes and volumes may take; 0: any amount. Sums are kept in half precision where they must be. On a
   /// GPU votes may take as much again, but no more than half of what is free there; else the host keeps them.
   double memory_gib = 0;
-  bool mirror = true;  ///< average over mirrored patches where the plan asks for it
+  bool mirror = true;        ///< average over mirrored patches where the plan asks for it
+  int64_t quarter_from = 0;  ///< QuarterMap on planes of that many tokens or more; 0: on none
   torch::Device device = torch::kCPU;
   Precision precision = Precision::fp32;
 };

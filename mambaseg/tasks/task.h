@@ -58,7 +58,8 @@ struct PredictRequest {
   int64_t batch = 1;  ///< patches or pictures that go through the network together
   double memory_gib = 0;
   bool mirror = true;
-  double least_mm3 = 0;  ///< smaller components are removed
+  int64_t quarter_from = 0;  ///< QuarterMap on planes of that many tokens or more; 0: on none
+  double least_mm3 = 0;      ///< smaller components are removed
   bool resume = false, probability = false, overlay = false;
   torch::Device device = torch::kCPU;
   Precision precision = Precision::fp32;

@@ -238,6 +238,8 @@ TEST_F(Pictures, RefusesInOneLineWhatCannotWork) {
       {"-i " + input() + "/ISIC_0000000.jpg -o x.jpg", "one of the endings .png", 2},
       {"-i " + input() + " -o x.png", "expected a folder", 2},
       {"-i " + truth() + " -o x --split " + (*folder / "run/split.json"), "no picture is called", 1},
+      {"-i " + input() + "/ISIC_0000000.jpg -o x.png --quarter-map 1",
+       "best.safetensors: quarter map: expected a network with SS2D mixers", 2},
   };
   for (const auto& one : cases) {
     const ProgramResult result = predict(one.arguments);

@@ -38,6 +38,28 @@ TEST(ShippedModels, SkinLesionFindsTwoLesions) {
   }
 }
 
+// Its scans read planes of 256 and of 64 tokens.
+TEST(ShippedModels, SkinLesionQuartersPlanesOfThatManyTokensAndNoOthers) {
+  const TemporaryFolder folder;
+  const std::string pictures = MAMBASEG_SOURCE_DIR "/tests/cli/isic2017";
+  const auto masks = [&](const std::string& more) {
+    const std::string out = folder / ("out" + more);
+    const ProgramResult result =
+        run_mambaseg("predict -m " MAMBASEG_SOURCE_DIR "/models/skin-lesion/skin-lesion.safetensors -i " +
+                     pictures + "/images -o '" + out + "' " + more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::map<std::string, std::vector<uint8_t>> found;
+    for (const char* name : {"ISIC_0014600", "ISIC_0016003"})
+      found[name] = structure_of(read_picture_numbers(out + "/" + name + ".png"));
+    return found;
+  };
+  const auto whole = masks(""), none = masks("--quarter-map 257"), fine = masks("--quarter-map 65"),
+             all = masks("--quarter-map 1");
+  EXPECT_EQ(none, whole);
+  EXPECT_NE(fine, whole);
+  EXPECT_NE(all, fine);
+}
+
 /// Numbers of FreeSurfer that the AAL atlas has as well: of FreeSurfer, of AAL.
 constexpr std::array<std::array<int32_t, 2>, 12> kInBoth{{{17, 37},
                                                           {53, 38},

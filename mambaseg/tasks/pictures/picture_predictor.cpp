@@ -28,8 +28,8 @@ PicturePredictor::PicturePredictor(std::vector<Model> models, PicturePlan plan, 
 }
 
 PicturePredictor PicturePredictor::load(const std::vector<std::string>& paths, torch::Device device,
-                                        Precision precision) {
-  std::vector<Model> models = load_ensemble(paths, device);
+                                        Precision precision, int64_t quarter_from) {
+  std::vector<Model> models = load_ensemble(paths, device, quarter_from);
   return with_context(paths.front(), [&] {
     const auto plan = from_json<PicturePlan>(models.front().info.plan, "plan");
     return PicturePredictor(std::move(models), plan, device, precision);

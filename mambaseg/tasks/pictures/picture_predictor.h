@@ -20,9 +20,9 @@ class PicturePredictor {
   PicturePredictor(std::vector<Model> models, PicturePlan plan, torch::Device device,
                    Precision precision = Precision::fp32);
 
-  /// Reads model files; several form an ensemble.
+  /// Reads model files; several form an ensemble. `quarter_from` as load_ensemble has it.
   static PicturePredictor load(const std::vector<std::string>& paths, torch::Device device,
-                               Precision precision = Precision::fp32);
+                               Precision precision = Precision::fp32, int64_t quarter_from = 0);
 
   int64_t files() const { return plan_.files; }  ///< of a picture
   const PictureLabels& labels() const { return labels_; }

@@ -194,7 +194,8 @@ class PicturePredictions {
 }  // namespace
 
 void predict_pictures(const PredictRequest& request, const Listeners& listeners) {
-  PicturePredictor predictor = PicturePredictor::load(request.models, request.device, request.precision);
+  PicturePredictor predictor =
+      PicturePredictor::load(request.models, request.device, request.precision, request.quarter_from);
   const std::vector<PictureFiles> all = requested(request, listeners, predictor.files());
   const PictureLabels& labels = predictor.labels();
   std::vector<std::string> inputs = request.inputs;

@@ -38,6 +38,7 @@ TwoStage load_stages(const PredictRequest& request) {
   settings.batch = request.batch;
   settings.memory_gib = request.memory_gib;
   settings.mirror = request.mirror;
+  settings.quarter_from = request.quarter_from;
   settings.device = request.device;
   settings.precision = request.precision;
   return TwoStage::load(request.models, settings);
