@@ -9,13 +9,14 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 import unittest
+
+import slurm
 
 PROGRAM = None
 
@@ -67,12 +68,6 @@ def draw_dataset(folder, count=20, size=32):
         write_bmp(folder / "masks" / f"{number:02}.bmp", size, lambda x, y: (255,) * 3 if inside(x, y) else (0,) * 3)
 
 
-def free_port():
-    with socket.socket() as wire:
-        wire.bind(("127.0.0.1", 0))
-        return wire.getsockname()[1]
-
-
 def weights(path):
     """name -> float32 values of a .safetensors file, without its moving statistics."""
     content = path.read_bytes()
@@ -103,7 +98,7 @@ class Ranks(unittest.TestCase):
         return path
 
     def start(self, size, words, patience=60, words_of_rank={}):
-        port = free_port()
+        port = slurm.free_port()
         started = []
         for rank in range(size):
             own = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size,
@@ -164,6 +159,32 @@ class Ranks(unittest.TestCase):
             theirs = weights(self.trained(f"uneven_{size}", size, recipe) / "last.safetensors")
             apart = sum((a - b) ** 2 for name in alone for a, b in zip(alone[name], theirs[name])) ** 0.5
             self.assertLess(apart, 1e-5 * way, f"{size} ranks")
+
+    def test_torchrun_starts_them(self):
+        python = "/usr/bin/python3"  # Debian's, whose torch may be there
+        found = subprocess.run([python, "-c", "import torch.distributed.run"], stderr=subprocess.PIPE)
+        if found.returncode != 0:
+            self.skipTest("python3-torch is not installed")
+        recipe = self.recipe("launched")
+        alone = self.trained("launched_1", 1, recipe)
+        run = self.folder / "launched_2"
+        # With neither redirection nor tee Debian's torch 1.13 fails under Python 3.11.
+        done = subprocess.run([python, "-m", "torch.distributed.run", "--no_python", "--nproc_per_node", "2", "--master_port",
+                               str(slurm.free_port()), "--redirects", "1", "--tee", "2", "--log_dir", self.folder, PROGRAM, "train", recipe, "-o", run, "--threads", "1"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=300)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_same_bits(alone, run)
+
+    def test_slurm_starts_them(self):
+        if slurm.missing():
+            self.skipTest(slurm.missing())
+        recipe = self.recipe("srun")
+        alone = self.trained("srun_1", 1, recipe)
+        run = self.folder / "srun_2"
+        with tempfile.TemporaryDirectory(prefix="mambaseg_slurm_") as folder, slurm.Slurm(folder) as cluster:
+            done = cluster.run(["srun", "--ntasks", 2, PROGRAM, "train", recipe, "-o", run, "--threads", 1], check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assert_same_bits(alone, run)
 
     def lose(self, how, patience):
         """Two ranks train long; one is lost. Seconds until the other ended, and what it said."""
