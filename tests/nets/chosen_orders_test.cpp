@@ -217,9 +217,9 @@ torch::Tensor small_input(const NetworkEntry& entry, const Json& settings, int d
   return torch::rand(sizes);
 }
 
-/// Scores of a small network on so many of its least edges, whose gradients are finite where they are.
-torch::Tensor trained_scores(const NetworkEntry& entry, int dims, const std::string& orders,
-                             int64_t edges = 1) {
+/// Scores and gradients, finite, of a small network on so many of its least edges, in one row. Gradients tell
+/// orders apart where a branch weighs too little for the scores.
+torch::Tensor trained(const NetworkEntry& entry, int dims, const std::string& orders, int64_t edges = 1) {
   const Json settings = small_settings(entry, dims, orders);
   torch::manual_seed(7);
   const auto network = entry.make(settings);
@@ -227,23 +227,26 @@ torch::Tensor trained_scores(const NetworkEntry& entry, int dims, const std::str
   const torch::Tensor scores = network->forward(small_input(entry, settings, dims, edges))[0];
   (scores * torch::rand_like(scores)).sum().backward();
   EXPECT_TRUE(scores.isfinite().all().item<bool>()) << entry.name << " " << orders;
+  std::vector<torch::Tensor> all{scores.detach().flatten()};
   for (const auto& parameter : network->named_parameters()) {
     const torch::Tensor& gradient = parameter.value().grad();
-    EXPECT_TRUE(!gradient.defined() || gradient.isfinite().all().item<bool>())
+    if (!gradient.defined()) continue;
+    EXPECT_TRUE(gradient.isfinite().all().item<bool>())
         << entry.name << " " << orders << " " << parameter.key();
+    all.push_back(gradient.flatten());
   }
-  return scores.detach();
+  return torch::cat(all);
 }
 
 // One network for each kind of mixer.
 TEST(ChosenOrders, EveryFamilyTrainsInNetworksOfEveryMixer) {
   for (const std::string& orders : all_orders()) {
-    for (const char* name : {"vm_unet", "ultralight_vm_unet"}) trained_scores(find_network(name), 2, orders);
+    for (const char* name : {"vm_unet", "ultralight_vm_unet"}) trained(find_network(name), 2, orders);
     for (const char* name : {"medsegmamba", "segmamba", "umamba_bot"}) {
       if (named_orders(orders).family->planar) {
-        EXPECT_THROW(trained_scores(find_network(name), 3, orders), UsageError) << name << " " << orders;
+        EXPECT_THROW(trained(find_network(name), 3, orders), UsageError) << name << " " << orders;
       } else {
-        trained_scores(find_network(name), 3, orders);
+        trained(find_network(name), 3, orders);
       }
     }
   }
@@ -257,8 +260,8 @@ TEST(ChosenOrders, ChangeWhatEveryNetworkWithScansOfAGridGives) {
     for (const int dims : entry.dims) {
       try {
         const auto differ = [&](int64_t edges) {  // as many walks, so equal weights
-          return !torch::equal(trained_scores(entry, dims, "hilbert", edges),
-                               trained_scores(entry, dims, "z_order", edges));
+          return !torch::equal(trained(entry, dims, "hilbert", edges),
+                               trained(entry, dims, "z_order", edges));
         };
         EXPECT_TRUE(differ(1) || differ(2)) << entry.name << " " << dims;  // on few tokens both are raster
       } catch (const UsageError& error) {
