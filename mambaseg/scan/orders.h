@@ -104,6 +104,8 @@ struct NamedOrders {
   std::vector<ScanOrder> over(TokenGrid grid) const { return family->make(grid, orientation); }
   /// How many walks there are; the same on every grid.
   int64_t walks() const { return static_cast<int64_t>(over({1, 1, 1}).size()); }
+  /// As named_orders reads it.
+  std::string name() const { return family->name + ":" + std::to_string(orientation); }
 };
 
 /// "FAMILY" or "FAMILY:ORIENTATION": "cross", "snake:3"; without an orientation the first. UsageError, which

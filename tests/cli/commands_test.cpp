@@ -77,7 +77,7 @@ TEST(Orders, ListsDrawsAndPrintsTheWalks) {
   EXPECT_EQ(cross.at("walks").at(0).at(1).at(1), 6);  // down the first column
   EXPECT_TRUE(std::filesystem::exists(page));
   EXPECT_THAT(run_mambaseg("orders").out, HasSubstr("MedSegMamba"));
-  EXPECT_EQ(run_mambaseg("orders spiral").exit_code, 2);
+  EXPECT_EQ(run_mambaseg("orders spirals").exit_code, 2);
 }
 
 TEST(Program, WhatCannotBePrintedIsAnError) {

@@ -111,8 +111,8 @@ TEST(Recipe, RefusesInOneLineThatNamesTheFiles) {
     EXPECT_THROW(read_recipe(typed), UsageError) << wrong;
   }
   EXPECT_THAT(refusal("unet_isic2108"), HasSubstr("did you mean unet_isic2018?"));
-  EXPECT_THAT(refusal("lbmnet"),
-              HasSubstr("did you mean lbmnet_atlas or lbmnet_isles or lbmnet_msd_hippocampus?"));
+  EXPECT_THAT(refusal("medsegmamba_t1"),
+              HasSubstr("did you mean medsegmamba_t1_locate or medsegmamba_t1_subcortical?"));
   EXPECT_THROW(read_recipe("unet_isic2108"), UsageError);
   EXPECT_THAT(refusal(folder / "none.toml"), HasSubstr("none.toml: no such file"));
   EXPECT_THAT(refusal(folder.string()), HasSubstr("this is a folder"));

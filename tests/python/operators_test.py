@@ -96,8 +96,8 @@ class Walks(unittest.TestCase):
     def test_what_is_no_walk_is_refused(self):
         with self.assertRaisesRegex(mambaseg.Error, r"^walks: walk 1: expected every token from 0 to 2 once, got 0 at"):
             scan.walks(torch.tensor([[0, 1, 2], [0, 0, 2]]))
-        with self.assertRaisesRegex(mambaseg.UsageError, "^scan order: expected one of raster .*, got spiral$"):
-            scan.orders("spiral", (2, 2))
+        with self.assertRaisesRegex(mambaseg.UsageError, "^scan order: expected one of raster .*, got spirals$"):
+            scan.orders("spirals", (2, 2))
 
 
 class Convolutions(unittest.TestCase):

@@ -39,6 +39,9 @@ Json member_config(const Json& whole, const std::string& member) {
     }
     if (whole.value("without_mamba", false) && find_network(member).settings().contains("without_mamba"))
       config["without_mamba"] = true;
+    if (const std::string orders = whole.value("orders", "");
+        !orders.empty() && find_network(member).settings().contains("orders"))
+      config["orders"] = orders;
     return config;
   }
   throw UsageError(concat("no member is called ", member, "; ",

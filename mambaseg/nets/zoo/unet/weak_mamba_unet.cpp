@@ -18,7 +18,8 @@ constexpr const char* kMembers[] = {"swin_unet", "mamba_unet", "weakmamba_unet"}
 /// Settings of a network but for what the whole decides.
 Json member_settings(const char* name) {
   Json settings = find_network(name).settings();
-  for (const char* of_the_whole : {"in_channels", "classes", "without_mamba"}) settings.erase(of_the_whole);
+  for (const char* of_the_whole : {"in_channels", "classes", "without_mamba", "orders"})
+    settings.erase(of_the_whole);
   return settings;
 }
 
@@ -43,6 +44,7 @@ class WeakMambaUnet : public Network {
   explicit WeakMambaUnet(const WeakMambaUnetSettings& s) {
     Json settings = to_json(s);
     settings["without_mamba"] = WithoutScansGuard::active();
+    if (const auto orders = ChosenOrdersGuard::take()) settings["orders"] = orders->name();
     for (const char* name : kMembers)
       members_.push_back(register_module(
           name, with_context(name, [&] { return make_network(member_config(settings, name)); })));
