@@ -216,9 +216,10 @@ class Ranks(unittest.TestCase):
         self.assertEqual(lines[-1]["epoch"], epoch + 1)
 
     def test_a_stopped_rank_is_named_after_the_patience(self):
-        _, seconds, line = self.lose("SIGSTOP", 5)
+        patience = 15  # which is also how long they wait for each other at the start
+        _, seconds, line = self.lose("SIGSTOP", patience)
         self.assertIn("rank 0 of 2: rank 1 answers no more", line)
-        self.assertLess(seconds, 5 + 20)
+        self.assertLess(seconds, patience + 20)
 
     def test_ranks_with_other_recipes_say_so(self):
         one, other = self.recipe("one"), self.recipe("other", rate=0.5)

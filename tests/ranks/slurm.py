@@ -39,6 +39,10 @@ def missing():
     """Why there can be no Slurm here; None: there can."""
     if os.geteuid() != 0:
         return "its daemons want root"
+    try:
+        socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return "the machine's own name has no address"
     absent = [name for name in DAEMONS + ("srun", "sbatch") if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None]
     return f"{', '.join(absent)} not installed (slurm-wlm)" if absent else None
 
