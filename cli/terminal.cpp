@@ -121,7 +121,9 @@ void Machine::declare(CLI::App& command) {
 Machine Machine::of_process(int local_rank, int local_size) const {
   Machine own = *this;
   if (local_size > 1 && device == "cuda") own.device = concat("cuda:", local_rank);
-  if (local_size > 1 && threads == 0) own.threads = std::max(1, thread_count(0) / local_size);
+  // A launcher that bound the process to cores has divided them already.
+  const bool bound = thread_count(0) < sysconf(_SC_NPROCESSORS_ONLN);
+  if (local_size > 1 && threads == 0 && !bound) own.threads = std::max(1, thread_count(0) / local_size);
   return own;
 }
 

@@ -1,7 +1,7 @@
 #include "mambaseg/train/launcher.h"
 
+#include <algorithm>
 #include <charconv>
-#include <cstring>
 
 namespace mambaseg {
 namespace {
@@ -70,8 +70,11 @@ WorldPlace place_of_process(const std::function<const char*(const char*)>& varia
     if (place.size == 1) return {};
     place.rank = static_cast<int>(has.number("SLURM_PROCID", 0, place.size - 1));
     place.local_rank = static_cast<int>(has.number("SLURM_LOCALID", 0, kMostRanks, 0));
-    place.local_size =
-        static_cast<int>(has.number("SLURM_NTASKS_PER_NODE", 1, kMostRanks, place.local_rank + 1));
+    const std::string tasks =
+        has.has("SLURM_STEP_TASKS_PER_NODE") ? has.text("SLURM_STEP_TASKS_PER_NODE") : "";
+    std::from_chars(tasks.data(), tasks.data() + tasks.size(),
+                    place.local_size);  // "4(x2),1": of the first node
+    place.local_size = std::max(place.local_size, place.local_rank + 1);
     place.address =
         has.has("MASTER_ADDR") ? has.text("MASTER_ADDR") : first_host(has.text("SLURM_STEP_NODELIST"));
     place.port = static_cast<uint16_t>(has.has("MASTER_PORT")

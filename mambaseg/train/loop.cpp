@@ -94,8 +94,7 @@ void TrainingLoop::train_epoch() {
       ++at_.step;
       ++at_.total_steps;
       if (settings_.save_every_steps > 0 && at_.total_steps % settings_.save_every_steps == 0) {
-        average_statistics(*state_.network);
-        if (state_.average) average_statistics(*state_.average);
+        average_statistics();
         save();
       }
       if (options_.progress) options_.progress(what, at_.patches, total);
@@ -143,8 +142,7 @@ void TrainingLoop::stop(const NotFinite& reason) {
 }
 
 void TrainingLoop::finish_epoch(Json line) {
-  average_statistics(*state_.network);
-  if (state_.average) average_statistics(*state_.average);
+  average_statistics();
   const int64_t epoch = at_.epoch;
   const bool validates = !data_.validation.empty();
   const bool last = epoch + 1 == settings_.epochs;
@@ -214,14 +212,17 @@ std::vector<CaseDice> TrainingLoop::validation_dice(Network& network) {
 }
 
 /// The statistics of batch norms, which each rank has of its own samples.
-void TrainingLoop::average_statistics(Network& network) {
+void TrainingLoop::average_statistics() {
   if (world_.alone()) return;
   const torch::NoGradGuard no_grad;
-  for (torch::Tensor buffer : network.buffers())
-    if (buffer.is_floating_point()) {
-      world_.finish(*world_.begin_sum(buffer));
-      buffer.div_(world_.size());
-    }
+  for (const auto& network : {state_.network, state_.average}) {
+    if (!network) continue;
+    for (torch::Tensor buffer : network->buffers())
+      if (buffer.is_floating_point()) {
+        world_.finish(*world_.begin_sum(buffer));
+        buffer.div_(world_.size());
+      }
+  }
 }
 
 void TrainingLoop::save() {

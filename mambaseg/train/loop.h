@@ -32,7 +32,7 @@ class TrainingLoop {
   void finish_epoch(Json line);
   double validate(Json& line);
   std::vector<CaseDice> validation_dice(Network& network);  ///< of each validation case
-  void average_statistics(Network& network);
+  void average_statistics();
   void save();
   [[noreturn]] void stop(const NotFinite& reason);
 

@@ -101,6 +101,12 @@ World::World(const WorldPlace& place, torch::Device device, milliseconds patienc
   require(place.size >= 1 && place.rank >= 0 && place.rank < place.size, "rank ", place.rank, " of ",
           place.size, " processes: expected ranks from 0 on, below their number");
   if (alone()) return;
+#ifndef MAMBASEG_NCCL
+  if (device.is_cuda())
+    throw UsageError(
+        "several processes on GPUs: this build has no NCCL; expected a LibTorch with CUDA and nccl.h when it "
+        "was configured");
+#endif
   connection_ = std::make_shared<Connection>();
   try {
     c10d::TCPStoreOptions options;
@@ -127,9 +133,6 @@ World::World(const WorldPlace& place, torch::Device device, milliseconds patienc
                           std::chrono::duration_cast<std::chrono::seconds>(patience).count(), " s (",
                           cause.substr(0, cause.find('\n')), ")"));
   }
-#ifndef MAMBASEG_NCCL
-  (void)device;
-#endif
   std::thread([connection = connection_, key = kLives + std::to_string(rank())] {
     try {
       for (; !connection->over; std::this_thread::sleep_for(kBeat)) connection->store->add(key, 1);

@@ -36,7 +36,8 @@ class World {
  public:
   /// Alone: sums are what they are, and nobody is waited for.
   World();
-  /// Meets the others. RankLost when they do not come within the patience.
+  /// Meets the others. RankLost when they do not come within the patience, UsageError for a GPU where NCCL
+  /// was not compiled in.
   World(const WorldPlace& place, torch::Device device, std::chrono::milliseconds patience);
   ~World();
   World(const World&) = delete;

@@ -52,11 +52,13 @@ TEST(Launcher, SlurmSaysWhere) {
   const WorldPlace place = place_of({{"SLURM_PROCID", "3"},
                                      {"SLURM_STEP_NUM_TASKS", "4"},
                                      {"SLURM_LOCALID", "1"},
+                                     {"SLURM_STEP_TASKS_PER_NODE", "2(x2)"},
                                      {"SLURM_STEP_NODELIST", "node[07-08]"},
                                      {"SLURM_JOB_ID", "1234567"}});
   EXPECT_EQ(place.rank, 3);
   EXPECT_EQ(place.size, 4);
   EXPECT_EQ(place.local_rank, 1);
+  EXPECT_EQ(place.local_size, 2);
   EXPECT_EQ(place.address, "node07");
   EXPECT_EQ(place.port, 24567);
 }
