@@ -23,7 +23,9 @@ arm64_packages() {
 }
 
 # emulated PROCESSOR TARGET: the tests of the kernels, and the scan and its mixers with LibTorch around them, that `make build` made; TARGET is the SIMD target that they must find.
+# OpenBLAS asks the emulated processor, whatever core the environment names for the real one.
 emulated() {
+  unset OPENBLAS_CORETYPE
   for program in test_core test_kernels; do
     MAMBASEG_SIMD=$2 qemu-x86_64 -cpu "$1" "build/release/bin/$program" --gtest_brief=1
   done
