@@ -47,7 +47,8 @@ def forward_and_backward(scan, given, runs):
             scan(*given)
 
     leaves = [t if t is None else t.detach().requires_grad_() for t in given]
-    weight = torch.ones(1, D, L)
+    with torch.no_grad():
+        weight = torch.ones_like(scan(*given))  # in memory as the output, as a network's gradient comes
 
     def both():
         for t in leaves:
