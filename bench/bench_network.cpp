@@ -53,9 +53,9 @@ void switch_dropout_off(mambaseg::Network& network) {
     if (module->as<torch::nn::DropoutImpl>()) module->eval();
 }
 
-/// Gradients of all weights, one after another, of the mean square of the scores of every output.
-Tensor gradients(mambaseg::Network& network, const Tensor& patch, const std::string& precision) {
-  network.zero_grad();
+/// Forward and backward pass of the mean square of the scores of every output.
+void training_step(mambaseg::Network& network, const Tensor& patch, const std::string& precision) {
+  for (const Tensor& parameter : network.parameters()) parameter.mutable_grad().reset();
   std::vector<Tensor> outputs;
   {
     const mambaseg::Autocast autocast(precision, patch.device());
@@ -64,6 +64,10 @@ Tensor gradients(mambaseg::Network& network, const Tensor& patch, const std::str
   Tensor loss = torch::zeros({}, patch.options());
   for (const Tensor& scores : outputs) loss = loss + scores.to(torch::kFloat32).square().mean();
   loss.backward();
+}
+
+/// Gradients of all weights, one after another.
+Tensor gradients(const mambaseg::Network& network) {
   std::vector<Tensor> all;
   for (const Tensor& parameter : network.parameters())
     if (parameter.grad().defined()) all.push_back(parameter.grad().flatten());
@@ -113,7 +117,14 @@ int run(const Options& options) {
   network->to(options.device);
   network->train(options.training_step);
   switch_dropout_off(*network);
-  const auto work = options.training_step ? gradients : prediction;
+  Tensor scores;
+  const auto work = [&](const Tensor& patch, const std::string& precision) {
+    if (options.training_step)
+      training_step(*network, patch, precision);
+    else
+      scores = prediction(*network, patch, precision);
+  };
+  const auto result = [&] { return options.training_step ? gradients(*network) : scores; };
   const mambaseg::NetworkEntry& entry = mambaseg::find_network(options.network);
   std::vector<int64_t> sizes{options.batch,
                              config.value("in_channels", entry.settings().at("in_channels").get<int64_t>())};
@@ -137,10 +148,10 @@ int run(const Options& options) {
   std::vector<Ours> ours;
   for (const std::string& precision : options.precisions) {
     mambaseg::allow_tf32(precision == "tf32");
-    Tensor result;
     forget_peak(options.device);
-    const double seconds = best_s(options.runs + 1, [&] { result = work(*network, patch, precision); });
-    ours.push_back({result, seconds, peak_gib(options.device)});
+    const double seconds = best_s(options.runs + 1, [&] { work(patch, precision); });
+    const double gib = peak_gib(options.device);
+    ours.push_back({result(), seconds, gib});
   }
   Tensor exact;
   double reference_s = 0, reference_gib = 0;
@@ -148,8 +159,9 @@ int run(const Options& options) {
     const mambaseg::PlainLibTorchGuard plain;
     mambaseg::allow_tf32(false);
     forget_peak(options.device);
-    reference_s = best_s(options.runs, [&] { exact = work(*network, patch, "fp32"); });
+    reference_s = best_s(options.runs, [&] { work(patch, "fp32"); });
     reference_gib = peak_gib(options.device);
+    exact = result();
   }
 
   const std::string target = options.device.is_cuda() ? "CUDA" : mambaseg::dense_target();
@@ -206,9 +218,10 @@ int main(int argc, char** argv) {
       "--training-step", options.training_step,
       "Forward and backward in training mode instead of a prediction; gradients are compared, so switch "
       "random paths off (--settings '{\"drop_path\": 0}')");
-  app.add_flag("--any-difference", options.any_difference,
-               "Differences beyond the precision are told, but no failure: random weights make some networks' "
-               "norms divide by next to nothing");
+  app.add_flag(
+      "--any-difference", options.any_difference,
+      "Differences beyond the precision are told, but no failure: random weights make some networks' "
+      "norms divide by next to nothing");
   app.add_flag("!--no-reference", options.reference, "Neither check nor time plain LibTorch");
   app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);
