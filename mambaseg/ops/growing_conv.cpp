@@ -105,9 +105,7 @@ Tensor block_convolution(const Tensor& x, const Tensor& weight, const Tensor& bi
   const auto axes = static_cast<size_t>(x.dim() - 2);
   const std::vector<int64_t> edges = weight.sizes().slice(2).vec();
   kept.resize(1);
-  const bool recorded = needs_gradient({x, weight, bias});
-  if (recorded) kept[0].forget();
-  if (!is_fast(x, weight) || recorded) {
+  if (!is_fast(x, weight)) {
     const std::vector<int64_t> zeros(axes, 0), ones(axes, 1);
     return torch::convolution(x.to(weight.scalar_type()), weight, bias, edges, zeros, ones, true, zeros, 1)
         .to(x.scalar_type());
@@ -115,7 +113,12 @@ Tensor block_convolution(const Tensor& x, const Tensor& weight, const Tensor& bi
   const int64_t in = weight.size(0), out = weight.size(1), taps = weight.numel() / (in * out);
   const auto rows = [](const Tensor& w) { return w.flatten(2).permute({2, 1, 0}).flatten(0, 1); };
   const auto repeated = [&](const Tensor& b) { return b.repeat({taps}); };
-  const Tensor blocks = linear(channels_last(x).movedim(1, -1), kept[0].of(weight, bias, rows, repeated));
+  const auto weights = [&]() -> DenseWeights {
+    if (!needs_gradient({x, weight, bias})) return kept[0].of(weight, bias, rows, repeated);
+    kept[0].forget();
+    return {rows(weight), bias.defined() ? repeated(bias) : bias, kept[0].packed()};
+  };
+  const Tensor blocks = linear(channels_last(x).movedim(1, -1), weights());
   // (B, Z, Y, X, taps * out) -> (B, Z, kz, Y, ky, X, kx, out) -> (B, Z kz, Y ky, X kx, out)
   std::vector<int64_t> split = blocks.sizes().slice(0, static_cast<int64_t>(axes) + 1).vec(), order{0},
                        grown{x.size(0)};

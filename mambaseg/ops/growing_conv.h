@@ -36,7 +36,7 @@ torch::Tensor doubled_convolution(const torch::Tensor& x, const torch::Tensor& w
                                   const torch::Tensor& bias, GrowingWeights& kept);
 
 /// Transposed convolution without padding whose kernel is its stride: weight (in, out, stride...). Each voxel
-/// becomes a block of its own, so without gradient it is a linear layer and a reordering.
+/// becomes a block of its own, so it is a linear layer and a reordering, forward and backward.
 torch::Tensor block_convolution(const torch::Tensor& x, const torch::Tensor& weight,
                                 const torch::Tensor& bias, GrowingWeights& kept);
 

@@ -81,5 +81,35 @@ TEST(GrowingConv, BlocksEqualTheTransposedConvolution) {
       }
 }
 
+TEST(GrowingConv, BlocksHaveTheGradientsOfTheTransposedConvolution) {
+  torch::manual_seed(3);
+  for (const std::vector<int64_t>& edges : {std::vector<int64_t>{2, 2}, {4, 3}, {2, 2, 2}, {1, 2, 3}})
+    for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+      std::vector<int64_t> sizes{2, 10}, taps{10, 7};
+      for (const int64_t edge : edges) sizes.push_back(edge + 2), taps.push_back(edge);
+      const Tensor x = torch::randn(sizes).to(type).set_requires_grad(true);
+      const Tensor weight = torch::randn(taps).set_requires_grad(true);
+      const Tensor bias = torch::randn({7}).set_requires_grad(true);
+      const std::vector<int64_t> ones(edges.size(), 1), zeros(edges.size(), 0);
+      GrowingWeights kept;
+      const Tensor y = block_convolution(x, weight, bias, kept);
+      const Tensor dy = torch::randn_like(y);
+      const auto of = [](const Tensor& z, const std::vector<Tensor>& leaves, const Tensor& dz) {
+        return torch::autograd::grad({z}, leaves, {dz});
+      };
+      const std::vector<Tensor> leaves{wide(x.detach()).set_requires_grad(true),
+                                       wide(weight.detach()).set_requires_grad(true),
+                                       wide(bias.detach()).set_requires_grad(true)};
+      const Tensor z =
+          torch::convolution(leaves[0], leaves[1], leaves[2], edges, zeros, ones, true, zeros, 1);
+      const auto ours = of(y, {x, weight, bias}, dy), expected = of(z, leaves, wide(dy));
+      EXPECT_LE(error(y, z), bound(type));
+      for (size_t i = 0; i < ours.size(); ++i) {
+        EXPECT_EQ(ours[i].sizes(), expected[i].sizes());
+        EXPECT_LE(error(ours[i], expected[i]), bound(type)) << i;
+      }
+    }
+}
+
 }  // namespace
 }  // namespace mambaseg
