@@ -61,7 +61,7 @@ struct Kept : torch::CustomClassHolder {
 
 class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
-  /// `bias` is empty when there is none: autograd functions of LibTorch 1.13 take no undefined tensors.
+  /// `bias` is empty when there is none.
   static Tensor forward(AutogradContext* ctx, const Tensor& given, const Tensor& weight, const Tensor& bias,
                         const PackedWeights& packed, const ConvolutionOptions& o) {
     const Tensor x = channels_last(given);
@@ -104,6 +104,46 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     return {dx, dweight, dbias, Tensor(), Tensor()};
   }
 };
+
+class LinearFunction : public torch::autograd::Function<LinearFunction> {
+ public:
+  /// x (rows, in), its last axis contiguous; `bias` is empty when there is none.
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const PackedWeights& packed, torch::ScalarType type) {
+    Tensor y = torch::empty({x.size(0), weight.size(0)}, x.options().dtype(type));
+    onednn::linear(x, {weight, bias.numel() > 0 ? bias : Tensor(), packed}, {}, y);
+    packed.forget();
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["with_bias"] = bias.numel() > 0;
+    ctx->saved_data["packed"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(packed));
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1];
+    const auto packed =
+        c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous();
+    Tensor dx, dweight, dbias;
+    if (ctx->needs_input_grad(0)) {
+      dx = torch::empty(x.sizes(), x.options());
+      onednn::linear_backward_data(dy, {weight, {}, packed}, dx);
+      packed.forget();
+    }
+    if (ctx->needs_input_grad(1)) {
+      dweight = torch::empty(weight.sizes(), weight.options());
+      onednn::linear_backward_weights(x, dy, packed, dweight);
+    }
+    if (ctx->saved_data["with_bias"].toBool()) dbias = dy.sum(0, /*keepdim=*/false, weight.scalar_type());
+    return {dx, dweight, dbias, Tensor(), Tensor()};
+  }
+};
+
+/// `bias`, or one of no elements: autograd functions of LibTorch 1.13 take no undefined tensors.
+Tensor or_empty(const Tensor& bias, const Tensor& weight) {
+  return bias.defined() ? bias : torch::empty({0}, weight.options().requires_grad(false));
+}
 
 bool all_equal(const std::vector<int64_t>& v, int64_t number) {
   return std::all_of(v.begin(), v.end(), [&](int64_t i) { return i == number; });
@@ -166,11 +206,10 @@ Tensor convolution(const Tensor& given, const DenseWeights& w, const Convolution
   if (is_depthwise(given, w.weight, o)) return finish(normed(depthwise(given, w, o), w.norm), epilogue);
   const Tensor x = as_autocast(given);
   if (!is_fast(x, w.weight)) return finish(normed(by_torch(x, w, o), w.norm), epilogue);
-  if (recorded) {
-    const Tensor bias =
-        w.bias.defined() ? w.bias : torch::empty({0}, w.weight.options().requires_grad(false));
-    return finish(normed(ConvolutionFunction::apply(x, w.weight, bias, w.packed, o), w.norm), epilogue);
-  }
+  if (recorded)
+    return finish(
+        normed(ConvolutionFunction::apply(x, w.weight, or_empty(w.bias, w.weight), w.packed, o), w.norm),
+        epilogue);
   Tensor y = empty_channels_last(output_sizes(x, w.weight, o), x);
   Epilogue ready = epilogue;
   if (ready.residual.defined()) ready.residual = channels_last(ready.residual.to(y.scalar_type()));
@@ -178,16 +217,16 @@ Tensor convolution(const Tensor& given, const DenseWeights& w, const Convolution
   return y;
 }
 
-Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
+Tensor linear(const Tensor& given, const DenseWeights& w, const Epilogue& epilogue,
               torch::optional<torch::ScalarType> type) {
-  const torch::ScalarType result_type = type.value_or(x.scalar_type());
-  if (onednn::wants_fp32(x)) return linear(x.to(torch::kFloat), w, as_fp32(epilogue)).to(result_type);
-  const bool recorded = needs_gradient({x, w.weight, w.bias, epilogue.residual});
+  const torch::ScalarType result_type = type.value_or(given.scalar_type());
+  if (onednn::wants_fp32(given)) return linear(given.to(torch::kFloat), w, as_fp32(epilogue)).to(result_type);
+  const bool recorded = needs_gradient({given, w.weight, w.bias, epilogue.residual});
   if (recorded) w.packed.forget();
-  if (!is_fast(x, w.weight) || recorded) {
+  const Tensor x = as_autocast(given);
+  if (!is_fast(x, w.weight)) {
     const auto [weight, bias] = weights_for(x, w);
-    const Tensor y = torch::linear(x, weight, bias);
-    return finish(y.to(result_type), epilogue);
+    return finish(torch::linear(x, weight, bias).to(result_type), epilogue);
   }
   TORCH_CHECK(x.size(-1) == w.weight.size(1), "linear: expected (..., ", w.weight.size(1), "), got ",
               x.sizes());
@@ -195,6 +234,10 @@ Tensor linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue,
   sizes.back() = w.weight.size(0);
   Tensor rows = x.reshape({-1, x.size(-1)});
   if (rows.stride(1) != 1) rows = rows.contiguous();
+  if (recorded) {
+    const Tensor y = LinearFunction::apply(rows, w.weight, or_empty(w.bias, w.weight), w.packed, result_type);
+    return finish(y.view(sizes), epilogue);
+  }
   Tensor y = torch::empty({rows.size(0), w.weight.size(0)}, x.options().dtype(result_type));
   Epilogue ready = epilogue;
   if (ready.residual.defined())

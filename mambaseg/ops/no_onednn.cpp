@@ -33,6 +33,9 @@ void convolution_backward_data(const torch::Tensor&, const DenseWeights&, const 
 void convolution_backward_weights(const torch::Tensor&, const torch::Tensor&, const PackedWeights&,
                                   const ConvolutionOptions&, torch::Tensor&, torch::Tensor&) {}
 void linear(const torch::Tensor&, const DenseWeights&, const Epilogue&, torch::Tensor&) {}
+void linear_backward_data(const torch::Tensor&, const DenseWeights&, torch::Tensor&) {}
+void linear_backward_weights(const torch::Tensor&, const torch::Tensor&, const PackedWeights&,
+                             torch::Tensor&) {}
 
 }  // namespace onednn
 }  // namespace mambaseg

@@ -314,7 +314,21 @@ dnnl::matmul::primitive_desc matmul_desc(const memory::desc& x, const memory::de
 #endif
 }
 
-enum Kind : int64_t { kForward, kBackwardData, kBackwardWeights, kLinear };
+Problem product(const memory::desc& x, const memory::desc& weights, const memory::desc& bias,
+                const memory::desc& y, const dnnl::primitive_attr& attributes) {
+  const auto desc = matmul_desc(x, weights, bias, y, attributes);
+  return {
+      {}, dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc(), desc.scratchpad_desc()};
+}
+
+enum Kind : int64_t {
+  kForward,
+  kBackwardData,
+  kBackwardWeights,
+  kLinear,
+  kLinearBackwardData,
+  kLinearBackwardWeights
+};
 
 void add_tensor(std::vector<int64_t>& key, const Tensor& t) {
   key.push_back(static_cast<int64_t>(t.scalar_type()));
@@ -328,7 +342,7 @@ std::vector<int64_t> key_of(Kind kind, const Tensor& x, const Tensor& y, const D
   add_tensor(key, x);
   add_tensor(key, y);
   if (epilogue.residual.defined()) add_tensor(key, epilogue.residual);
-  if (kind == kLinear) key.insert(key.end(), {x.stride(0), y.stride(0)});
+  if (kind >= kLinear) key.insert(key.end(), {x.stride(0), y.stride(0)});
   return key;
 }
 
@@ -462,14 +476,8 @@ void linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue, Te
   const memory::desc residual = epilogue.residual.defined() ? rows_of(epilogue.residual) : memory::desc();
   const memory::desc bias = memory::desc({1, out}, memory::data_type::f32, memory::format_tag::ab);
   const Problem& p = problem(contents, key_of(kLinear, x, y, w, epilogue), [&] {
-    const auto desc = matmul_desc(rows_of(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
-                                  or_none(with_bias, bias), rows_of(y), attributes(epilogue, residual));
-    return Problem{{},
-                   dnnl::matmul(desc),
-                   desc.src_desc(),
-                   desc.weights_desc(),
-                   desc.dst_desc(),
-                   desc.scratchpad_desc()};
+    return product(rows_of(x), memory::desc({in, out}, type_of(x), memory::format_tag::any),
+                   or_none(with_bias, bias), rows_of(y), attributes(epilogue, residual));
   });
   const Packing& weights =
       packed(contents, w, p.weights, memory::desc({in, out}, memory::data_type::f32, memory::dims{1, in}));
@@ -481,6 +489,35 @@ void linear(const Tensor& x, const DenseWeights& w, const Epilogue& epilogue, Te
     arguments.insert(
         {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, wrapped(epilogue.residual, residual)});
   run(p, std::move(arguments));
+}
+
+void linear_backward_data(const Tensor& dy, const DenseWeights& w, Tensor& dx) {
+  PackedWeights::Contents& contents = w.packed.contents();
+  const std::lock_guard<std::mutex> lock(contents.mutex);
+  const memory::dims sizes = w.weight.sizes().vec();
+  const Problem& p = problem(contents, key_of(kLinearBackwardData, dy, dx), [&] {
+    return product(rows_of(dy), memory::desc(sizes, type_of(dy), memory::format_tag::any), {}, rows_of(dx),
+                   with_own_scratch());
+  });
+  const Packing& weights =
+      packed(contents, w, p.weights, memory::desc(sizes, memory::data_type::f32, memory::dims{sizes[1], 1}));
+  run(p, {{DNNL_ARG_SRC, wrapped(dy, p.x)},
+          {DNNL_ARG_WEIGHTS, wrapped(weights.weights, p.weights)},
+          {DNNL_ARG_DST, wrapped(dx, p.y)}});
+}
+
+void linear_backward_weights(const Tensor& x, const Tensor& dy, const PackedWeights& packed_weights,
+                             Tensor& dweight) {
+  PackedWeights::Contents& contents = packed_weights.contents();
+  const std::lock_guard<std::mutex> lock(contents.mutex);
+  const Problem& p = problem(contents, key_of(kLinearBackwardWeights, x, dy), [&] {
+    const memory::desc columns(memory::dims{dy.size(1), dy.size(0)}, type_of(dy),
+                               memory::dims{1, dy.size(1)});
+    return product(columns, rows_of(x), {}, rows_of(dweight), with_own_scratch());
+  });
+  run(p, {{DNNL_ARG_SRC, wrapped(dy, p.x)},
+          {DNNL_ARG_WEIGHTS, wrapped(x, p.weights)},
+          {DNNL_ARG_DST, wrapped(dweight, p.y)}});
 }
 
 }  // namespace onednn

@@ -31,5 +31,10 @@ void convolution_backward_weights(const torch::Tensor& x, const torch::Tensor& d
 
 /// y = act(x W^T + bias + residual); x (rows, in), y (rows, out): last axis contiguous, any distance of rows.
 void linear(const torch::Tensor& x, const DenseWeights& weights, const Epilogue& epilogue, torch::Tensor& y);
+/// dx = dy W; dy (rows, out), dx (rows, in).
+void linear_backward_data(const torch::Tensor& dy, const DenseWeights& weights, torch::Tensor& dx);
+/// dweight = dy^T x (out, in), fp32.
+void linear_backward_weights(const torch::Tensor& x, const torch::Tensor& dy, const PackedWeights& packed,
+                             torch::Tensor& dweight);
 
 }  // namespace mambaseg::onednn

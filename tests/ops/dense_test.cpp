@@ -229,6 +229,38 @@ TEST(Dense, LinearEqualsLibTorchsInBothTypes) {
       }
 }
 
+TEST(Dense, LinearHasLibTorchsGradientsInBothTypes) {
+  torch::manual_seed(8);
+  const auto as_double = [](const Tensor& t) { return t.detach().to(torch::kDouble); };
+  for (const auto& [in, out] : {std::pair{5, 3}, std::pair{64, 64}, std::pair{33, 130}})
+    for (const auto type : {torch::kFloat, torch::kBFloat16})
+      for (const auto result : {type, torch::kFloat})
+        for (const bool with_bias : {true, false}) {
+          const Tensor wide = torch::randn({2, 3, 4, in + 6}).to(type).requires_grad_();
+          const Tensor x = wide.narrow(3, 2, in);  // rows apart
+          const Tensor weight = torch::randn({out, in}).requires_grad_(),
+                       bias = with_bias ? torch::randn({out}).requires_grad_() : Tensor();
+          const Tensor y = linear(x, {weight, bias}, {}, result);
+          const Tensor dy = torch::randn_like(y);
+          y.backward(dy);
+          // What comes back is rounded to the type of x first.
+          const Tensor rows = as_double(x).reshape({-1, in}),
+                       drows = as_double(dy.to(type)).reshape({-1, out});
+          const auto expect = [&](const Tensor& got, const Tensor& left, const Tensor& right, int64_t terms) {
+            const Tensor expected = left.matmul(right);
+            expect_within(as_double(got).reshape(expected.sizes()), expected,
+                          tolerance(left.abs().matmul(right.abs()), expected, terms, type),
+                          std::to_string(in));
+          };
+          expect(wide.grad().narrow(3, 2, in), drows, as_double(weight), out);
+          expect(weight.grad(), drows.t(), rows, rows.size(0));
+          EXPECT_EQ(weight.grad().scalar_type(), torch::kFloat);
+          if (with_bias)
+            expect(bias.grad().unsqueeze(0), torch::ones({1, rows.size(0)}, torch::kDouble), drows,
+                   rows.size(0));
+        }
+}
+
 TEST(Dense, DoubleAndPlainLibTorchAreLibTorchs) {
   const torch::NoGradGuard no_grad;
   const Operands o = operands(kCases[6], torch::kFloat);
