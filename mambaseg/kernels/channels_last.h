@@ -31,6 +31,14 @@ void norm_rows(const float* x, int64_t rows, int64_t channels, const float* weig
 void norm_rows(const Bfloat16* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
                float eps, Bfloat16* y, SimdTarget target = best_target());
 
+/// Gradients of norm_rows: dx of dy, and sums over the rows for weight and bias. At most kMomentRows rows.
+void norm_rows_gradient(const float* x, const float* dy, int64_t rows, int64_t channels, const float* weight,
+                        float eps, float* dweight, float* dbias, float* dx,
+                        SimdTarget target = best_target());
+void norm_rows_gradient(const Bfloat16* x, const Bfloat16* dy, int64_t rows, int64_t channels,
+                        const float* weight, float eps, float* dweight, float* dbias, Bfloat16* dx,
+                        SimdTarget target = best_target());
+
 /// The largest of pairs of voxels of `row_count` rows of voxels:
 /// y[i][c] = max over the rows of row[2 i][c] and row[2 i + 1][c], for i < outputs.
 void halve_rows(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels, float* y,

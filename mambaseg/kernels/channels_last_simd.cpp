@@ -62,28 +62,67 @@ void scale(const T* x, const T* residual, int64_t rows, int64_t channels, const 
   }
 }
 
+/// Of a row: its mean, and one over its standard deviation.
+template <class T>
+HWY_INLINE void row_statistics(const T* x, int64_t channels, float eps, Vec& mean, Vec& factor) {
+  const Lanes d;
+  const float part = 1.0f / static_cast<float>(channels);
+  Vec sums = hn::Zero(d);
+  for (int64_t c = 0; c < channels; c += kLanes) sums = hn::Add(sums, load(x + c, channels - c));
+  mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sums)) * part);
+  Vec squares = hn::Zero(d);
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    const int64_t count = channels - c;
+    Vec v = hn::Sub(load(x + c, count), mean);
+    if (count < kLanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count)), v);
+    squares = hn::MulAdd(v, v, squares);
+  }
+  const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) * part;
+  factor = hn::Div(hn::Set(d, 1.0f), hn::Sqrt(hn::Set(d, variance + eps)));
+}
+
 template <class T>
 void norm(const T* x, int64_t rows, int64_t channels, const float* weight, const float* bias, float eps,
           T* y) {
-  const Lanes d;
-  const float part = 1.0f / static_cast<float>(channels);
+  Vec mean, factor;
   for (int64_t r = 0; r < rows; ++r, x += channels, y += channels) {
-    Vec sums = hn::Zero(d);
-    for (int64_t c = 0; c < channels; c += kLanes) sums = hn::Add(sums, load(x + c, channels - c));
-    const Vec mean = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sums)) * part);
-    Vec squares = hn::Zero(d);
-    for (int64_t c = 0; c < channels; c += kLanes) {
-      const int64_t count = channels - c;
-      Vec v = hn::Sub(load(x + c, count), mean);
-      if (count < kLanes) v = hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(count)), v);
-      squares = hn::MulAdd(v, v, squares);
-    }
-    const float variance = hn::GetLane(hn::SumOfLanes(d, squares)) * part;
-    const Vec factor = hn::Div(hn::Set(d, 1.0f), hn::Sqrt(hn::Set(d, variance + eps)));
+    row_statistics(x, channels, eps, mean, factor);
     for (int64_t c = 0; c < channels; c += kLanes) {
       const int64_t count = channels - c;
       const Vec v = hn::Mul(hn::Sub(load(x + c, count), mean), factor);
       store(hn::MulAdd(v, load(weight + c, count), load(bias + c, count)), y + c, count);
+    }
+  }
+}
+
+/// With n the normed row and g = dy * weight: dx = (g - mean(g) - n * mean(g * n)) / standard deviation.
+template <class T>
+void norm_gradient(const T* x, const T* dy, int64_t rows, int64_t channels, const float* weight, float eps,
+                   float* dweight, float* dbias, T* dx) {
+  const Lanes d;
+  const float part = 1.0f / static_cast<float>(channels);
+  std::fill_n(dweight, channels, 0.0f);
+  std::fill_n(dbias, channels, 0.0f);
+  Vec mean, factor;
+  for (int64_t r = 0; r < rows; ++r, x += channels, dy += channels, dx += channels) {
+    row_statistics(x, channels, eps, mean, factor);
+    Vec sums = hn::Zero(d), products = hn::Zero(d);
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      const int64_t count = channels - c;
+      const Vec n = hn::Mul(hn::Sub(load(x + c, count), mean), factor), given = load(dy + c, count);
+      const Vec g = hn::Mul(given, load(weight + c, count));
+      sums = hn::Add(sums, g);
+      products = hn::MulAdd(g, n, products);
+      store(hn::MulAdd(given, n, load(dweight + c, count)), dweight + c, count);
+      store(hn::Add(given, load(dbias + c, count)), dbias + c, count);
+    }
+    const Vec mean_g = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, sums)) * part);
+    const Vec mean_gn = hn::Set(d, hn::GetLane(hn::SumOfLanes(d, products)) * part);
+    for (int64_t c = 0; c < channels; c += kLanes) {
+      const int64_t count = channels - c;
+      const Vec n = hn::Mul(hn::Sub(load(x + c, count), mean), factor);
+      const Vec g = hn::Mul(load(dy + c, count), load(weight + c, count));
+      store(hn::Mul(hn::NegMulAdd(n, mean_gn, hn::Sub(g, mean_g)), factor), dx + c, count);
     }
   }
 }
@@ -183,6 +222,14 @@ void norm_bf16(const Bfloat16* x, int64_t rows, int64_t channels, const float* w
                float eps, Bfloat16* y) {
   norm(x, rows, channels, weight, bias, eps, y);
 }
+void norm_gradient_fp32(const float* x, const float* dy, int64_t rows, int64_t channels, const float* weight,
+                        float eps, float* dweight, float* dbias, float* dx) {
+  norm_gradient(x, dy, rows, channels, weight, eps, dweight, dbias, dx);
+}
+void norm_gradient_bf16(const Bfloat16* x, const Bfloat16* dy, int64_t rows, int64_t channels,
+                        const float* weight, float eps, float* dweight, float* dbias, Bfloat16* dx) {
+  norm_gradient(x, dy, rows, channels, weight, eps, dweight, dbias, dx);
+}
 void halve_fp32(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels, float* y) {
   halve(rows, row_count, outputs, channels, y);
 }
@@ -221,6 +268,8 @@ HWY_EXPORT(scale_fp32);
 HWY_EXPORT(scale_bf16);
 HWY_EXPORT(norm_fp32);
 HWY_EXPORT(norm_bf16);
+HWY_EXPORT(norm_gradient_fp32);
+HWY_EXPORT(norm_gradient_bf16);
 HWY_EXPORT(halve_fp32);
 HWY_EXPORT(halve_bf16);
 HWY_EXPORT(gradient_sums_fp32);
@@ -263,6 +312,18 @@ void norm_rows(const float* x, int64_t rows, int64_t channels, const float* weig
 void norm_rows(const Bfloat16* x, int64_t rows, int64_t channels, const float* weight, const float* bias,
                float eps, Bfloat16* y, SimdTarget target) {
   HWY_DISPATCH_TABLE(norm_bf16)[table_index(target)](x, rows, channels, weight, bias, eps, y);
+}
+
+void norm_rows_gradient(const float* x, const float* dy, int64_t rows, int64_t channels, const float* weight,
+                        float eps, float* dweight, float* dbias, float* dx, SimdTarget target) {
+  HWY_DISPATCH_TABLE(norm_gradient_fp32)
+  [table_index(target)](x, dy, rows, channels, weight, eps, dweight, dbias, dx);
+}
+void norm_rows_gradient(const Bfloat16* x, const Bfloat16* dy, int64_t rows, int64_t channels,
+                        const float* weight, float eps, float* dweight, float* dbias, Bfloat16* dx,
+                        SimdTarget target) {
+  HWY_DISPATCH_TABLE(norm_gradient_bf16)
+  [table_index(target)](x, dy, rows, channels, weight, eps, dweight, dbias, dx);
 }
 
 void halve_rows(const float* const* rows, int64_t row_count, int64_t outputs, int64_t channels, float* y,

@@ -337,15 +337,12 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Run
   return slope ? y : finish(y, epilogue);
 }
 
-Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias, double eps) {
-  const int64_t channels = given.size(-1);
-  if (!fits_kernels(given) || !weight.defined() || !bias.defined() || weight.scalar_type() != torch::kFloat ||
-      needs_gradient({given, weight, bias})) {
-    const auto type = given.scalar_type();
-    return torch::layer_norm(given, {channels}, weight.defined() ? weight.to(type) : weight,
-                             bias.defined() ? bias.to(type) : bias, eps);
-  }
-  const Tensor x = given.contiguous(), y = torch::empty_like(x);
+namespace {
+
+/// Of x (..., channels), contiguous.
+Tensor normed_rows(const Tensor& x, const Tensor& weight, const Tensor& bias, double eps) {
+  const int64_t channels = x.size(-1);
+  Tensor y = torch::empty_like(x);
   with_numbers(x, [&]<class T>(T* from) {
     T* to = static_cast<T*>(y.data_ptr());
     at::parallel_for(0, x.numel() / channels, 16, [&](int64_t first, int64_t last) {
@@ -354,6 +351,52 @@ Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias,
     });
   });
   return y;
+}
+
+class LayerNormFunction : public torch::autograd::Function<LayerNormFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& weight,
+                        const Tensor& bias, double eps) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["eps"] = eps;
+    return normed_rows(x, weight, bias, eps);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1];
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(), dx = torch::empty_like(x);
+    const auto eps = static_cast<float>(ctx->saved_data["eps"].toDouble());
+    const int64_t channels = x.size(-1);
+    Moments sums;
+    with_numbers(x, [&]<class T>(T* from) {
+      sums = summed(x.numel() / channels, static_cast<size_t>(channels),
+                    [&](int64_t first, int64_t count, float* dweight, float* dbias) {
+                      const int64_t at = first * channels;
+                      norm_rows_gradient(from + at, static_cast<const T*>(dy.data_ptr()) + at, count,
+                                         channels, weight.data_ptr<float>(), eps, dweight, dbias,
+                                         static_cast<T*>(dx.data_ptr()) + at);
+                    });
+    });
+    const auto as_tensor = [](const std::vector<double>& v) {
+      return torch::tensor(v, torch::kDouble).to(torch::kFloat);
+    };
+    return {dx, as_tensor(sums.sum), as_tensor(sums.square), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor layer_norm(const Tensor& given, const Tensor& weight, const Tensor& bias, double eps) {
+  if (!fits_kernels(given) || !weight.defined() || !bias.defined() || weight.scalar_type() != torch::kFloat) {
+    const auto type = given.scalar_type();
+    return torch::layer_norm(given, {given.size(-1)}, weight.defined() ? weight.to(type) : weight,
+                             bias.defined() ? bias.to(type) : bias, eps);
+  }
+  const Tensor x = given.contiguous();
+  return needs_gradient({x, weight, bias}) ? LayerNormFunction::apply(x, weight, bias, eps)
+                                           : normed_rows(x, weight, bias, eps);
 }
 
 }  // namespace mambaseg

@@ -92,6 +92,31 @@ TEST(Norm, LayerNormEqualsLibTorchsInDouble) {
     }
 }
 
+TEST(Norm, LayerNormHasLibTorchsGradientsInDouble) {
+  torch::manual_seed(6);
+  for (const int64_t channels : {3, 16, 37, 1024})
+    for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+      const auto wide = [](const Tensor& t) { return t.detach().to(torch::kDouble).requires_grad_(); };
+      const Tensor x = (torch::randn({2, 350, channels}) + 3).to(type).requires_grad_();
+      const Tensor weight = torch::randn({channels}).requires_grad_(),
+                   bias = torch::randn({channels}).requires_grad_();
+      const Tensor dy = torch::randn_like(x);
+      const auto ours = torch::autograd::grad({layer_norm(x, weight, bias, 1e-5)}, {x, weight, bias}, {dy});
+      const std::vector<Tensor> exact{wide(x), wide(weight), wide(bias)};
+      const auto expected = torch::autograd::grad(
+          {torch::layer_norm(exact[0], {channels}, exact[1], exact[2], 1e-5)}, exact, {wide(dy)});
+      // A row's mean is good to the last bit of its numbers, and what is left of them may be far smaller.
+      const double lost =
+          (exact[0].abs().amax(-1) / exact[0].std(-1, /*unbiased=*/false)).max().item<double>();
+      for (size_t i = 0; i < ours.size(); ++i) {
+        const double error = ((wide(ours[i]) - expected[i]).norm() / expected[i].norm()).item<double>();
+        // Only the gradient of x is rounded to the type of x; sums are fp32 and double.
+        const double bound = i == 0 && type == torch::kBFloat16 ? 0x1p-9 : 0;
+        EXPECT_LE(error, bound + (8 + lost) * 0x1p-24) << channels << type << i;
+      }
+    }
+}
+
 TEST(Norm, GradientsAreLibTorchs) {
   torch::manual_seed(5);
   const Tensor weight = torch::randn({12}).requires_grad_(), bias = torch::randn({12}).requires_grad_();
