@@ -101,6 +101,28 @@ struct Exp2 {
       0x1.7a1148p+0f, 0x1.82589ap+0f, 0x1.8ace54p+0f, 0x1.93737cp+0f, 0x1.9c4918p+0f, 0x1.a5503cp+0f,
       0x1.ae89fap+0f, 0x1.b7f77p+0f,  0x1.c199bep+0f, 0x1.cb720ep+0f, 0x1.d5818ep+0f, 0x1.dfc974p+0f,
       0x1.ea4afap+0f, 0x1.f50766p+0f};
+#elif HWY_TARGET == HWY_AVX2
+  // As above with n = t rounded to 1/8: a table of 8 entries in one register, a polynomial of degree 3. The
+  // shift of the exponent is added to the entry, which holds the bits of 2^(i/8) less those that i brings.
+  const Vec magic = hn::Set(d, 0x1.8p20f);  // the spacing of floats here is 1/8
+  const Vec lowest = hn::Set(d, -126.0f), highest = hn::Set(d, 127.99f);
+  const Vec c1 = hn::Set(d, 0x1.62e4311120fd6p-1f), c2 = hn::Set(d, 0x1.ec0c31371347ap-3f);
+  const Vec c3 = hn::Set(d, 0x1.c6a0031578540p-5f), one = hn::Set(d, 1.0f);
+  const hn::RebindToUnsigned<Lanes> du{};
+  const hn::Vec<hn::RebindToUnsigned<Lanes>> powers = hn::LoadU(du, kPowers);
+
+  HWY_INLINE Vec operator()(Vec x, Vec y) const {
+    const Vec t = hn::Min(hn::Max(hn::Mul(x, y), lowest), highest);
+    const Vec r = hn::Add(t, magic);
+    const Vec f = hn::Sub(t, hn::Sub(r, magic));
+    const Vec p = hn::MulAdd(hn::MulAdd(hn::MulAdd(c3, f, c2), f, c1), f, one);
+    const auto bits = hn::BitCast(du, r);
+    const decltype(bits) entry{_mm256_permutevar8x32_epi32(powers.raw, bits.raw)};
+    return hn::Mul(p, hn::BitCast(d, hn::Add(entry, hn::ShiftLeft<20>(bits))));
+  }
+
+  static constexpr uint32_t kPowers[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                                          0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
 #else
   // 2^t = 2^n * 2^(t - n), n = t rounded to an integer: a sum in the exponent field, a polynomial of
   // degree 5.
