@@ -8,7 +8,7 @@
 
 #include "mambaseg/tasks/synthetic/axis_map.h"
 #include "mambaseg/tasks/synthetic/head_labels.h"
-#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/smooth_field.h"
 
 namespace mambaseg {

@@ -11,7 +11,7 @@
 #include "mambaseg/data/rotation.h"
 #include "mambaseg/data/sides.h"
 #include "mambaseg/tasks/synthetic/axis_map.h"
-#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/scanner.h"
 #include "mambaseg/tasks/volumes/augment.h"
 

@@ -5,7 +5,7 @@
 
 #include "mambaseg/tasks/synthetic/axis_map.h"
 #include "mambaseg/tasks/synthetic/head_looks.h"
-#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/core/quick_normals.h"
 
 namespace mambaseg {
 

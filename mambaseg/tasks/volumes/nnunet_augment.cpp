@@ -1,8 +1,12 @@
 #include "mambaseg/tasks/volumes/nnunet_augment.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <torch/nn/functional.h>
+
+#include "mambaseg/core/quick_normals.h"
 
 namespace mambaseg {
 namespace {
@@ -12,25 +16,58 @@ namespace F = torch::nn::functional;
 constexpr double kOfChannels = 0.5;  // share of the channels that blur and low resolution change
 
 void add_noise(torch::Tensor& image, Random& random) {
-  const double deviation = random.uniform(0, 0.1);
+  const auto deviation = static_cast<float>(random.uniform(0, 0.1));
+  QuickNormals normals(random);
   auto* v = image.data_ptr<float>();
-  for (int64_t i = 0; i < image.numel(); ++i) v[i] += static_cast<float>(deviation * random.normal());
+  for (int64_t i = 0; i < image.numel(); ++i) v[i] += deviation * normals.next();
 }
 
-/// Gaussian of deviation `sigma` along every axis, cut off after 4 deviations; edges repeat.
-torch::Tensor blurred(const torch::Tensor& channel, double sigma) {
-  const auto radius = static_cast<int64_t>(4 * sigma + 0.5);
-  const auto x = torch::arange(-radius, radius + 1, torch::kFloat32);
-  auto bell = torch::exp(-0.5 * x.square() / (sigma * sigma));
-  bell = bell / bell.sum();
-  torch::Tensor out = channel;
-  for (int64_t axis = 0; axis < channel.dim(); ++axis) {
-    const auto lines = out.movedim(axis, -1);
-    const auto flat = lines.reshape({-1, 1, lines.size(-1)});
-    const auto padded = F::pad(flat, F::PadFuncOptions({radius, radius}).mode(torch::kReplicate));
-    out = torch::conv1d(padded, bell.view({1, 1, -1})).view(lines.sizes()).movedim(-1, axis);
+/// out[i] = sum over t of weights[t] * from[t][i], for i < count.
+void weigh(const std::vector<const float*>& from, const std::vector<float>& weights, int64_t count,
+           float* out) {
+  std::fill_n(out, count, 0.0f);
+  for (size_t t = 0; t < weights.size(); ++t) {
+    const float weight = weights[t], *values = from[t];
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) out[i] += weight * values[i];
   }
-  return out;
+}
+
+/// Gaussian of deviation `sigma` along every axis of `channel` (contiguous), cut off after 4 deviations;
+/// edges repeat.
+void blur(torch::Tensor channel, double sigma) {
+  const auto radius = static_cast<int64_t>(4 * sigma + 0.5);
+  std::vector<float> bell;
+  for (int64_t x = -radius; x <= radius; ++x)
+    bell.push_back(static_cast<float>(std::exp(-0.5 * static_cast<double>(x * x) / (sigma * sigma))));
+  const float sum = std::accumulate(bell.begin(), bell.end(), 0.0f);
+  for (float& weight : bell) weight /= sum;
+  auto* v = channel.data_ptr<float>();
+  std::vector<const float*> from(bell.size());
+  std::vector<float> before;
+  for (int64_t axis = 0, inner = channel.numel(); axis < channel.dim(); ++axis) {
+    const int64_t n = channel.size(axis), whole = inner;  // (..., n, inner), `whole` numbers apart
+    inner /= n;
+    const bool last = inner == 1;
+    before.resize(static_cast<size_t>(last ? n + 2 * radius : whole));
+    for (float* block = v; block < v + channel.numel(); block += whole) {
+      if (last) {
+        std::copy_n(block, n, before.begin() + radius);
+        std::fill_n(before.begin(), radius, block[0]);
+        std::fill_n(before.begin() + radius + n, radius, block[n - 1]);
+        for (size_t t = 0; t < bell.size(); ++t) from[t] = before.data() + t;
+        weigh(from, bell, n, block);
+        continue;
+      }
+      std::copy_n(block, whole, before.begin());
+      for (int64_t i = 0; i < n; ++i) {
+        for (int64_t x = -radius; x <= radius; ++x)
+          from[static_cast<size_t>(x + radius)] =
+              before.data() + std::clamp<int64_t>(i + x, 0, n - 1) * inner;
+        weigh(from, bell, inner, block + i * inner);
+      }
+    }
+  }
 }
 
 /// Every so many voxels only, and linear in between.
@@ -74,7 +111,7 @@ void augment_as_nnunet(const NnunetAugmentSettings& settings, torch::Tensor& ima
   };
   if (draws(settings.noise)) add_noise(image, random);
   if (draws(settings.blur))
-    each_channel(kOfChannels, [&](torch::Tensor c) { c.copy_(blurred(c, random.uniform(0.5, 1))); });
+    each_channel(kOfChannels, [&](torch::Tensor c) { blur(c, random.uniform(0.5, 1)); });
   if (draws(settings.brightness))
     each_channel(1, [&](torch::Tensor c) { c.mul_(random.uniform(0.75, 1.25)); });
   if (draws(settings.contrast)) each_channel(1, [&](torch::Tensor c) { change_contrast(c, random); });

@@ -1,7 +1,8 @@
-#include "mambaseg/tasks/synthetic/quick_normals.h"
+#include "mambaseg/core/quick_normals.h"
 
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace mambaseg {
 namespace {
