@@ -4,6 +4,7 @@ namespace mambaseg {
 
 void declare_demo(CLI::App& command);
 void declare_segment(CLI::App& command);
+void declare_bids(CLI::App& command);
 void declare_models(CLI::App& command);
 void declare_networks(CLI::App& command);
 void declare_orders(CLI::App& command);
@@ -24,6 +25,7 @@ const std::vector<Command>& commands() {
       {"demo", "Train on one half of a brain, segment the other half, score it", declare_demo},
       {"segment", "Segment brains and skin lesions with the models that come with the program",
        declare_segment},
+      {"bids", "Segment the participants of a BIDS data set (BIDS App)", declare_bids},
       {"models", "List the models that come with the program, or show the card of one", declare_models},
       {"networks", "List the networks, or the settings of one", declare_networks},
       {"orders", "List the orders in which scans visit tokens, or draw them", declare_orders},

@@ -17,22 +17,11 @@ namespace fs = std::filesystem;
 
 constexpr const char* kMark = "mambaseg_segment";  // key that tells sidecars from other JSON files
 
-std::string joined_flags(const Json& sidecar) {
-  std::string text;
-  for (const Json& flag : sidecar.at("flags")) text += (text.empty() ? "" : "; ") + flag.get<std::string>();
-  return text;
-}
-
 /// Tabs and line ends would end a cell.
 std::string cell(std::string text) {
   for (char& c : text)
     if (c == '\t' || c == '\n' || c == '\r') c = ' ';
   return text;
-}
-
-std::string number(const Json& object, const char* key, int digits = 6) {
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? "" : short_number(found->get<double>(), digits);
 }
 
 std::string flags_html(const Json& sidecar) {
@@ -56,8 +45,8 @@ std::string structures_html(const Json& sidecar, bool volumes) {
     if (volumes)
       row.push_back(short_number(one.at("mm3").get<double>() / 1000, 4));
     else
-      row.insert(row.end(), {one.at("pixels").dump(), number(one, "percent", 3)});
-    if (judged) row.push_back(number(one, "agreement", 3));
+      row.insert(row.end(), {one.at("pixels").dump(), number_in(one, "percent", 3)});
+    if (judged) row.push_back(number_in(one, "agreement", 3));
     rows.push_back(std::move(row));
   }
   return html_table(header, rows);
@@ -76,20 +65,61 @@ std::string made_by(const Json& sidecar) {
 
 }  // namespace
 
+std::string joined_flags(const Json& sidecar) {
+  std::string text;
+  for (const Json& flag : sidecar.at("flags")) text += (text.empty() ? "" : "; ") + flag.get<std::string>();
+  return text;
+}
+
+std::string number_in(const Json& object, const char* key, int digits) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? "" : short_number(found->get<double>(), digits);
+}
+
+Json sidecar_json(const SegmentedBy& by, const std::string& task, const std::string& image_path,
+                  const Findings& findings, double seconds, bool quick) {
+  Json json{{kMark, by.version},
+            {"model", by.model},
+            {"model_version", by.model_version},
+            {"image", image_path},
+            {"quick", quick},
+            {"seconds", std::round(seconds * 10) / 10},
+            {"flags", findings.flags},
+            {"look_at_this_one", !findings.flags.empty()},
+            {"structures", Json::array()}};
+  const auto quality = findings.quality();
+  json["quality"] = quality ? Json(*quality) : Json();
+  for (const StructureFinding& one : findings.structures) {
+    Json entry{{"id", one.id}, {"name", one.name}};
+    if (task == "volumes")
+      entry.update({{"voxels", one.voxels}, {"mm3", one.mm3}});
+    else
+      entry.update({{"pixels", one.voxels}, {"percent", one.percent}});
+    entry["agreement"] = one.agreement ? Json(*one.agreement) : Json();
+    json["structures"].push_back(entry);
+  }
+  return json;
+}
+
+std::string summary_line(const std::string& name, const Json& sidecar) {
+  std::string line = concat(name, ": ", readable_duration(sidecar.at("seconds").get<double>()));
+  for (const Json& flag : sidecar.at("flags"))
+    line += concat("\n  look at this one: ", flag.get<std::string>());
+  return line;
+}
+
 SegmentedFolder::SegmentedFolder(std::string folder, std::string task, const ModelInBox& model,
                                  std::string version)
     : folder_(std::move(folder)),
       task_(std::move(task)),
-      model_(model.name),
-      model_version_(model.card.version),
-      version_(std::move(version)) {
+      by_{model.name, model.card.version, std::move(version)} {
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder_, failed)) {
     const std::string name = entry.path().stem().string();
     if (entry.path().extension() != ".json" || !is_done(name)) continue;
     const Json sidecar = Json::parse(whole_file(entry.path().string()), nullptr, /*allow_exceptions=*/false);
-    if (sidecar.is_object() && sidecar.contains(kMark) && sidecar.value("model", "") == model_ &&
-        sidecar.value("model_version", "") == model_version_)
+    if (sidecar.is_object() && sidecar.contains(kMark) && sidecar.value("model", "") == by_.model &&
+        sidecar.value("model_version", "") == by_.model_version)
       done_[name] = sidecar;
   }
 }
@@ -124,27 +154,7 @@ bool SegmentedFolder::is_done(const std::string& name) const { return fs::exists
 
 Json SegmentedFolder::sidecar_json(const std::string& image_path, const Findings& findings, double seconds,
                                    bool quick) const {
-  Json json{{kMark, version_},
-            {"model", model_},
-            {"model_version", model_version_},
-            {"image", image_path},
-            {"quick", quick},
-            {"seconds", std::round(seconds * 10) / 10},
-            {"flags", findings.flags},
-            {"look_at_this_one", !findings.flags.empty()},
-            {"structures", Json::array()}};
-  const auto quality = findings.quality();
-  json["quality"] = quality ? Json(*quality) : Json();
-  for (const StructureFinding& one : findings.structures) {
-    Json entry{{"id", one.id}, {"name", one.name}};
-    if (volumes())
-      entry.update({{"voxels", one.voxels}, {"mm3", one.mm3}});
-    else
-      entry.update({{"pixels", one.voxels}, {"percent", one.percent}});
-    entry["agreement"] = one.agreement ? Json(*one.agreement) : Json();
-    json["structures"].push_back(entry);
-  }
-  return json;
+  return mambaseg::sidecar_json(by_, task_, image_path, findings, seconds, quick);
 }
 
 void SegmentedFolder::write_sidecar(const std::string& name, const Json& json) const {
@@ -175,12 +185,12 @@ std::string SegmentedFolder::table_text() const {
     for (const std::string& name : names) text += concat("\t", cell(name), "_", measure);
   text += "\n";
   for (const auto& [name, sidecar] : done_) {
-    text += concat(cell(name), "\t", cell(joined_flags(sidecar)), "\t", number(sidecar, "quality", 4));
+    text += concat(cell(name), "\t", cell(joined_flags(sidecar)), "\t", number_in(sidecar, "quality", 4));
     for (const char* measure : measures)
       for (const std::string& structure : names) {
         text += "\t";
         for (const Json& one : sidecar.at("structures"))
-          if (one.at("name") == structure) text += number(one, measure, 8);
+          if (one.at("name") == structure) text += number_in(one, measure, 8);
       }
     text += "\n";
   }
@@ -198,8 +208,8 @@ std::string SegmentedFolder::index_html() const {
     std::string caption = html_text(name);
     for (const Json& one : sidecar.at("structures"))
       if (!volumes())
-        caption +=
-            concat(", ", html_text(one.at("name").get<std::string>()), " ", number(one, "percent", 3), " %");
+        caption += concat(", ", html_text(one.at("name").get<std::string>()), " ",
+                          number_in(one, "percent", 3), " %");
     return concat("<figure><a href=\"", link, "\"><img loading=\"lazy\" src=\"", file, "\" alt=\"",
                   html_text(name), "\"></a><figcaption>", caption, flags_html(sidecar),
                   "</figcaption></figure>\n");
@@ -211,7 +221,7 @@ std::string SegmentedFolder::index_html() const {
     if (!done_.contains(name)) refused += concat("<p>", html_text(name), ": ", html_text(why), "</p>\n");
   const auto grid = [](const std::string& figures) { return "<div class=\"plots\">" + figures + "</div>\n"; };
   std::string body = concat("<h1>Segmented images</h1><p class=\"soft\">", done_.size(), " images, model ",
-                            html_text(model_), " ", html_text(model_version_),
+                            html_text(by_.model), " ", html_text(by_.model_version),
                             ". Research use only: not a medical device.</p>\n");
   if (!flagged.empty()) body += html_section("Look at these", "", grid(flagged));
   if (!refused.empty()) body += html_section("Not segmented", "", refused);

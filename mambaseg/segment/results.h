@@ -11,6 +11,23 @@
 
 namespace mambaseg {
 
+/// What made labels.
+struct SegmentedBy {
+  std::string model, model_version;
+  std::string version;  ///< of the program
+};
+
+/// What a sidecar says of the labels of an image; `task`: "volumes" or "pictures", `seconds`: the network and
+/// all else took.
+Json sidecar_json(const SegmentedBy& by, const std::string& task, const std::string& image_path,
+                  const Findings& findings, double seconds, bool quick);
+/// "NAME: 32.1 s", and what is conspicuous.
+std::string summary_line(const std::string& name, const Json& sidecar);
+/// The flags of a sidecar in one line.
+std::string joined_flags(const Json& sidecar);
+/// The number under a key with at most so many digits; "" where there is none.
+std::string number_in(const Json& object, const char* key, int digits = 6);
+
 /// The folder that `segment` writes into: names of its files, and what is known of the images in it.
 class SegmentedFolder {
  public:
@@ -32,7 +49,7 @@ class SegmentedFolder {
   /// Labels of this model, in this version.
   bool knows(const std::string& name) const { return done_.contains(name); }
 
-  /// What NAME.json says. `seconds`: the network and all else took.
+  /// What NAME.json says.
   Json sidecar_json(const std::string& image_path, const Findings& findings, double seconds,
                     bool quick) const;
   void write_sidecar(const std::string& name, const Json& sidecar) const;
@@ -53,7 +70,8 @@ class SegmentedFolder {
   std::string table_text() const;
   std::string index_html() const;
 
-  std::string folder_, task_, model_, model_version_, version_;
+  std::string folder_, task_;
+  SegmentedBy by_;
   std::map<std::string, Json> done_;
   std::map<std::string, std::string> refused_;
 };

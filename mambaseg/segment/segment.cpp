@@ -13,10 +13,10 @@
 #include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
 #include "mambaseg/report/files.h"
-#include "mambaseg/report/overlay.h"
 #include "mambaseg/segment/inputs.h"
 #include "mambaseg/segment/picture_segmenter.h"
 #include "mambaseg/segment/results.h"
+#include "mambaseg/segment/volume_files.h"
 #include "mambaseg/segment/volume_segmenter.h"
 
 namespace mambaseg {
@@ -34,7 +34,8 @@ struct ReadAhead {
 class Volumes {
  public:
   using Input = Image;
-  Volumes(const ModelInBox& model, const SegmentRequest& request) : segmenter_(model, settings_of(request)) {}
+  Volumes(const ModelInBox& model, const SegmentRequest& request)
+      : segmenter_(model, predictor_settings(request)) {}
 
   static Input read(const std::string& path, const Warn& warn) { return read_image(path, warn); }
 
@@ -49,42 +50,15 @@ class Volumes {
       volumes.push_back({structure.id, structure.name, structure.voxels});
     write_file_atomically(folder.stats(one.name),
                           aseg_stats(one.name, labels, found.labels.geometry.voxel_volume_mm3(), volumes));
-    draw(image, found.labels, folder.overlay(one.name));
+    draw_labels(folder.overlay(one.name), image, found.labels, segmenter_.classes());
     Json sidecar = folder.sidecar_json(one.path, found.findings, seconds_since(start), quick);
     write_file_atomically(folder.page(one.name), volume_page(one.name, sidecar, folder.overlay(one.name)));
     folder.write_sidecar(one.name, sidecar);
-    write_labels_with_comment(labels, found.labels, names_of_numbers());
+    write_labels_with_comment(labels, found.labels, names_of_numbers(segmenter_.classes()));
     return sidecar;
   }
 
  private:
-  static PredictorSettings settings_of(const SegmentRequest& request) {
-    PredictorSettings settings;
-    settings.memory_gib = request.memory_gib;
-    settings.device = request.device;
-    settings.precision = request.precision;
-    return settings;
-  }
-
-  /// "10 Left-Thalamus", a line for each structure.
-  std::string names_of_numbers() const {
-    std::string text;
-    for (const LabelClass& one : segmenter_.classes()) text += concat(one.ids.at(0), " ", one.name, "\n");
-    return text;
-  }
-
-  void draw(const Image& image, const Volume<int32_t>& labels, const std::string& path) const {
-    Volume<float> grey(image.geometry);
-    std::visit([&](const auto& voxels) { std::copy(voxels.begin(), voxels.end(), grey.voxels.begin()); },
-               image.voxels);
-    OverlayStyle style;
-    for (const LabelClass& one : segmenter_.classes())
-      style.labels.push_back(static_cast<int32_t>(one.ids.at(0)));
-    std::sort(style.labels.begin(), style.labels.end());
-    const std::vector<OverlayRow> rows{{"", nullptr}, {"", &labels}};
-    write_three_planes(path, grey, rows, fullest_slices(labels), style);
-  }
-
   VolumeSegmenter segmenter_;
 };
 
@@ -110,14 +84,6 @@ class Pictures {
  private:
   PictureSegmenter segmenter_;
 };
-
-/// "NAME: 32.1 s", and what is conspicuous.
-std::string line_of(const std::string& name, const Json& sidecar) {
-  std::string line = concat(name, ": ", readable_duration(sidecar.at("seconds").get<double>()));
-  for (const Json& flag : sidecar.at("flags"))
-    line += concat("\n  look at this one: ", flag.get<std::string>());
-  return line;
-}
 
 /// Segments `todo`, the next one being read meanwhile; what fails is noted in `failures` and the folder.
 template <class Kind>
@@ -158,7 +124,7 @@ void segment_each(Kind& kind, const std::vector<ImageToSegment>& todo, const Seg
         for (const Output& output : folder.outputs(one.name)) check_writable(output.path);
         const Json sidecar = kind.segment(*ahead.input, one, folder, request.quick, mine);
         folder.add(one.name, sidecar);
-        listeners.note(line_of(one.name, sidecar));
+        listeners.note(summary_line(one.name, sidecar));
       } catch (const std::exception& error) {
         const std::string text = error.what();
         folder.refuse(one.name, text.substr(0, text.find('\n')));
@@ -167,6 +133,16 @@ void segment_each(Kind& kind, const std::vector<ImageToSegment>& todo, const Seg
     });
     if (!good && count > 1) listeners.note(one.name + ": not segmented");
   }
+}
+
+}  // namespace
+
+PredictorSettings predictor_settings(const SegmentRequest& request) {
+  PredictorSettings settings;
+  settings.memory_gib = request.memory_gib;
+  settings.device = request.device;
+  settings.precision = request.precision;
+  return settings;
 }
 
 ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, const Listeners& listeners) {
@@ -181,8 +157,6 @@ ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, 
                         named ? "" : " (chosen for " + task + "; -m names another)"));
   return model;
 }
-
-}  // namespace
 
 void segment_images(const SegmentRequest& request, const Listeners& listeners) {
   const ImagesToSegment found = find_images(request.inputs, listeners.warn);

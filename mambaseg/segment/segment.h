@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include "mambaseg/infer/precision.h"
+#include "mambaseg/infer/predictor.h"
 #include "mambaseg/models/registry.h"
 #include "mambaseg/tasks/task.h"
 
@@ -24,6 +25,13 @@ struct SegmentRequest {
   Precision precision = Precision::automatic;
   std::string version;  ///< of the program, for the sidecar files
 };
+
+/// How the request has volumes computed.
+PredictorSettings predictor_settings(const SegmentRequest& request);
+
+/// The model that the request names, or the one for `task` ("volumes", "pictures"), which is noted.
+/// UsageError when it is for other images.
+ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, const Listeners& listeners);
 
 /// Segments images with one model and writes into the folder `output`, for an image NAME
 /// - volumes: NAME.nii.gz (labels on the grid of the file, the names of the numbers in a header extension),

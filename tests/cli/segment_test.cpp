@@ -64,6 +64,30 @@ TEST_F(SegmentCommand, ExitsWithOneForImagesAndTwoForWords) {
   EXPECT_FALSE(fs::exists(folder_ / "out/one.nii.gz"));
 }
 
+// As schedulers call BIDS Apps.
+TEST_F(SegmentCommand, ABidsAppSegmentsParticipantsAndTabulatesThem) {
+  const std::string data = folder_ / "data", out = folder_ / "derived";
+  for (const char* label : {"01", "02"}) {
+    const std::string at = data + "/sub-" + label + "/anat";
+    fs::create_directories(at);
+    fs::copy(folder_ / "one.nii.gz", at + "/sub-" + label + "_T1w.nii.gz");
+  }
+  write_bytes(data + "/dataset_description.json", R"({"Name": "drawn", "BIDSVersion": "1.8.0"})");
+  const std::string words = "bids " + data + " " + out, more = " -m " + model_ + " -w " + (folder_ / "work");
+  const ProgramResult one = run_mambaseg(words + " participant --participant-label 02" + more);
+  ASSERT_EQ(one.exit_code, 0) << one.err;
+  EXPECT_FALSE(fs::exists(out + "/sub-01"));
+  for (const int32_t label : read_labels(out + "/sub-02/anat/sub-02_desc-balls_dseg.nii.gz").voxels)
+    ASSERT_EQ(label, 10);
+  const ProgramResult group = run_mambaseg(words + " group" + more);
+  EXPECT_EQ(group.exit_code, 0) << group.err;
+  EXPECT_THAT(group.out, HasSubstr("1 of 2 images have labels"));
+  write_bytes(data + "/sub-01/anat/sub-01_T1w.nii.gz", "no image");
+  EXPECT_EQ(run_mambaseg(words + " participant --skip-bids-validation" + more).exit_code, 1);
+  EXPECT_EQ(run_mambaseg(words + " session" + more).exit_code, 2);
+  EXPECT_FALSE(fs::exists(folder_ / "work"));
+}
+
 TEST_F(SegmentCommand, WeightsAreMadeSmallerAndTheirCardIsShown) {
   const std::string small = folder_ / "small.safetensors";
   ASSERT_EQ(run_mambaseg("convert " + model_ + "/a.safetensors " + small + " --weights bf16").exit_code, 0);
