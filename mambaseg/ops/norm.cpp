@@ -8,6 +8,7 @@
 
 #include "mambaseg/kernels/channels_last.h"
 #include "mambaseg/ops/channels_last.h"
+#include "mambaseg/ops/synchronised_norm.h"
 
 namespace mambaseg {
 namespace {
@@ -315,6 +316,8 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
 
 Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, RunningStatistics running,
                   double eps, const Epilogue& epilogue) {
+  if (const SynchronisedBatchNorms* ranks = SynchronisedBatchNorms::active())
+    return finish(ranks->norm(x, weight, bias, running, eps), epilogue);
   const auto type = weight.scalar_type();
   if (!fits_kernels(x) || x.dim() < 4 || type != torch::kFloat)
     return finish(torch::batch_norm(x.to(type), weight, bias, running.mean, running.var, /*training=*/true,

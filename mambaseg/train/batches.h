@@ -28,6 +28,7 @@ using PlannedStep = std::vector<PlannedPatch>;
 /// The part of a step that one of several processes computes: samples [first, first + count) of `total`.
 struct StepShare {
   int64_t first = 0, count = 0, total = 0;
+  int64_t idle = 0;  ///< batches behind them that do not count: others have so many more
 };
 
 /// The patches of an epoch, cut into optimiser steps of `patches_per_step` (0: one case a step). Cases come

@@ -72,16 +72,19 @@ void TrainingLoop::train_epoch() {
   int64_t total = 0;
   std::vector<StepShare> shares;
   std::vector<PlannedStep> mine;
+  int64_t begin = 0;  // of mine: where the step at_.step begins
   for (const PlannedStep& step : steps) {
-    const auto [first, last] = world_.share(static_cast<int64_t>(step.size()));
-    shares.push_back({first, last - first, static_cast<int64_t>(step.size())});
-    mine.emplace_back(step.begin() + first, step.begin() + last);
-    total += shares.back().total;
+    const StepShare share = share_of(static_cast<int64_t>(step.size()));
+    if (std::cmp_equal(shares.size(), at_.step)) begin = static_cast<int64_t>(mine.size());
+    mine.emplace_back(step.begin() + share.first, step.begin() + share.first + share.count);
+    for (int64_t i = 0; i < share.idle; ++i) mine.push_back({step.front()});
+    shares.push_back(share);
+    total += share.total;
   }
   const int64_t patches_before = at_.patches;
   double waited_s = 0;
   {
-    BatchStream batches(data_.samplers, mine, settings_.batch, at_.step, settings_.seed, at_.epoch,
+    BatchStream batches(data_.samplers, mine, settings_.batch, begin, settings_.seed, at_.epoch,
                         {options_.threads, kBytesAhead}, options_.device);
     state_.network->train();
     const std::string what = concat("epoch ", at_.epoch + 1, "/", settings_.epochs);
@@ -108,6 +111,16 @@ void TrainingLoop::train_epoch() {
                 {"seconds", elapsed_s},
                 {"waited_for_data_s", waited_s},
                 {"patches_per_s", static_cast<double>(at_.patches - patches_before) / elapsed_s}});
+}
+
+/// With synchronised batch norms all ranks have as many batches, since each of them waits for the others.
+StepShare TrainingLoop::share_of(int64_t samples) const {
+  const auto [first, last] = world_.share(samples);
+  StepShare share{first, last - first, samples};
+  const auto batches = [&](int64_t count) { return (count + settings_.batch - 1) / settings_.batch; };
+  if (settings_.synchronise_batch_norm)
+    share.idle = batches((samples + world_.size() - 1) / world_.size()) - batches(share.count);
+  return share;
 }
 
 StepReport TrainingLoop::take_step(BatchStream& batches, const StepShare& share, double epoch) {

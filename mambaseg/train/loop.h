@@ -28,6 +28,7 @@ class TrainingLoop {
   void write_line(const Json& line);
   void begin();
   void train_epoch();
+  StepShare share_of(int64_t samples) const;
   StepReport take_step(BatchStream& batches, const StepShare& share, double epoch);
   void finish_epoch(Json line);
   double validate(Json& line);

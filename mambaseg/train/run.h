@@ -33,6 +33,7 @@ struct TrainingSettings {
   int64_t validate_every = 1;
   double validation_average = 0;
   int64_t save_every_steps = 0;
+  bool synchronise_batch_norm = false;
   uint64_t seed = 0;
 
   void describe(SettingsVisitor& visit) {
@@ -84,6 +85,9 @@ struct TrainingSettings {
           at_least(1));
     visit("save_every_steps", save_every_steps,
           "the state is also saved after so many steps; 0: after each epoch only", at_least(0));
+    visit(
+        "synchronise_batch_norm", synchronise_batch_norm,
+        "several processes: batch norms take what all of them hold at a time for one batch (docs/ranks.md)");
     visit("seed", seed, "seed of weights, patches, augmentation, dropout");
   }
 };

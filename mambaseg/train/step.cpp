@@ -16,6 +16,7 @@
 #include "mambaseg/ops/determinism.h"
 #include "mambaseg/ops/device.h"
 #include "mambaseg/ops/device_memory.h"
+#include "mambaseg/ops/synchronised_norm.h"
 #include "mambaseg/train/gradients.h"
 #include "mambaseg/train/nan_guard.h"
 #include "mambaseg/train/optimizer.h"
@@ -84,15 +85,29 @@ Batch TrainingStep::add_gradients(BatchStream& batches, const StepShare& share, 
     seed_paths(share.first + done);
     const auto classes = sent_to(device_, batch.classes).to(torch::kInt64);
     tell_scale_factors(*state_.network, batch.scale_factors_B2);
-    const auto loss = loss_of(forward(sent_to(device_, batch.images)), classes);
+    const auto loss = loss_of(forward_among_ranks(sent_to(device_, batch.images), true), classes);
     underway.push_back({loss.detach(), batch});
     if (!device_.is_cuda()) read_losses(underway, report);
     const auto count = static_cast<double>(batch.patches.size());
-    if (done + static_cast<int64_t>(batch.patches.size()) == share.count) sums_.last_pass();
+    if (share.idle == 0 && done + static_cast<int64_t>(batch.patches.size()) == share.count)
+      sums_.last_pass();
     (loss * (report.loss_scale * count / static_cast<double>(share.total))).backward();
   }
+  keep_ranks_company(batches, share);
   read_losses(underway, report);  // to read each from a GPU would mean to wait for each
   return batch;
+}
+
+/// The batch norms of the ranks that have more batches wait for this one: it takes part, and adds nothing.
+void TrainingStep::keep_ranks_company(BatchStream& batches, const StepShare& share) {
+  for (int64_t i = 0; i < share.idle; ++i) {
+    const Batch batch = batches.next();
+    tell_scale_factors(*state_.network, batch.scale_factors_B2);
+    const auto classes = sent_to(device_, batch.classes).to(torch::kInt64);
+    const auto loss = loss_of(forward_among_ranks(sent_to(device_, batch.images), false), classes);
+    if (i + 1 == share.idle) sums_.last_pass();
+    (loss * 0).backward();
+  }
 }
 
 /// Dropout and drop path of the batch that begins with this sample of the step, whichever rank computes it.
@@ -134,6 +149,12 @@ Json TrainingStep::machine() const {
 std::vector<torch::Tensor> TrainingStep::forward(const torch::Tensor& images) const {
   const Autocast autocast(precision_, device_);
   return state_.network->forward(images);
+}
+
+std::vector<torch::Tensor> TrainingStep::forward_among_ranks(const torch::Tensor& images, bool counts) const {
+  if (world_.alone() || !settings_.synchronise_batch_norm) return forward(images);
+  const SynchronisedBatchNorms ranks([&](const torch::Tensor& mine) { return world_.of_all(mine); }, counts);
+  return forward(images);
 }
 
 torch::Tensor TrainingStep::loss_of(const std::vector<torch::Tensor>& outputs,

@@ -63,6 +63,9 @@ class TrainingStep {
   void seed_paths(int64_t sample) const;
   void read_losses(std::vector<Underway>& underway, StepReport& report) const;
   std::vector<torch::Tensor> forward(const torch::Tensor& images) const;
+  /// forward with the batch norms that the settings want; `counts`: SynchronisedBatchNorms.
+  std::vector<torch::Tensor> forward_among_ranks(const torch::Tensor& images, bool counts) const;
+  void keep_ranks_company(BatchStream& batches, const StepShare& share);
   torch::Tensor loss_of(const std::vector<torch::Tensor>& outputs, const torch::Tensor& classes) const;
   void change_weights();
   [[noreturn]] void stop(const char* what, double value, const Batch& batch) const;

@@ -186,6 +186,15 @@ std::vector<double> World::sums(const std::vector<double>& values) {
   return {first, first + values.size()};
 }
 
+torch::Tensor World::of_all(const torch::Tensor& mine) {
+  if (alone()) return mine.unsqueeze(0);
+  torch::Tensor all =
+      torch::zeros_like(mine).unsqueeze(0).repeat_interleave(size(), 0);  // a sum with zeros is exact
+  all[rank()].copy_(mine);
+  finish(*begin_sum(all));
+  return all;
+}
+
 std::vector<std::string> World::said(const std::string& mine) {
   if (alone()) return {mine};
   const std::string turn = concat("said/", connection_->turn++, "/");

@@ -61,6 +61,9 @@ class World {
   /// The sums over all ranks.
   std::vector<double> sums(const std::vector<double>& values);
 
+  /// What all ranks have at the place of `mine`, of the same sizes and on the device, along a new first axis.
+  torch::Tensor of_all(const torch::Tensor& mine);
+
   /// What each rank says, in their order. A rank that lives and works is waited for as long as it takes.
   std::vector<std::string> said(const std::string& mine);
   /// Tells the others why this rank stops, which they then say.

@@ -38,6 +38,7 @@ test_fraction = 0
 flip = [0.5, 0.5]
 [loss]
 name = "dice_bce_boundary"
+boundary_weight = %(boundary)g
 [training]
 epochs = %(epochs)d
 batch = %(batch)d
@@ -91,10 +92,11 @@ class Ranks(unittest.TestCase):
         shutil.rmtree(cls.folder)
 
     def recipe(self, name, optimizer="adamw", batch=2, step=4, rate=1e-2, epochs=2,
-               network='name = "unet"\nwidths = [4, 8, 8]'):
+               network='name = "unet"\nwidths = [4, 8, 8]', more="", boundary=1):
         path = self.folder / f"{name}.toml"
         path.write_text(RECIPE % {"data": self.folder / "data", "optimizer": optimizer, "batch": batch, "step": step,
-                                  "rate": rate, "epochs": epochs, "network": network})
+                                  "rate": rate, "epochs": epochs, "network": network,
+                                  "boundary": boundary} + more)
         return path
 
     def start(self, size, words, patience=60, words_of_rank={}):
@@ -159,6 +161,28 @@ class Ranks(unittest.TestCase):
             theirs = weights(self.trained(f"uneven_{size}", size, recipe) / "last.safetensors")
             apart = sum((a - b) ** 2 for name in alone for a, b in zip(alone[name], theirs[name])) ** 0.5
             self.assertLess(apart, 1e-5 * way, f"{size} ranks")
+
+    def apart(self, one, other):
+        """Length of the difference of the weights of two runs."""
+        ours, theirs = (weights(run / "last.safetensors") for run in (one, other))
+        return sum((a - b) ** 2 for name in ours for a, b in zip(ours[name], theirs[name])) ** 0.5
+
+    def test_synchronised_batch_norms_give_the_batch_of_all_ranks(self):
+        # 16 samples in steps of 3, the last of one. With batches of 2 the first rank has one sample, and in the last step
+        # none: one process takes the 3 as one batch. With batches of 1 it has one, the second has two in two batches, of
+        # which the first goes with the first rank's: one process takes 2 and 1. The network has ten norms, whose sums go
+        # forward and back; 8 units of 6e-8 of each are 1e-5. (The loss is a mean over samples.)
+        def run(name, size, batch, rate=1e-2, sync="true"):
+            more = f"synchronise_batch_norm = {sync}\n"
+            return self.trained(name, size, self.recipe(name, "sgd", batch=batch, step=3, epochs=1, rate=rate, boundary=0, more=more))
+
+        begin = run("sync_begin", 1, 3, rate=0)
+        for alone, ranks in ((3, 2), (2, 1)):
+            one = run(f"sync_{alone}", 1, alone)
+            way = self.apart(one, begin)
+            self.assertGreater(way, 0)
+            self.assertLess(self.apart(one, run(f"sync_{alone}_{ranks}", 2, ranks)), 1e-5 * way)
+            self.assertGreater(self.apart(one, run(f"own_{alone}_{ranks}", 2, ranks, sync="false")), 1e-2 * way)
 
     def test_torchrun_starts_them(self):
         python = "/usr/bin/python3"  # Debian's, whose torch may be there
