@@ -113,7 +113,7 @@ void BidsDerivatives::write_top(const Json& source, const std::vector<LabelClass
       "`*_dseg.nii.gz`: labels on the grid of the image; `*_dseg.tsv`: what the numbers mean.\n"
       "`*_morph.tsv`: volumes. `*_dseg.json`: what to look at, under `flags`. `logs/`: images "
       "without labels, and why.\nResearch use only: not a medical device.\n");
-  write_file_atomically(at_top(".bidsignore"), "*.html\n*_morph.*\nfigures/\ngroup_*\nlogs/\n");
+  write_file_atomically(at_top(".bidsignore"), "*.html\n*_morph.*\nfigures\ngroup_*\nlogs\n");
   const Palette palette(numbers_of(classes));
   std::string table = bids_line({"index", "name", "color"});
   for (const LabelClass& one : classes)
