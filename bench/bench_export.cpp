@@ -5,10 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <string>
 
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/core/memory.h"
 #include "mambaseg/infer/predictor.h"
 #include "mambaseg/nets/layers/convolution.h"
@@ -31,8 +34,8 @@ class Pointwise : public Network {
 
 double peak_gib() { return static_cast<double>(mambaseg::peak_memory_bytes()) / (1 << 30); }
 
-void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, double spacing,
-         double memory_gib) {
+void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, double spacing, double memory_gib,
+         const std::string& labels_file) {
   Plan plan;
   plan.conform = "spacing";
   plan.spacing = {spacing, spacing, spacing};
@@ -67,6 +70,10 @@ void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, doubl
       "stated %.2f GiB, largest memory of the process %.2f GiB, allowed %.2f GiB, %.0f s, %zu labels\n",
       static_cast<double>(work.peak_bytes) / (1 << 30), peak_gib(), memory_gib, seconds,
       labels.voxels.size());
+  if (labels_file.empty()) return;
+  std::ofstream out(labels_file, std::ios::binary);
+  for (const int32_t label : labels.voxels) out.put(static_cast<char>(label));
+  require(out.flush().good(), labels_file, ": cannot be written");
 }
 
 }  // namespace
@@ -78,15 +85,17 @@ int main(int argc, char** argv) {
   int64_t classes = 30, patch = 128;
   double spacing = 1, memory_gib = 4;
   int threads = 2;
+  std::string labels;
   app.add_option("--size", size, "Voxels of the file")->expected(3);
   app.add_option("--classes", classes, "Classes with background");
   app.add_option("--patch", patch, "Edge of the patches");
   app.add_option("--spacing", spacing, "Voxel edge of the network's grid; the file has 1 mm");
   app.add_option("--memory", memory_gib, "GiB");
   app.add_option("--threads", threads, "Threads");
+  app.add_option("--labels", labels, "File for the labels, a byte a voxel, to compare versions by");
   CLI11_PARSE(app, argc, argv);
   mambaseg::cache_tensor_blocks();
   torch::set_num_threads(threads);
-  mambaseg::run(size, classes, patch, spacing, memory_gib);
+  mambaseg::run(size, classes, patch, spacing, memory_gib, labels);
   return 0;
 }

@@ -108,4 +108,8 @@ torch::Tensor LabelScheme::decide(const torch::Tensor& votes_K) const {
   return classes;
 }
 
+int64_t LabelScheme::class_of_map(int64_t map) const {
+  return !regions_ || map == 0 ? map : written_.at(static_cast<size_t>(map) - 1);
+}
+
 }  // namespace mambaseg

@@ -58,6 +58,9 @@ class LabelScheme {
   int64_t vote_maps(int64_t score_maps) const { return score_maps + (regions_ ? 1 : 0); }
   /// Class numbers (spatial...) of sums of votes (vote maps, spatial...), int64.
   torch::Tensor decide(const torch::Tensor& votes_K) const;
+  /// The class that a voxel gets where vote map `map` wins: the largest; of regions the last above half of
+  /// map 0, or 0 where none is.
+  int64_t class_of_map(int64_t map) const;
 
  private:
   bool any_label_;

@@ -92,6 +92,7 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
     throw UsageError(concat("prediction: the network gives ", given, " classes, the plan names ",
                             plan_.classes.size(), scheme_.regions() ? " regions" : " and background"));
   window_.classes = scheme_.vote_maps(given);
+  window_.softmax = models_.size() == 1 && plan_.mirror.empty() && !scheme_.regions();
   if (const std::vector<int64_t> sides = other_side_maps(plan_.classes); !sides.empty())
     other_sides_ = torch::tensor(sides);
 }
@@ -247,7 +248,11 @@ void Predictor::cast_votes(const torch::Tensor& box_CIJK, const Work& work, int6
                          {work.votes_on_host ? torch::Device(torch::kCPU) : window_.device, work.votes},
                          release, progress);
   vote(
-      box_CIJK, window_for(work), [&](const torch::Tensor& x) { return votes(x, precision_, side_axis); },
+      box_CIJK, window_for(work),
+      [&](const torch::Tensor& x) {
+        return window_.softmax ? scores_in(precision_, *models_.front().network, x)
+                               : votes(x, precision_, side_axis);
+      },
       release, progress);
 }
 
@@ -282,25 +287,27 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   const Geometry grid = image.image.geometry, input = image.input, target = score_grid(input);
   if (!planes_) check_covered(work.box.size, window_);
   const int64_t side_axis = side_axis_of(image);
-  Volume<uint8_t> classes(target);
-  require(window_.classes <= 256, "prediction: at most 256 classes");
-  const auto reduce = [&](const torch::Tensor& p_KXY, int64_t z) {
-    auto out_YX = torch::from_blob(classes.voxels.data() + classes.offset(0, 0, z),
-                                   {target.size[1], target.size[0]}, torch::kUInt8);
-    out_YX.copy_(scheme_.decide(p_KXY).t());
-    if (slice) slice(p_KXY.narrow(0, first_probability(), probability_maps()), z);
-  };
+  Volume<uint8_t> winners(target);
+  ScoreResampler::Slice named;  // without what only the votes need
+  if (slice)
+    named = [&](const torch::Tensor& p_KXY, int64_t z) {
+      slice(p_KXY.narrow(0, first_probability(), probability_maps()), z);
+    };
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
-                           separate_axis(target.spacing_mm(), grid.spacing_mm()), reduce,
-                           scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum);
+                           separate_axis(target.spacing_mm(), grid.spacing_mm()), named,
+                           scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum,
+                           winners.voxels.data());
   cast_votes(
       boxed_image(std::move(image), work.box), work, side_axis,
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
   resampler.finish();
   if (memory_gib_ > 0) give_back_tensor_blocks();  // the labels come on top of what is kept
+  std::vector<int32_t> label_of_map;
+  for (int64_t map = 0; map < window_.classes; ++map)
+    label_of_map.push_back(static_cast<int32_t>(scheme_.label_of(scheme_.class_of_map(map))));
   Volume<int32_t> labels(target);
-  for (size_t v = 0; v < labels.voxels.size(); ++v)
-    labels.voxels[v] = static_cast<int32_t>(scheme_.label_of(classes.voxels[v]));
+  std::transform(winners.voxels.begin(), winners.voxels.end(), labels.voxels.begin(),
+                 [&](uint8_t map) { return label_of_map[map]; });
   if (target.orientation() != input.orientation())
     labels = permuted(labels, permutation_between(plan_.orientation, input.orientation()));
   labels.geometry = input;

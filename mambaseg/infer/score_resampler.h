@@ -2,10 +2,12 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include <torch/types.h>
 
 #include "mambaseg/data/crop.h"
+#include "mambaseg/kernels/class_votes.h"
 
 namespace mambaseg {
 
@@ -16,14 +18,18 @@ class ScoreResampler {
  public:
   /// What the scores of a voxel are divided by to be probabilities: their sum, or map 0 (regions,
   /// LabelScheme).
-  enum class Total { sum, first };
+  using Total = VoteTotal;
   /// Probabilities (K, X, Y) of slice z of the target grid.
   using Slice = std::function<void(const torch::Tensor& p_KXY, int64_t z)>;
 
-  /// Scores come for `box` of a grid of `from` voxels (it may reach beyond); `slice` gets every slice of the
-  /// grid of `to` voxels in order, with probability 1 of class 0 where the box does not reach.
+  /// Scores come for `box` of a grid of `from` voxels (it may reach beyond). `slice`, where given, gets every
+  /// slice of the grid of `to` voxels in order, with probability 1 of class 0 where the box does not reach.
+  /// `winners`, where given, are as many bytes as that grid has voxels (first axis fastest), all 0: they
+  /// become the number of the map that wins (winning_class), for at most 256 classes. Without `slice` slabs
+  /// are worked on as they come, which is several times as fast.
   ScoreResampler(int64_t classes, const Index3& from, const Box& box, const Index3& to,
-                 std::optional<int> separate, Slice slice, Total total = Total::sum);
+                 std::optional<int> separate, Slice slice, Total total = Total::sum,
+                 uint8_t* winners = nullptr);
 
   /// Scores (K, box x, box y, slices) of slices `first`, first + 1, ... of the box, without a gap to those
   /// before.
@@ -32,25 +38,28 @@ class ScoreResampler {
   void finish();
 
  private:
-  /// For the target voxels along an axis that lie in the box: the two box voxels and the share of the second.
+  /// For the target voxels along an axis that lie in the box: the two box voxels and the share of the second;
+  /// where that is 0 both are the first.
   struct Axis {
     int64_t begin = 0, end = 0;  ///< target voxels in the box, half open
-    torch::Tensor low, high, share;
-    bool identity = false;
+    std::vector<int64_t> low, high;
+    std::vector<float> share;
   };
   static Axis axis_of(int64_t from, int64_t start, int64_t size, int64_t to, int order);
-  /// Scores of one slice as probabilities, float32.
-  torch::Tensor normalised(const torch::Tensor& scores_KXY) const;
-  torch::Tensor in_plane(torch::Tensor p_KXY) const;
+  template <class T>
+  class Tiles;
+  void take_part(const torch::Tensor& scores_KXYZ, int64_t first);
   void hand_out(const torch::Tensor& inside_KXY);
+  void skip_to(int64_t z);
 
   int64_t classes_;
   Index3 to_;
   std::array<Axis, 3> axes_;
   Slice slice_;
   Total total_;
-  torch::Tensor last_KXY_;  ///< of the slab before
-  int64_t next_ = 0;        ///< slice of the target
+  uint8_t* winners_;
+  torch::Tensor last_KXYZ_;  ///< of the slab before, one slice
+  int64_t next_ = 0;         ///< slice of the target
 };
 
 }  // namespace mambaseg

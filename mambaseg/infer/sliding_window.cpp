@@ -67,16 +67,14 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
       for (int axis = 0; axis < 3; ++axis) patch = patch.narrow(axis + 1, starts[p][axis], seen[axis]);
       patches.push_back(patch);
     }
-    torch::Tensor result =
+    const torch::Tensor result =
         probabilities(sent_to(window.device, pinned_for(window.device, torch::stack(patches))));
     require(result.dim() == 5 && result.size(0) == last - first && result.size(1) == window.classes &&
                 result.size(2) == window.patch[0] && result.size(3) == window.patch[1] &&
                 result.size(4) == window.patch[2],
             "prediction: expected ", window.classes,
             " class scores for each voxel of the patch, the network gave sizes ", result.sizes());
-    if (weights.defined()) result = result * weights;
-    result = result.to(votes_on);
-    for (int64_t p = first; p < last; ++p) votes.add(result[p - first], starts[p]);
+    for (int64_t p = first; p < last; ++p) votes.add({result[p - first], window.softmax, weights}, starts[p]);
     if (progress) progress("patches", last, count);
   }
   votes.finish();

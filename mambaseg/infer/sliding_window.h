@@ -10,7 +10,8 @@
 
 namespace mambaseg {
 
-/// Patches x (B, C, patch..., with context) -> class probabilities (B, K, patch...), each voxel's sum 1.
+/// Patches x (B, C, patch..., with context) -> class probabilities (B, K, patch...), each voxel's sum 1, or
+/// scores (SlidingWindow::softmax).
 using Probabilities = std::function<torch::Tensor(const torch::Tensor& x_BCXYZ)>;
 
 struct SlidingWindow {
@@ -22,8 +23,9 @@ struct SlidingWindow {
   /// Voxels that the network sees besides the patch at both ends of the last axis, on which the volume is as
   /// much longer at both ends: of slices, their neighbours.
   int64_t context = 0;
-  int64_t batch = 1;    ///< patches that go through the network together
-  int64_t classes = 2;  ///< maps that are summed
+  int64_t batch = 1;     ///< patches that go through the network together
+  int64_t classes = 2;   ///< maps that are summed
+  bool softmax = false;  ///< votes are the softmax of what the network gives
   torch::Device device = torch::kCPU;
   torch::ScalarType votes = torch::kFloat32;  ///< kFloat16 halves the memory of the sums
   bool votes_on_host = false;                 ///< sums in the host's memory, where the device has too little

@@ -1,10 +1,55 @@
 #include "mambaseg/infer/votes.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/vote_layout.h"
+#include "mambaseg/kernels/class_votes.h"
 
 namespace mambaseg {
+namespace {
+
+/// Adds the votes of some slices in the processor's memory, both (K, X, Y, slices) with classes innermost and
+/// behind each other the voxels of a line along the last axis.
+template <class T>
+void add_lines(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
+  const torch::Tensor &from = patch.numbers_KXYZ, &weight = patch.weight_XYZ;
+  const int64_t classes = from.size(0);
+  int64_t columns = from.size(2), rows = from.size(3);  // lines beside each other, voxels of a line
+  const int64_t line = rows * classes;
+  if (from.stride(2) == line && sums_KXYZ.stride(2) == line &&
+      (!weight.defined() || weight.stride(1) == rows)) {
+    rows *= columns;
+    columns = 1;
+  }
+  at::parallel_for(0, from.size(1) * columns, 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(static_cast<size_t>(classes));
+    const std::vector<float> ones(static_cast<size_t>(weight.defined() ? 0 : rows), 1.0F);
+    for (int64_t l = begin; l < end; ++l) {
+      const int64_t x = l / columns, y = l % columns;
+      const float* numbers = from.data_ptr<float>() + x * from.stride(1) + y * from.stride(2);
+      const float* counts = weight.defined()
+                                ? weight.data_ptr<float>() + x * weight.stride(0) + y * weight.stride(1)
+                                : ones.data();
+      T* sums = static_cast<T*>(sums_KXYZ.data_ptr()) + x * sums_KXYZ.stride(1) + y * sums_KXYZ.stride(2);
+      if (patch.scores)
+        add_softmax(numbers, rows, classes, counts, sums, scratch.data());
+      else
+        add_weighted(numbers, rows, classes, counts, sums);
+    }
+  });
+}
+
+/// The same by LibTorch, on any device.
+void add_tensors(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
+  torch::Tensor votes = patch.scores ? torch::softmax(patch.numbers_KXYZ, 0) : patch.numbers_KXYZ;
+  if (patch.weight_XYZ.defined()) votes = votes * patch.weight_XYZ;
+  sums_KXYZ.add_(votes.to(sums_KXYZ.device()));
+}
+
+}  // namespace
 
 SlabVotes::SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device,
                      Release release, torch::ScalarType type)
@@ -16,20 +61,30 @@ SlabVotes::SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::
           torch::zeros({size[0], size[1], depth_, classes}, torch::TensorOptions().device(device).dtype(type))
               .permute({3, 0, 1, 2})) {}
 
-void SlabVotes::add(const torch::Tensor& probabilities_KXYZ, const Index3& start) {
-  const int64_t slices = probabilities_KXYZ.size(3);
+void SlabVotes::add(const PatchVotes& patch, const Index3& start) {
+  const torch::Tensor& numbers_KXYZ = patch.numbers_KXYZ;
+  const int64_t slices = numbers_KXYZ.size(3);
   for (int axis = 0; axis < 3; ++axis)
-    require(start[axis] >= 0 && start[axis] + probabilities_KXYZ.size(axis + 1) <= size_[axis],
+    require(start[axis] >= 0 && start[axis] + numbers_KXYZ.size(axis + 1) <= size_[axis],
             "votes: a patch reaches beyond the volume");
   require(start[2] >= first_ && slices <= depth_,
           "votes: patches must come with rising start on the last axis");
   release_until(start[2]);
-  const torch::Tensor columns = ring_KXYR_.narrow(1, start[0], probabilities_KXYZ.size(1))
-                                    .narrow(2, start[1], probabilities_KXYZ.size(2));
+  const torch::Tensor columns =
+      ring_KXYR_.narrow(1, start[0], numbers_KXYZ.size(1)).narrow(2, start[1], numbers_KXYZ.size(2));
+  const bool in_memory = numbers_KXYZ.is_cpu() && columns.is_cpu();
+  PatchVotes all = patch;
+  if (in_memory) all.numbers_KXYZ = classes_innermost(numbers_KXYZ.to(torch::kFloat32));
   for (int64_t done = 0; done < slices;) {
     const int64_t at = (start[2] + done) % depth_;
     const int64_t count = std::min(slices - done, depth_ - at);
-    columns.narrow(3, at, count).add_(probabilities_KXYZ.narrow(3, done, count));
+    const torch::Tensor sums = columns.narrow(3, at, count);
+    PatchVotes part{all.numbers_KXYZ.narrow(3, done, count), patch.scores};
+    if (patch.weight_XYZ.defined()) part.weight_XYZ = patch.weight_XYZ.narrow(2, done, count);
+    if (!in_memory)
+      add_tensors(part, sums);
+    else
+      with_votes(sums, [&]<class T>(const T*) { add_lines<T>(part, sums); });
     done += count;
   }
 }

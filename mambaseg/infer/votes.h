@@ -8,6 +8,13 @@
 
 namespace mambaseg {
 
+/// The votes of one patch: what a network gives for it, and what each voxel counts.
+struct PatchVotes {
+  torch::Tensor numbers_KXYZ;  ///< probabilities, or scores of which the softmax votes
+  bool scores = false;
+  torch::Tensor weight_XYZ = {};  ///< contiguous; undefined: every voxel counts 1
+};
+
 /// Sums class probabilities of overlapping patches and holds only the slices that a later patch can still
 /// change: as many along the last axis as a patch is deep. Slices no later patch reaches are handed to
 /// `release` and forgotten. The sums are those of a full volume of votes, bit for bit.
@@ -21,9 +28,12 @@ class SlabVotes {
   SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device, Release release,
             torch::ScalarType type = torch::kFloat32);
 
-  /// Adds probabilities (K, patch...) of the patch at `start`. Patches come with rising start[2]; none
-  /// reaches beyond the volume (Error).
-  void add(const torch::Tensor& probabilities_KXYZ, const Index3& start);
+  /// Adds what the patch at `start` votes for. Patches come with rising start[2]; none reaches beyond the
+  /// volume (Error).
+  void add(const PatchVotes& patch, const Index3& start);
+  void add(const torch::Tensor& probabilities_KXYZ, const Index3& start) {
+    add(PatchVotes{probabilities_KXYZ}, start);
+  }
 
   /// Releases what is left. Slices that no patch reached are released with zero votes.
   void finish();

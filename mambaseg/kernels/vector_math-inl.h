@@ -12,6 +12,7 @@
 
 #include "hwy/highway.h"
 #include "mambaseg/kernels/bfloat16.h"
+#include "mambaseg/kernels/float16.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mambaseg {
@@ -26,6 +27,9 @@ constexpr int64_t kLanes = hn::MaxLanes(Lanes());
 HWY_INLINE Vec load(const float* from, int64_t count) {
   const Lanes d;
   if (HWY_LIKELY(count >= kLanes)) return hn::LoadU(d, from);
+#if HWY_TARGET <= HWY_AVX2
+  return hn::MaskedLoad(hn::FirstN(d, static_cast<size_t>(count)), d, from);
+#endif
   HWY_ALIGN float lanes[kLanes] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return hn::Load(d, lanes);
@@ -35,6 +39,9 @@ HWY_INLINE Vec load(const float* from, int64_t count) {
 HWY_INLINE void store(Vec v, float* to, int64_t count) {
   const Lanes d;
   if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(v, d, to);
+#if HWY_TARGET <= HWY_AVX2
+  return hn::BlendedStore(v, hn::FirstN(d, static_cast<size_t>(count)), d, to);
+#endif
   HWY_ALIGN float lanes[kLanes];
   hn::Store(v, d, lanes);
   for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
@@ -67,6 +74,54 @@ HWY_INLINE void store(Vec v, Bfloat16* to, int64_t count) {
   if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(halves, d16, &to->bits);
   HWY_ALIGN uint16_t lanes[kLanes];
   hn::StoreU(halves, d16, lanes);
+  for (int64_t i = 0; i < count; ++i) to[i].bits = lanes[i];
+}
+
+/// The same for fp16.
+HWY_INLINE Vec load(const Float16* from, int64_t count) {
+  const Lanes d;
+  const hn::Rebind<hwy::float16_t, Lanes> d16;
+  const hn::Rebind<uint16_t, Lanes> bits16;
+  const auto widened = [&](const uint16_t* bits)
+                           HWY_ATTR { return hn::PromoteTo(d, hn::BitCast(d16, hn::LoadU(bits16, bits))); };
+  if (HWY_LIKELY(count >= kLanes)) return widened(&from->bits);
+#if HWY_TARGET <= HWY_AVX3
+  return hn::PromoteTo(d, hn::BitCast(d16, hn::MaskedLoad(hn::FirstN(bits16, static_cast<size_t>(count)),
+                                                          bits16, &from->bits)));
+#endif
+  HWY_ALIGN uint16_t lanes[kLanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = from[i].bits;
+  return widened(lanes);
+}
+/// Rounded to nearest, ties to even; what is above its range becomes infinite, NaN stays NaN.
+HWY_INLINE void store(Vec v, Float16* to, int64_t count) {
+  const Lanes d;
+  const hn::Rebind<uint16_t, Lanes> bits16;
+#if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
+  const hn::Rebind<hwy::float16_t, Lanes> d16;
+  const auto halves = hn::BitCast(bits16, hn::DemoteTo(d16, v));
+#else  // Highway cuts digits off here
+  const hn::Rebind<uint32_t, Lanes> d32;
+  const hn::Rebind<int32_t, Lanes> di;
+  const Vec size = hn::Abs(v);
+  const auto bits = hn::BitCast(d32, size), sign = hn::ShiftRight<16>(hn::BitCast(d32, hn::Xor(v, size)));
+  const auto odd = hn::And(hn::ShiftRight<13>(bits), hn::Set(d32, 1));
+  const auto normal = hn::ShiftRight<13>(hn::Add(hn::Add(bits, hn::Set(d32, 0xC8000FFF)), odd));
+  // A sum with 1/2 rounds to the spacing of the smallest halves.
+  const auto tiny = hn::Sub(hn::BitCast(d32, hn::Add(size, hn::Set(d, 0.5f))), hn::Set(d32, 0x3F000000));
+  const auto none = hn::IfThenElse(hn::Eq(v, v), hn::BitCast(d, hn::Set(d32, 0x7C00)),
+                                   hn::BitCast(d, hn::Set(d32, 0x7E00)));
+  const Vec in_range =
+      hn::IfThenElse(hn::Lt(size, hn::Set(d, 0x1p-14f)), hn::BitCast(d, tiny), hn::BitCast(d, normal));
+  const Vec all = hn::IfThenElse(hn::Lt(size, hn::Set(d, 0x1p16f)), in_range, none);
+  const auto halves = hn::DemoteTo(bits16, hn::BitCast(di, hn::Or(hn::BitCast(d32, all), sign)));
+#endif
+  if (HWY_LIKELY(count >= kLanes)) return hn::StoreU(halves, bits16, &to->bits);
+#if HWY_TARGET <= HWY_AVX3
+  return hn::BlendedStore(halves, hn::FirstN(bits16, static_cast<size_t>(count)), bits16, &to->bits);
+#endif
+  HWY_ALIGN uint16_t lanes[kLanes];
+  hn::StoreU(halves, bits16, lanes);
   for (int64_t i = 0; i < count; ++i) to[i].bits = lanes[i];
 }
 
