@@ -175,7 +175,7 @@ TYPED_TEST(ClassVotes, TheFirstLargestOrTheLastAboveHalfWins) {
 
 TEST(Halves, AreReadAndWrittenAsTheStandardSays) {
   for (const SimdTarget target : supported_targets()) {
-    std::vector<float> numbers{0,          65519,    65520,        1e30f,       0x1p-25f,
+    std::vector<float> numbers{65519,      65520,    1e30f,        0x1p-25f,
                                0x1.8p-25f, 0x1p-24f, 0x1.ffcp-15f, 0x1.ffep-15f};
     for (int exponent = -26; exponent < 17; ++exponent)
       for (const float v : random_numbers(40, static_cast<unsigned>(exponent + 50), 1, 2))
@@ -189,7 +189,7 @@ TEST(Halves, AreReadAndWrittenAsTheStandardSays) {
     for (size_t i = 0; i < numbers.size(); ++i) {
       const float expected = rounded_to_half(numbers[i]);
       EXPECT_EQ(to_float(halves[i]), expected) << target.name << " " << numbers[i];
-      EXPECT_EQ(halves[i].bits, half(expected + 0.0f).bits) << target.name << " " << numbers[i];
+      EXPECT_EQ(halves[i].bits, half(expected).bits) << target.name << " " << numbers[i];
     }
     // And read: nothing is added to what is there.
     std::vector<float> zeros(numbers.size());
