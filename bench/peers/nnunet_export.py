@@ -25,7 +25,7 @@ def managers(patch, spacing, classes):
         "dataset_name": "Dataset001_Export", "plans_name": "plans", "image_reader_writer": "SimpleITKIO",
         "label_manager": "LabelManager", "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2],
         "configurations": {"3d_fullres": {
-            "patch_size": [patch] * 3, "spacing": [spacing] * 3,
+            "architecture": {}, "patch_size": [patch] * 3, "spacing": [spacing] * 3,
             "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
             "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, "order_z": 0,
                                                    "force_separate_z": None}}}}

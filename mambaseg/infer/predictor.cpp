@@ -66,6 +66,7 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
   }
   if (!settings.mirror) plan_.mirror.clear();
   memory_gib_ = settings.memory_gib;
+  probabilities_ = settings.probabilities;
   check_plan(plan_);
   window_.patch = patch_of(plan_);
   window_.step = plan_.step;
@@ -92,7 +93,10 @@ Predictor::Predictor(std::vector<Model> models, Plan plan, const PredictorSettin
     throw UsageError(concat("prediction: the network gives ", given, " classes, the plan names ",
                             plan_.classes.size(), scheme_.regions() ? " regions" : " and background"));
   window_.classes = scheme_.vote_maps(given);
-  window_.softmax = models_.size() == 1 && plan_.mirror.empty() && !scheme_.regions();
+  const bool alone = models_.size() == 1 && plan_.mirror.empty();
+  window_.softmax = alone && !scheme_.regions();
+  // Regions: scores, their sigmoids, both with the map of ones; otherwise scores and, of several, the sum.
+  window_.score_copies = (scheme_.regions() ? 3 : 1) + (alone ? 0 : 1) + (plan_.mirror.empty() ? 0 : 1);
   if (const std::vector<int64_t> sides = other_side_maps(plan_.classes); !sides.empty())
     other_sides_ = torch::tensor(sides);
 }
@@ -108,6 +112,7 @@ SlidingWindow Predictor::window_for(const Work& work) const {
   SlidingWindow window = window_;
   window.votes = work.votes;
   window.votes_on_host = work.votes_on_host;
+  window.slab_axis = work.slab_axis;
   return window;
 }
 
@@ -133,14 +138,17 @@ int64_t Predictor::classes_peak(const Work& work, const Geometry& input) const {
 }
 
 int64_t Predictor::resampling_peak(const Work& work, const Geometry& input) const {
-  constexpr int64_t kFloat = 4, kSlices = 6;  // of probabilities, while one is resampled
+  constexpr int64_t kFloat = 4;
   const int64_t box = work.box.size[0] * work.box.size[1] * work.box.size[2], file = input.voxel_count();
   const int64_t image = kFloat * channels_ * std::max(box, work.grid.voxel_count());
-  const int64_t plane = std::max(file / *std::min_element(input.size.begin(), input.size.end()),
-                                 work.box.size[0] * work.box.size[1]);
+  // Slices of all classes: the last of a slab, and of probabilities three more while they are written.
+  const int64_t slices = (probabilities_ ? 4 : 1) * kFloat * window_.classes;
+  const int64_t plane =
+      std::max(file / score_grid(input).size[work.slab_axis], box / work.box.size[work.slab_axis]);
   const int64_t votes = voting_bytes(work) - (planes_ ? 0 : 2 * kFloat * box);
-  const int64_t voting = votes + image + file + kSlices * kFloat * window_.classes * plane;
-  const int64_t labelling = (1 + 2 * kFloat) * file;  // classes in bytes, labels, labels turned back
+  const int64_t voting = votes + image + file + slices * plane;
+  const bool turned = plan_.orientation != input.orientation();
+  const int64_t labelling = kFloat * file + std::max<int64_t>(1, turned ? kFloat : 0) * file;
   return std::max({2 * image, voting, labelling});
 }
 
@@ -160,6 +168,7 @@ Work Predictor::work_in(const PreparedImage& image, const Box& box, int64_t held
   Work work;
   work.grid = image.image.geometry;
   work.box = box;
+  if (!planes_ && !probabilities_) work.slab_axis = smallest_slab_axis(box.size, window_.patch);
   work.patches = planes_ ? planes_->patch_count(box.size) : patch_count(box, window_);
   if (planes_) work.planes = planes_->names();
   const int64_t on_device = device_budget();
@@ -210,10 +219,17 @@ torch::Tensor Predictor::votes(const torch::Tensor& x_BCXYZ, Precision precision
     const torch::Tensor seen = flipped.empty() ? x_BCXYZ : torch::flip(x_BCXYZ, flipped);
     const bool sides_change = std::find(flipped.begin(), flipped.end(), side_axis + 2) != flipped.end();
     for (const Model& model : models_) {
-      torch::Tensor p = scheme_.votes(scores_in(precision, *model.network, seen));
-      if (!flipped.empty()) p = torch::flip(p, flipped);
-      if (sides_change && other_sides_.defined()) p = p.index_select(1, other_sides_.to(p.device()));
-      sum = sum.defined() ? sum.add_(p) : p;
+      torch::Tensor scores = scores_in(precision, *model.network, seen);
+      if (scheme_.regions()) scores = scheme_.votes(scores);
+      if (!flipped.empty()) scores = torch::flip(scores, flipped);
+      if (sides_change && other_sides_.defined())
+        scores = scores.index_select(1, other_sides_.to(scores.device()));
+      if (scheme_.regions() && !sum.defined()) {
+        sum = scores;
+        continue;
+      }
+      if (!sum.defined()) sum = torch::empty_like(scores, torch::MemoryFormat::ChannelsLast3d).zero_();
+      for (int64_t b = 0; b < sum.size(0); ++b) add_votes({scores[b], !scheme_.regions()}, sum[b]);
     }
   }
   const auto count = static_cast<double>(views * models_.size());
@@ -264,7 +280,8 @@ Volume<int32_t> Predictor::classes(const PreparedImage& image, const Work& work,
       work.box.size, [this](const torch::Tensor& votes_KXYZ) { return scheme_.decide(votes_KXYZ); },
       [&](const SlabVotes::Release& release) {
         cast_votes(cut_box(image_tensor(image), work.box), work, side_axis, release, progress);
-      });
+      },
+      work.slab_axis);
   const Index3& size = image.image.geometry.size;
   auto whole = torch::zeros({size[0], size[1], size[2]}, torch::kInt32);
   paste_box(whole, in_box, work.box);
@@ -277,8 +294,10 @@ Geometry Predictor::score_grid(const Geometry& input) const {
   return permuted(input, permutation_between(input.orientation(), plan_.orientation));
 }
 
-Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const Progress& progress,
+Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& planned, const Progress& progress,
                                   const ScoreResampler::Slice& slice) const {
+  Work work = planned;
+  if (slice) work.slab_axis = 2;
   if (!scores_reach_file()) {
     require(!slice,
             "prediction: class probabilities are written for plans with conform = \"spacing\" or \"none\"");
@@ -296,7 +315,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   ScoreResampler resampler(window_.classes, grid.size, work.box, target.size,
                            separate_axis(target.spacing_mm(), grid.spacing_mm()), named,
                            scheme_.regions() ? ScoreResampler::Total::first : ScoreResampler::Total::sum,
-                           winners.voxels.data());
+                           winners.voxels.data(), work.slab_axis);
   cast_votes(
       boxed_image(std::move(image), work.box), work, side_axis,
       [&](const torch::Tensor& votes_KXYZ, int64_t first) { resampler.take(votes_KXYZ, first); }, progress);
@@ -308,6 +327,7 @@ Volume<int32_t> Predictor::labels(PreparedImage&& image, const Work& work, const
   Volume<int32_t> labels(target);
   std::transform(winners.voxels.begin(), winners.voxels.end(), labels.voxels.begin(),
                  [&](uint8_t map) { return label_of_map[map]; });
+  winners = {};
   if (target.orientation() != input.orientation())
     labels = permuted(labels, permutation_between(plan_.orientation, input.orientation()));
   labels.geometry = input;

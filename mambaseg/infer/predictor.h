@@ -21,8 +21,9 @@ struct PredictorSettings {
   /// What votes and volumes may take; 0: any amount. Sums are kept in half precision where they must be. On a
   /// GPU votes may take as much again, but no more than half of what is free there; else the host keeps them.
   double memory_gib = 0;
-  bool mirror = true;        ///< average over mirrored patches where the plan asks for it
-  int64_t quarter_from = 0;  ///< QuarterMap on planes of that many tokens or more; 0: on none
+  bool probabilities = false;  ///< labels() hands out those, too: counted in what a case will take
+  bool mirror = true;          ///< average over mirrored patches where the plan asks for it
+  int64_t quarter_from = 0;    ///< QuarterMap on planes of that many tokens or more; 0: on none
   torch::Device device = torch::kCPU;
   Precision precision = Precision::fp32;
 };
@@ -37,6 +38,7 @@ struct Work {
       0;  ///< of votes, patches and volumes from here on; the network's activations come on top
   int64_t device_peak_bytes = 0;  ///< the same on the GPU
   torch::ScalarType votes = torch::kFloat32;
+  int slab_axis = 2;           ///< along which votes are held slab by slab
   bool votes_on_host = false;  ///< although the network runs on a GPU
 };
 
@@ -107,6 +109,7 @@ class Predictor {
   LabelScheme scheme_;
   SlidingWindow window_;
   double memory_gib_ = 0;
+  bool probabilities_ = false;
   int64_t channels_ = 1;
   torch::Tensor other_sides_;  ///< other_side_maps; undefined where there are none
   Precision precision_;

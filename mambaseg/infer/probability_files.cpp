@@ -24,7 +24,7 @@ ProbabilityFiles::ProbabilityFiles(const std::string& output, int64_t classes, c
 }
 
 void ProbabilityFiles::add(const torch::Tensor& p_KXY) {
-  const auto bytes_KYX = (p_KXY * 255).round().clamp(0, 255).to(torch::kUInt8).transpose(1, 2).contiguous();
+  const auto bytes_KYX = (p_KXY * 255).round_().clamp_(0, 255).to(torch::kUInt8).transpose(1, 2).contiguous();
   const auto plane = static_cast<size_t>(grid_.size[0] * grid_.size[1]);
   require(bytes_KYX.numel() == static_cast<int64_t>(plane * waiting_.size()),
           "probabilities: a slice of another size");

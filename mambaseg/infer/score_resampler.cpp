@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cassert>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/resize.h"
@@ -46,12 +47,19 @@ ScoreResampler::Axis ScoreResampler::axis_of(int64_t from, int64_t start, int64_
 }
 
 ScoreResampler::ScoreResampler(int64_t classes, const Index3& from, const Box& box, const Index3& to,
-                               std::optional<int> separate, Slice slice, Total total, uint8_t* winners)
-    : classes_(classes), to_(to), slice_(std::move(slice)), total_(total), winners_(winners) {
+                               std::optional<int> separate, Slice slice, Total total, uint8_t* winners,
+                               int slab_axis)
+    : classes_(classes), slice_(std::move(slice)), total_(total), winners_(winners) {
   require(!winners || classes <= 256, "prediction: at most 256 classes, got ", classes);
-  for (int axis = 0; axis < 3; ++axis)
-    axes_[static_cast<size_t>(axis)] =
-        axis_of(from[axis], box.start[axis], box.size[axis], to[axis], axis == separate ? 0 : 1);
+  assert(!slice_ || slab_axis == 2);
+  turn_ = slab_axis == 0 ? Index3{1, 2, 0} : slab_axis == 1 ? Index3{0, 2, 1} : Index3{0, 1, 2};
+  const Index3 steps{1, to[0], to[0] * to[1]};
+  for (size_t here = 0; here < 3; ++here) {
+    const auto axis = static_cast<int>(turn_[here]);
+    to_[here] = to[axis];
+    step_[here] = steps[axis];
+    axes_[here] = axis_of(from[axis], box.start[axis], box.size[axis], to[axis], axis == separate ? 0 : 1);
+  }
 }
 
 /// Target voxels of a slab of votes of type T, tile by tile, small enough to stay in the cache between the
@@ -113,14 +121,15 @@ class ScoreResampler::Tiles {
   /// Slice z of the box at x, y.
   const T* votes_at(int64_t x, int64_t y, int64_t z) const {
     if (z < first_) return last_ + x * of_.last_KXYZ_.stride(1) + y * of_.last_KXYZ_.stride(2);
-    return scores_ + x * scores_KXYZ_.stride(1) + y * scores_KXYZ_.stride(2) + (z - first_) * of_.classes_;
+    return scores_ + x * scores_KXYZ_.stride(1) + y * scores_KXYZ_.stride(2) +
+           (z - first_) * scores_KXYZ_.stride(3);
   }
 
   void write(const Work& work, int64_t x, int64_t y, const Range& zs) const {
-    const int64_t slice = of_.to_[0] * of_.to_[1];
-    uint8_t* to = of_.winners_ + (of_.axes_[2].begin + zs.begin) * slice +
-                  (of_.axes_[1].begin + y) * of_.to_[0] + of_.axes_[0].begin + x;
-    for (int64_t z = 0; z < zs.size(); ++z) to[z * slice] = work.winners[static_cast<size_t>(z)];
+    const auto& [x_step, y_step, z_step] = of_.step_;
+    uint8_t* to = of_.winners_ + (of_.axes_[2].begin + zs.begin) * z_step +
+                  (of_.axes_[1].begin + y) * y_step + (of_.axes_[0].begin + x) * x_step;
+    for (int64_t z = 0; z < zs.size(); ++z) to[z * z_step] = work.winners[static_cast<size_t>(z)];
   }
 
   void decide_on_grid(const Range& xs, const Range& ys, const Range& zs, Work& work) const {
@@ -135,7 +144,8 @@ class ScoreResampler::Tiles {
                           z_of[z0 + static_cast<size_t>(z)]);
         };
         if (in_a_row)
-          winning_class(at(0), zs.size(), of_.classes_, of_.classes_, of_.total_, work.winners.data());
+          winning_class(at(0), zs.size(), of_.classes_, scores_KXYZ_.stride(3), of_.total_,
+                        work.winners.data());
         else
           for (int64_t z = 0; z < zs.size(); ++z)
             winning_class(at(z), 1, of_.classes_, 0, of_.total_, &work.winners[static_cast<size_t>(z)]);
@@ -158,10 +168,10 @@ class ScoreResampler::Tiles {
     float *to = line.p.data(), *const normalised = work.normalised.data();
     for (int64_t y = box_y.begin; y < box_y.end; ++y) {
       const int64_t before = std::min(box_z.end, std::max(box_z.begin, first_)) - box_z.begin;  // in last_
-      if (before > 0) normalise_votes(votes_at(x, y, first_ - 1), 1, of_.classes_, of_.total_, normalised);
+      if (before > 0) normalise_votes(votes_at(x, y, first_ - 1), 1, of_.classes_, 0, of_.total_, normalised);
       if (before < box_z.size())
-        normalise_votes(votes_at(x, y, box_z.begin + before), box_z.size() - before, of_.classes_, of_.total_,
-                        normalised + before * padded);
+        normalise_votes(votes_at(x, y, box_z.begin + before), box_z.size() - before, of_.classes_,
+                        scores_KXYZ_.stride(3), of_.total_, normalised + before * padded);
       for (size_t t = z0; t <= z1; ++t, to += padded) {
         const float* low = normalised + (z.low[t] - box_z.begin) * padded;
         const float* high = normalised + (z.high[t] - box_z.begin) * padded;
@@ -232,7 +242,8 @@ void ScoreResampler::skip_to(int64_t z) {
   next_ = std::max(next_, z);
 }
 
-void ScoreResampler::take(const torch::Tensor& scores_KXYZ, int64_t first) {
+void ScoreResampler::take(const torch::Tensor& given_KXYZ, int64_t first) {
+  const torch::Tensor scores_KXYZ = given_KXYZ.permute({0, turn_[0] + 1, turn_[1] + 1, turn_[2] + 1});
   if (axes_[0].end == 0 || axes_[1].end == 0) return;  // the box touches no voxel of the target
   skip_to(axes_[2].begin);
   const int64_t slices = scores_KXYZ.size(3);

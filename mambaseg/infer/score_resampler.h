@@ -12,8 +12,8 @@
 namespace mambaseg {
 
 /// Brings class scores to another grid over the same space (data/resize.h: linear, nearest along a separate
-/// axis) while they come, slab by slab along the last axis, so that all classes of a whole volume never exist
-/// at once.
+/// axis) while they come, slab by slab along one axis, so that all classes of a whole volume never exist at
+/// once.
 class ScoreResampler {
  public:
   /// What the scores of a voxel are divided by to be probabilities: their sum, or map 0 (regions,
@@ -25,14 +25,15 @@ class ScoreResampler {
   /// Scores come for `box` of a grid of `from` voxels (it may reach beyond). `slice`, where given, gets every
   /// slice of the grid of `to` voxels in order, with probability 1 of class 0 where the box does not reach.
   /// `winners`, where given, are as many bytes as that grid has voxels (first axis fastest), all 0: they
-  /// become the number of the map that wins (winning_class), for at most 256 classes. Without `slice` slabs
-  /// are worked on as they come, which is several times as fast.
+  /// become the number of the map that wins (winning_class), for at most 256 classes. Slabs come along
+  /// `slab_axis`, which is the last where slices are handed out. Without `slice` slabs are worked on as they
+  /// come, which is several times as fast.
   ScoreResampler(int64_t classes, const Index3& from, const Box& box, const Index3& to,
                  std::optional<int> separate, Slice slice, Total total = Total::sum,
-                 uint8_t* winners = nullptr);
+                 uint8_t* winners = nullptr, int slab_axis = 2);
 
-  /// Scores (K, box x, box y, slices) of slices `first`, first + 1, ... of the box, without a gap to those
-  /// before.
+  /// Scores (K, X, Y, Z) of slices `first`, first + 1, ... of the box along the axis of the slabs, without a
+  /// gap to those before.
   void take(const torch::Tensor& scores_KXYZ, int64_t first);
   /// Hands out the slices behind the box.
   void finish();
@@ -53,7 +54,9 @@ class ScoreResampler {
   void skip_to(int64_t z);
 
   int64_t classes_;
-  Index3 to_;
+  Index3 turn_;  ///< the axis of the grids that is the first, second, third here, that of the slabs last
+  Index3 to_;    ///< turned as all that follows
+  Index3 step_;  ///< between winners
   std::array<Axis, 3> axes_;
   Slice slice_;
   Total total_;

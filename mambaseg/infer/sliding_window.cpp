@@ -19,19 +19,21 @@ torch::Tensor importance_of(const SlidingWindow& window) {
       .to(window.device);
 }
 
-constexpr int64_t kFloat = 4, kLong = 8;
+constexpr int64_t kFloat = 4;
 
 /// Bytes of what is held together.
 struct Parts {
   int64_t votes;            ///< all that are kept
   int64_t patches, scores;  ///< of one batch
-  int64_t largest;          ///< while the class of released votes is looked for
+  int64_t largest;          ///< while the class of released votes is looked for on a GPU
 
   Parts(const Box& box, const SlidingWindow& window)
-      : votes(SlabVotes::bytes(window.classes, box.size, window.patch[2], window.votes)),
+      : votes(SlabVotes::bytes(window.classes, box.size, window.patch[window.slab_axis], window.votes,
+                               window.slab_axis)),
         patches(std::min(window.batch, patch_count(box, window)) * voxels(window.patch) * kFloat),
         scores(patches * window.classes),
-        largest(box.size[0] * box.size[1] * std::min(window.patch[2], box.size[2]) * kLong) {}
+        largest(
+            SlabVotes::bytes(1, box.size, window.patch[window.slab_axis], torch::kInt64, window.slab_axis)) {}
 };
 
 }  // namespace
@@ -45,7 +47,21 @@ std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& windo
             ? patch_positions(size[axis], edge, std::min(window.step, edge))
             : spread_positions(size[axis], edge, std::max(window.spread, 1 / static_cast<double>(edge)));
   }
-  return starts_of(along);
+  std::vector<Index3> starts = starts_of(along);
+  const int slab = window.slab_axis;
+  std::stable_sort(starts.begin(), starts.end(),
+                   [slab](const Index3& a, const Index3& b) { return a[slab] < b[slab]; });
+  return starts;
+}
+
+int smallest_slab_axis(const Index3& size, const Index3& patch) {
+  const auto share = [&](int axis) {
+    return static_cast<double>(std::min(patch[axis], size[axis])) / static_cast<double>(size[axis]);
+  };
+  int best = 2;
+  for (const int axis : {0, 1})
+    if (share(axis) < share(best)) best = axis;
+  return best;
 }
 
 void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probabilities& probabilities,
@@ -58,7 +74,8 @@ void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probab
   const int64_t count = static_cast<int64_t>(starts.size());
   const torch::Tensor weights = window.spread == 0 ? torch::Tensor() : importance_of(window);
   const torch::Device votes_on = window.votes_on_host ? torch::Device(torch::kCPU) : window.device;
-  SlabVotes votes(window.classes, size, window.patch[2], votes_on, release, window.votes);
+  SlabVotes votes(window.classes, size, window.patch[window.slab_axis], votes_on, release, window.votes,
+                  window.slab_axis);
   for (int64_t first = 0; first < count; first += window.batch) {
     const int64_t last = std::min(count, first + window.batch);
     std::vector<torch::Tensor> patches;
@@ -90,10 +107,13 @@ void check_covered(const Index3& size, const SlidingWindow& window) {
 }
 
 torch::Tensor decided(const Index3& size, const Decide& decide,
-                      const std::function<void(const SlabVotes::Release& release)>& cast) {
+                      const std::function<void(const SlabVotes::Release& release)>& cast, int slab_axis) {
   auto out = torch::empty({size[0], size[1], size[2]}, torch::kInt32);
   cast([&](const torch::Tensor& votes_KXYZ, int64_t first) {
-    out.narrow(2, first, votes_KXYZ.size(3)).copy_(decide(votes_KXYZ));
+    const int64_t slices = votes_KXYZ.size(slab_axis + 1);
+    const int64_t step = votes_KXYZ.is_cpu() ? 1 : slices;  // numbers of classes take 8 bytes at first
+    for (int64_t at = 0; at < slices; at += step)
+      out.narrow(slab_axis, first + at, step).copy_(decide(votes_KXYZ.narrow(slab_axis + 1, at, step)));
   });
   return out;
 }
@@ -106,7 +126,7 @@ int64_t peak_bytes(const Box& box, const SlidingWindow& window) {
   const Parts parts(box, window);
   const int64_t image_and_classes = 2 * kFloat * voxels(box.size);
   if (!window.device.is_cuda())
-    return image_and_classes + parts.votes + std::max(2 * parts.patches + 2 * parts.scores, parts.largest);
+    return image_and_classes + parts.votes + 2 * parts.patches + window.score_copies * parts.scores;
   const int64_t votes = window.votes_on_host ? parts.votes + parts.scores + parts.largest : 0;
   return image_and_classes + 2 * parts.patches + votes;
 }

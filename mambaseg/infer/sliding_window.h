@@ -23,30 +23,36 @@ struct SlidingWindow {
   /// Voxels that the network sees besides the patch at both ends of the last axis, on which the volume is as
   /// much longer at both ends: of slices, their neighbours.
   int64_t context = 0;
-  int64_t batch = 1;     ///< patches that go through the network together
-  int64_t classes = 2;   ///< maps that are summed
-  bool softmax = false;  ///< votes are the softmax of what the network gives
+  int64_t batch = 1;         ///< patches that go through the network together
+  int64_t classes = 2;       ///< maps that are summed
+  bool softmax = false;      ///< votes are the softmax of what the network gives
+  int64_t score_copies = 2;  ///< tensors of a batch's scores that are there at once
   torch::Device device = torch::kCPU;
   torch::ScalarType votes = torch::kFloat32;  ///< kFloat16 halves the memory of the sums
-  bool votes_on_host = false;                 ///< sums in the host's memory, where the device has too little
+  int slab_axis = 2;           ///< along which sums are held no longer than a later patch can change them
+  bool votes_on_host = false;  ///< sums in the host's memory, where the device has too little
 };
 
-/// Starts of the patches that cover `size` voxels, last axis outermost: at least a voxel and at most a patch
-/// apart.
+/// Starts of the patches that cover `size` voxels, the axis of the slabs outermost, then the last: at least a
+/// voxel and at most a patch apart.
 std::vector<Index3> window_starts(const Index3& size, const SlidingWindow& window);
 
-/// Runs every patch of a volume (i, j, k) or (C, i, j, k), last axis outermost, and sums the probabilities in
-/// that order, times their weight (networks.md 1.8, steps 5 and 6). The official code takes a second softmax
-/// of the sums: it cannot change the largest, so it is left out.
+/// The axis along which slabs of the votes for `size` voxels take least, the last where several do.
+int smallest_slab_axis(const Index3& size, const Index3& patch);
+
+/// Runs every patch of a volume (i, j, k) or (C, i, j, k) in the order of window_starts and sums the
+/// probabilities in that order, times their weight (networks.md 1.8, steps 5 and 6). The official code takes
+/// a second softmax of the sums: it cannot change the largest, so it is left out.
 void vote(const torch::Tensor& volume, const SlidingWindow& window, const Probabilities& probabilities,
           const SlabVotes::Release& release, const Progress& progress = {});
 
 /// Class numbers (spatial...) from sums of votes (K, spatial...).
 using Decide = std::function<torch::Tensor(const torch::Tensor& votes_K)>;
 
-/// What `decide` makes of the votes of every voxel of a volume of `size`, which `cast` hands out, int32.
+/// What `decide` makes of the votes of every voxel of a volume of `size`, which `cast` hands out along
+/// `slab_axis`, int32.
 torch::Tensor decided(const Index3& size, const Decide& decide,
-                      const std::function<void(const SlabVotes::Release& release)>& cast);
+                      const std::function<void(const SlabVotes::Release& release)>& cast, int slab_axis = 2);
 
 /// Throws Error unless the patches of `window` cover a box of `size` exactly.
 void check_covered(const Index3& size, const SlidingWindow& window);

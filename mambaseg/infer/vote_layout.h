@@ -7,12 +7,17 @@
 
 namespace mambaseg {
 
-/// A view or copy of (K, X, Y, Z) whose classes lie innermost and, around them, the voxels of a line along
-/// the last axis behind each other.
+/// (K, X, Y, Z) with the classes of a voxel side by side; a copy unless they are.
 inline torch::Tensor classes_innermost(const torch::Tensor& t_KXYZ) {
-  const bool as_it_is = (t_KXYZ.size(0) == 1 || t_KXYZ.stride(0) == 1) &&
-                        (t_KXYZ.size(3) == 1 || t_KXYZ.stride(3) == t_KXYZ.size(0));
-  return as_it_is ? t_KXYZ : t_KXYZ.permute({1, 2, 3, 0}).contiguous().permute({3, 0, 1, 2});
+  if (t_KXYZ.size(0) == 1 || t_KXYZ.stride(0) == 1) return t_KXYZ;
+  return t_KXYZ.permute({1, 2, 3, 0}).contiguous().permute({3, 0, 1, 2});
+}
+
+/// The same, and the voxels of a line along the last axis behind each other.
+inline torch::Tensor in_lines(const torch::Tensor& t_KXYZ) {
+  const torch::Tensor t = classes_innermost(t_KXYZ);
+  if (t.size(3) == 1 || t.stride(3) == t.size(0)) return t;
+  return t.permute({1, 2, 3, 0}).contiguous().permute({3, 0, 1, 2});
 }
 
 /// work(const T* first number) with T the type of votes: float or Float16.

@@ -51,40 +51,44 @@ void add_tensors(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
 
 }  // namespace
 
+void add_votes(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
+  if (!patch.numbers_KXYZ.is_cpu() || !sums_KXYZ.is_cpu()) return add_tensors(patch, sums_KXYZ);
+  const torch::Tensor sums = in_lines(sums_KXYZ);
+  PatchVotes lines = patch;
+  lines.numbers_KXYZ = in_lines(patch.numbers_KXYZ.to(torch::kFloat32));
+  with_votes(sums, [&]<class T>(const T*) { add_lines<T>(lines, sums); });
+  if (!sums.is_same(sums_KXYZ)) sums_KXYZ.copy_(sums);
+}
+
 SlabVotes::SlabVotes(int64_t classes, const Index3& size, int64_t depth, torch::Device device,
-                     Release release, torch::ScalarType type)
-    : size_(size),
-      depth_(std::min(depth, size[2])),
-      release_(std::move(release)),
-      // Classes innermost in memory, as the networks give them.
-      ring_KXYR_(
-          torch::zeros({size[0], size[1], depth_, classes}, torch::TensorOptions().device(device).dtype(type))
-              .permute({3, 0, 1, 2})) {}
+                     Release release, torch::ScalarType type, int axis)
+    : size_(size), axis_(axis), depth_(std::min(depth, size[axis])), release_(std::move(release)) {
+  Index3 held = size;
+  held[axis] = depth_;
+  // Classes innermost in memory, as the networks give them.
+  ring_KXYZ_ =
+      torch::zeros({held[0], held[1], held[2], classes}, torch::TensorOptions().device(device).dtype(type))
+          .permute({3, 0, 1, 2});
+}
 
 void SlabVotes::add(const PatchVotes& patch, const Index3& start) {
   const torch::Tensor& numbers_KXYZ = patch.numbers_KXYZ;
-  const int64_t slices = numbers_KXYZ.size(3);
+  const int64_t slices = numbers_KXYZ.size(axis_ + 1);
   for (int axis = 0; axis < 3; ++axis)
     require(start[axis] >= 0 && start[axis] + numbers_KXYZ.size(axis + 1) <= size_[axis],
             "votes: a patch reaches beyond the volume");
-  require(start[2] >= first_ && slices <= depth_,
-          "votes: patches must come with rising start on the last axis");
-  release_until(start[2]);
-  const torch::Tensor columns =
-      ring_KXYR_.narrow(1, start[0], numbers_KXYZ.size(1)).narrow(2, start[1], numbers_KXYZ.size(2));
-  const bool in_memory = numbers_KXYZ.is_cpu() && columns.is_cpu();
-  PatchVotes all = patch;
-  if (in_memory) all.numbers_KXYZ = classes_innermost(numbers_KXYZ.to(torch::kFloat32));
+  require(start[axis_] >= first_ && slices <= depth_,
+          "votes: patches must come with rising start on the axis of the slices");
+  release_until(start[axis_]);
+  torch::Tensor reached = ring_KXYZ_;
+  for (int axis = 0; axis < 3; ++axis)
+    if (axis != axis_) reached = reached.narrow(axis + 1, start[axis], numbers_KXYZ.size(axis + 1));
   for (int64_t done = 0; done < slices;) {
-    const int64_t at = (start[2] + done) % depth_;
+    const int64_t at = (start[axis_] + done) % depth_;
     const int64_t count = std::min(slices - done, depth_ - at);
-    const torch::Tensor sums = columns.narrow(3, at, count);
-    PatchVotes part{all.numbers_KXYZ.narrow(3, done, count), patch.scores};
-    if (patch.weight_XYZ.defined()) part.weight_XYZ = patch.weight_XYZ.narrow(2, done, count);
-    if (!in_memory)
-      add_tensors(part, sums);
-    else
-      with_votes(sums, [&]<class T>(const T*) { add_lines<T>(part, sums); });
+    PatchVotes part{numbers_KXYZ.narrow(axis_ + 1, done, count), patch.scores};
+    if (patch.weight_XYZ.defined()) part.weight_XYZ = patch.weight_XYZ.narrow(axis_, done, count);
+    add_votes(part, reached.narrow(axis_ + 1, at, count));
     done += count;
   }
 }
@@ -93,18 +97,20 @@ void SlabVotes::release_until(int64_t slice) {
   while (first_ < slice) {
     const int64_t at = first_ % depth_;
     const int64_t count = std::min(slice - first_, depth_ - at);
-    torch::Tensor part = ring_KXYR_.narrow(3, at, count);
+    torch::Tensor part = ring_KXYZ_.narrow(axis_ + 1, at, count);
     release_(part, first_);
     part.zero_();
     first_ += count;
   }
 }
 
-void SlabVotes::finish() { release_until(size_[2]); }
+void SlabVotes::finish() { release_until(size_[axis_]); }
 
-int64_t SlabVotes::bytes(int64_t classes, const Index3& size, int64_t depth, torch::ScalarType type) {
-  return classes * size[0] * size[1] * std::min(depth, size[2]) *
-         static_cast<int64_t>(torch::elementSize(type));
+int64_t SlabVotes::bytes(int64_t classes, const Index3& size, int64_t depth, torch::ScalarType type,
+                         int axis) {
+  Index3 held = size;
+  held[axis] = std::min(depth, size[axis]);
+  return classes * held[0] * held[1] * held[2] * static_cast<int64_t>(torch::elementSize(type));
 }
 
 }  // namespace mambaseg

@@ -27,19 +27,19 @@ int64_t padded_classes(int64_t classes);
 
 /// What the sums of a voxel are divided by to be probabilities: their sum, or sums[r][0].
 enum class VoteTotal { sum, first };
-/// p[r][c] = sums[r][c] / total, rows of padded_classes numbers; a total below 1e-30 counts as that.
-void normalise_votes(const float* sums, int64_t rows, int64_t classes, VoteTotal total, float* p,
-                     SimdTarget target = best_target());
-void normalise_votes(const Float16* sums, int64_t rows, int64_t classes, VoteTotal total, float* p,
-                     SimdTarget target = best_target());
+/// p[r][c] = sums[r][c] / total, rows of padded_classes numbers; a total below 1e-30 counts as that. Sums of
+/// a voxel lie `stride` numbers behind those of the voxel before.
+void normalise_votes(const float* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p, SimdTarget target = best_target());
+void normalise_votes(const Float16* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p, SimdTarget target = best_target());
 
 /// out = a + share * (b - a) of `count` numbers, a multiple of padded_classes; out may be a or b.
 void blend_votes(const float* a, const float* b, float share, int64_t count, float* out,
                  SimdTarget target = best_target());
 
 /// winner[r] = the first class whose votes are the largest (VoteTotal::sum), or the last above half of
-/// votes[r][0] and else 0 (VoteTotal::first). At most 256 classes. Votes of a voxel lie `stride` numbers
-/// behind those of the voxel before.
+/// votes[r][0] and else 0 (VoteTotal::first). At most 256 classes.
 void winning_class(const float* votes, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
                    uint8_t* winner, SimdTarget target = best_target());
 void winning_class(const Float16* votes, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,

@@ -57,10 +57,10 @@ void weighted_rows(const float* votes, int64_t rows, int64_t classes, const floa
 }
 
 template <class T>
-void normalised_rows(const T* sums, int64_t rows, int64_t classes, VoteTotal of, float* p) {
+void normalised_rows(const T* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal of, float* p) {
   const Lanes d;
   const int64_t padded = round_up(classes, kMostLanes);
-  for (int64_t r = 0; r < rows; ++r, sums += classes, p += padded) {
+  for (int64_t r = 0; r < rows; ++r, sums += stride, p += padded) {
     Vec added = hn::Zero(d);
     int64_t c = 0;
     for (; c < classes; c += kLanes) {
@@ -134,11 +134,13 @@ void weighted_fp32(const float* votes, int64_t rows, int64_t classes, const floa
 void weighted_fp16(const float* votes, int64_t rows, int64_t classes, const float* weights, Float16* sums) {
   weighted_rows(votes, rows, classes, weights, sums);
 }
-void normalised_fp32(const float* sums, int64_t rows, int64_t classes, VoteTotal total, float* p) {
-  normalised_rows(sums, rows, classes, total, p);
+void normalised_fp32(const float* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p) {
+  normalised_rows(sums, rows, classes, stride, total, p);
 }
-void normalised_fp16(const Float16* sums, int64_t rows, int64_t classes, VoteTotal total, float* p) {
-  normalised_rows(sums, rows, classes, total, p);
+void normalised_fp16(const Float16* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p) {
+  normalised_rows(sums, rows, classes, stride, total, p);
 }
 void winners_fp32(const float* votes, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
                   uint8_t* winner) {
@@ -188,13 +190,13 @@ void add_weighted(const float* votes, int64_t rows, int64_t classes, const float
 
 int64_t padded_classes(int64_t classes) { return round_up(classes, kMostLanes); }
 
-void normalise_votes(const float* sums, int64_t rows, int64_t classes, VoteTotal total, float* p,
-                     SimdTarget target) {
-  HWY_DISPATCH_TABLE(normalised_fp32)[table_index(target)](sums, rows, classes, total, p);
+void normalise_votes(const float* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p, SimdTarget target) {
+  HWY_DISPATCH_TABLE(normalised_fp32)[table_index(target)](sums, rows, classes, stride, total, p);
 }
-void normalise_votes(const Float16* sums, int64_t rows, int64_t classes, VoteTotal total, float* p,
-                     SimdTarget target) {
-  HWY_DISPATCH_TABLE(normalised_fp16)[table_index(target)](sums, rows, classes, total, p);
+void normalise_votes(const Float16* sums, int64_t rows, int64_t classes, int64_t stride, VoteTotal total,
+                     float* p, SimdTarget target) {
+  HWY_DISPATCH_TABLE(normalised_fp16)[table_index(target)](sums, rows, classes, stride, total, p);
 }
 
 void blend_votes(const float* a, const float* b, float share, int64_t count, float* out, SimdTarget target) {

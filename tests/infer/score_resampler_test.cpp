@@ -62,6 +62,43 @@ TEST(ScoreResampler, TakesTheNearestSliceAlongASeparateAxis) {
   EXPECT_TRUE(found[1][0][0].equal(torch::tensor({0., 0., 0., 1., 1., 1.}, torch::kFloat32)));
 }
 
+TEST(ScoreResampler, WinnersAreThoseOfTheProbabilitiesAlongAnyAxis) {
+  torch::manual_seed(2);
+  const Index3 from{20, 19, 18};
+  const Box box{{2, -1, 1}, {17, 20, 16}};  // a part of the grid, and beyond it
+  const auto scores = torch::rand({5, 17, 20, 16}) * (0.1 + torch::rand({1, 17, 20, 16}));
+  for (const auto type : {torch::kFloat32, torch::kFloat16})
+    for (const Index3& to : {Index3{20, 19, 18}, Index3{31, 25, 40}, Index3{70, 19, 9}, Index3{7, 19, 18}})
+      for (const auto total : {ScoreResampler::Total::sum, ScoreResampler::Total::first}) {
+        const auto stored = scores.to(type);
+        std::vector<torch::Tensor> expected;
+        ScoreResampler with_slices(
+            5, from, box, to, {},
+            [&](const torch::Tensor& p, int64_t) {
+              auto winner = p.argmax(0);
+              if (total == ScoreResampler::Total::first) {
+                winner.zero_();
+                for (int64_t k = 1; k < 5; ++k) winner.masked_fill_(p[k] > 0.5 * p[0], k);
+              }
+              expected.push_back(winner.to(torch::kUInt8));
+            },
+            total);
+        with_slices.take(stored, 0);
+        with_slices.finish();
+        for (int axis = 0; axis < 3; ++axis)
+          for (const int64_t slab : {1, 7, 20}) {
+            auto winners = torch::zeros({to[2], to[1], to[0]}, torch::kUInt8);
+            ScoreResampler resampler(5, from, box, to, {}, {}, total, winners.data_ptr<uint8_t>(), axis);
+            const int64_t slices = stored.size(axis + 1);
+            for (int64_t at = 0; at < slices; at += slab)
+              resampler.take(stored.narrow(axis + 1, at, std::min(slab, slices - at)), at);
+            resampler.finish();
+            EXPECT_TRUE(winners.permute({2, 1, 0}).equal(torch::stack(expected, 2)))
+                << type << " " << to[0] << " axis " << axis << " slab " << slab;
+          }
+      }
+}
+
 TEST(ScoreResampler, RefusesAMissingSlab) {
   ScoreResampler resampler(2, {2, 2, 6}, whole_box({2, 2, 6}), {2, 2, 12}, {},
                            [](const torch::Tensor&, int64_t) {});

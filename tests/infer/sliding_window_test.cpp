@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/importance.h"
 
 namespace mambaseg {
 namespace {
@@ -61,6 +62,47 @@ TEST(SlabVotes, EqualFullVotesBitForBitAtAnyStepAndBatch) {
     EXPECT_EQ(next, size[2]);
     EXPECT_TRUE(votes.equal(full_votes(image, w))) << step << " " << batch;
   }
+}
+
+TEST(SlabVotes, AlongAnyAxisAreTheSumsInTheOrderOfThePatches) {
+  torch::manual_seed(6);
+  const Index3 size{9, 14, 11};
+  const auto image = torch::rand({size[0], size[1], size[2]});
+  for (int axis = 0; axis < 3; ++axis)
+    for (const auto type : {torch::kFloat32, torch::kFloat16})
+      for (const bool softmax : {false, true}) {
+        SlidingWindow w = window_of({6, 5, 4}, 3, 2);
+        w.spread = 0.5;
+        w.slab_axis = axis;
+        w.votes = type;
+        w.softmax = softmax;
+        const auto network = [&](const torch::Tensor& x) {
+          return softmax ? torch::log(scores(x, 3)) + 5 : scores(x, 3);
+        };
+        auto votes = torch::full({3, size[0], size[1], size[2]}, -1.0F);
+        int64_t next = 0;
+        vote(image, w, network, [&](const torch::Tensor& part, int64_t first) {
+          EXPECT_EQ(first, next);
+          next += part.size(axis + 1);
+          EXPECT_LE(part.size(axis + 1), w.patch[axis]);
+          votes.narrow(axis + 1, first, part.size(axis + 1)).copy_(part);
+        });
+        EXPECT_EQ(next, size[axis]);
+        auto expected = torch::zeros_like(votes, torch::kFloat64), roundings = torch::zeros_like(expected);
+        const bool half = type == torch::kFloat16;
+        const auto weight = gaussian_importance({6, 5, 4}, 0.125, half ? 1000 : 10);
+        for (const Index3& s : window_starts(size, w)) {
+          const auto at = [&](const torch::Tensor& t, int first) {
+            return t.narrow(first, s[0], 6).narrow(first + 1, s[1], 5).narrow(first + 2, s[2], 4);
+          };
+          at(expected, 1).add_(scores(at(image, 0).unsqueeze(0).unsqueeze(0), 3)[0] * weight);
+          // Of each sum so far: half a step of its type.
+          at(roundings, 1)
+              .add_(half ? (at(expected, 1) * 0x1p-11).clamp_min(0x1p-25) : at(expected, 1) * 0x1p-24);
+        }
+        EXPECT_TRUE(((votes - expected).abs() <= 2e-6 * expected + 1.01 * roundings).all().item<bool>())
+            << axis << " " << type << " " << softmax;
+      }
 }
 
 TEST(SlabVotes, HoldsNoMoreThanStated) {

@@ -131,15 +131,20 @@ TYPED_TEST(ClassVotes, NormalisedVotesAreSharesOfTheTotal) {
       for (const VoteTotal of : {VoteTotal::sum, VoteTotal::first}) {
         auto drawn = random_numbers(kRows * classes, 7, 0, 20);
         std::fill_n(drawn.begin(), classes, 0.0f);  // a voxel without votes
-        Guarded<TypeParam> sums(drawn);
-        const int64_t padded = padded_classes(classes);
-        Guarded<float> p(std::vector<float>(static_cast<size_t>(kRows * padded), 5));
-        normalise_votes(sums.data(), kRows, classes, of, p.data(), target);
+        std::vector<float> apart;                   // three numbers between the voxels
         for (int64_t r = 0; r < kRows; ++r) {
-          double total = sums[r * classes];
-          for (int64_t c = 1; c < classes && of == VoteTotal::sum; ++c) total += sums[r * classes + c];
+          apart.insert(apart.end(), drawn.begin() + r * classes, drawn.begin() + (r + 1) * classes);
+          apart.insert(apart.end(), 3, 99.0f);
+        }
+        Guarded<TypeParam> sums(apart);
+        const int64_t stride = classes + 3, padded = padded_classes(classes);
+        Guarded<float> p(std::vector<float>(static_cast<size_t>(kRows * padded), 5));
+        normalise_votes(sums.data(), kRows, classes, stride, of, p.data(), target);
+        for (int64_t r = 0; r < kRows; ++r) {
+          double total = sums[r * stride];
+          for (int64_t c = 1; c < classes && of == VoteTotal::sum; ++c) total += sums[r * stride + c];
           for (int64_t c = 0; c < padded; ++c) {
-            const double expected = c < classes ? sums[r * classes + c] / std::max(total, 1e-30) : 0;
+            const double expected = c < classes ? sums[r * stride + c] / std::max(total, 1e-30) : 0;
             EXPECT_NEAR(p[r * padded + c], expected, (double(classes) + 1) * 0x1p-24 * expected)
                 << target.name << " " << classes;
           }

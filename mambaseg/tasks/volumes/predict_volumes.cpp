@@ -37,6 +37,7 @@ TwoStage load_stages(const PredictRequest& request) {
   settings.step = request.step;
   settings.batch = request.batch;
   settings.memory_gib = request.memory_gib;
+  settings.probabilities = request.probability;
   settings.mirror = request.mirror;
   settings.quarter_from = request.quarter_from;
   settings.device = request.device;
