@@ -45,7 +45,8 @@ void add_lines(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
 /// The same by LibTorch, on any device.
 void add_tensors(const PatchVotes& patch, const torch::Tensor& sums_KXYZ) {
   torch::Tensor votes = patch.scores ? torch::softmax(patch.numbers_KXYZ, 0) : patch.numbers_KXYZ;
-  if (patch.weight_XYZ.defined()) votes = votes * patch.weight_XYZ;
+  if (patch.weight_XYZ.defined())
+    votes = patch.scores ? votes.mul_(patch.weight_XYZ) : votes * patch.weight_XYZ;
   sums_KXYZ.add_(votes.to(sums_KXYZ.device()));
 }
 

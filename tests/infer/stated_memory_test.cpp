@@ -7,7 +7,7 @@
 namespace mambaseg {
 namespace {
 
-constexpr int64_t kClasses = 24, kPatch = 48;
+constexpr int64_t kClasses = 24, kPatch = 64;
 
 /// Scores of all classes in one tensor, as networks leave them, and nothing besides.
 class Repeats : public Network {
@@ -61,7 +61,7 @@ Megabytes megabytes(const Predictor& predictor, const Index3& size) {
 
 TEST(StatedMemory, IsWhatTheProcessTakesWithinATenth) {
   mallopt(M_MMAP_THRESHOLD, 1 << 17);  // what is freed goes back at once, however large the blocks before
-  const Index3 long_first{200, 120, 96}, long_last{96, 120, 200};
+  const Index3 long_first{160, 96, 80}, long_last{80, 96, 160};
   megabytes(predictor(1, 1), {kPatch, kPatch, kPatch});  // what is loaded at the first use
   for (const size_t models : {1, 2})
     for (const double network_mm : {1.0, 1.25})
