@@ -95,12 +95,12 @@ HWY_INLINE Vec load(const Float16* from, int64_t count) {
 }
 /// Rounded to nearest, ties to even; what is above its range becomes infinite, NaN stays NaN.
 HWY_INLINE void store(Vec v, Float16* to, int64_t count) {
-  const Lanes d;
   const hn::Rebind<uint16_t, Lanes> bits16;
 #if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
   const hn::Rebind<hwy::float16_t, Lanes> d16;
   const auto halves = hn::BitCast(bits16, hn::DemoteTo(d16, v));
 #else  // Highway cuts digits off here
+  const Lanes d;
   const hn::Rebind<uint32_t, Lanes> d32;
   const hn::Rebind<int32_t, Lanes> di;
   const Vec size = hn::Abs(v);
