@@ -2,12 +2,11 @@
 
 #include <functional>
 #include <optional>
-#include <vector>
 
 #include <torch/types.h>
 
 #include "mambaseg/data/crop.h"
-#include "mambaseg/kernels/class_votes.h"
+#include "mambaseg/infer/score_tiles.h"
 
 namespace mambaseg {
 
@@ -39,28 +38,14 @@ class ScoreResampler {
   void finish();
 
  private:
-  /// For the target voxels along an axis that lie in the box: the two box voxels and the share of the second;
-  /// where that is 0 both are the first.
-  struct Axis {
-    int64_t begin = 0, end = 0;  ///< target voxels in the box, half open
-    std::vector<int64_t> low, high;
-    std::vector<float> share;
-  };
-  static Axis axis_of(int64_t from, int64_t start, int64_t size, int64_t to, int order);
-  template <class T>
-  class Tiles;
   void take_part(const torch::Tensor& scores_KXYZ, int64_t first);
   void hand_out(const torch::Tensor& inside_KXY);
   void skip_to(int64_t z);
 
-  int64_t classes_;
   Index3 turn_;  ///< the axis of the grids that is the first, second, third here, that of the slabs last
   Index3 to_;    ///< turned as all that follows
-  Index3 step_;  ///< between winners
-  std::array<Axis, 3> axes_;
   Slice slice_;
-  Total total_;
-  uint8_t* winners_;
+  ScoreGrids grids_;
   torch::Tensor last_KXYZ_;  ///< of the slab before, one slice
   int64_t next_ = 0;         ///< slice of the target
 };
