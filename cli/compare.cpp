@@ -6,10 +6,10 @@
 #include "cli/commands.h"
 #include "cli/scoring.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/thread_count.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/metrics/metric.h"
 #include "mambaseg/report/write_report.h"
-#include "mambaseg/session/runtime.h"
 
 namespace mambaseg {
 namespace {

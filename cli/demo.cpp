@@ -8,6 +8,7 @@
 #include "cli/demo_brain.h"
 #include "cli/demo_scores.h"
 #include "cli/demo_training.h"
+#include "cli/machine.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/io/atomic_file.h"

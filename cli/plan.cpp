@@ -3,7 +3,10 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/io/atomic_file.h"

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/terminal.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/tasks/task.h"

@@ -2,7 +2,10 @@
 #include <filesystem>
 #include <memory>
 
+#include <torch/utils.h>
+
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/recipe_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"

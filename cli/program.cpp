@@ -8,7 +8,6 @@
 
 #include "cli/commands.h"
 #include "mambaseg/core/error.h"
-#include "mambaseg/session/failure.h"
 
 namespace mambaseg {
 namespace {
@@ -64,7 +63,7 @@ std::string explained(const CLI::ParseError& error, const CLI::App& app) {
   return concat(cause, " (mambaseg ", command->get_name(), " --help explains it)");
 }
 
-int run(CLI::App& app, int argc, char** argv) {
+int run(CLI::App& app, int argc, char** argv, Failure (*failure_of_exception)()) {
   try {
     check_command(argc, argv);
     app.parse(argc, argv);
@@ -78,14 +77,14 @@ int run(CLI::App& app, int argc, char** argv) {
     }
     return fail(kUsage, explained(error, app));
   } catch (...) {
-    const Failure failure = current_failure();
+    const Failure failure = failure_of_exception();
     return fail(static_cast<int>(failure.outcome), failure.line);
   }
 }
 
 }  // namespace
 
-int run_program(int argc, char** argv) {
+int run_program(int argc, char** argv, Failure (*failure)()) {
   CLI::App app{
       "Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
       "Research use only: not a medical device.",
@@ -94,7 +93,7 @@ int run_program(int argc, char** argv) {
   app.require_subcommand(1);
   for (const Command& command : commands())
     command.declare(*app.add_subcommand(command.name, command.summary));
-  return after_printing(run(app, argc, argv));
+  return after_printing(run(app, argc, argv, failure));
 }
 
 }  // namespace mambaseg

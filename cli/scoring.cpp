@@ -2,7 +2,7 @@
 
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
-#include "mambaseg/session/runtime.h"
+#include "mambaseg/core/thread_count.h"
 #include "mambaseg/session/scoring.h"
 
 namespace mambaseg {

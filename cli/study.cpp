@@ -7,6 +7,7 @@
 #include <torch/utils.h>
 
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/text.h"
 

@@ -1,6 +1,7 @@
 # cmake --install: the program, the models that come along, the recipes to read, and the shared library with its headers,
 # CMake package and pkg-config file. What is installed may be moved as a whole.
 install(TARGETS mambaseg)
+install(TARGETS mambaseg_whole DESTINATION libexec/mambaseg)
 install(DIRECTORY models recipes DESTINATION share/mambaseg)
 if(NOT MAMBASEG_LIBRARY)
   return()

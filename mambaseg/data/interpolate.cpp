@@ -1,7 +1,5 @@
 #include "mambaseg/data/interpolate.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -20,11 +18,10 @@ std::vector<double> volume_coefficients(const Volume<float>& volume) {
   for (int axis = 0; axis < 3; ++axis) {
     const int a = axis == 0 ? 1 : 0;
     const int b = axis == 2 ? 1 : 2;
-    at::parallel_for(0, n[b], 4, [&](int64_t begin, int64_t end) {
-      for (int64_t y = begin; y < end; ++y)
-        for (int64_t x = 0; x < n[a]; ++x)
-          spline_coefficients(c.data() + x * stride[a] + y * stride[b], n[axis], stride[axis]);
-    });
+#pragma omp parallel for
+    for (int64_t y = 0; y < n[b]; ++y)
+      for (int64_t x = 0; x < n[a]; ++x)
+        spline_coefficients(c.data() + x * stride[a] + y * stride[b], n[axis], stride[axis]);
   }
   return c;
 }
@@ -152,35 +149,32 @@ Affine voxel_map(const Geometry& target, const Geometry& source) {
 
 void resample(const Sampler& sampler, const Affine& to_source, const Index3& n,
               const std::function<void(size_t, double)>& write) {
-  at::parallel_for(0, n[2], 1, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t j = 0; j < n[1]; ++j)
-        for (int64_t i = 0; i < n[0]; ++i)
-          write(static_cast<size_t>(i + n[0] * (j + n[1] * k)),
-                sampler(to_source({static_cast<double>(i), static_cast<double>(j), static_cast<double>(k)})));
-  });
+#pragma omp parallel for
+  for (int64_t k = 0; k < n[2]; ++k)
+    for (int64_t j = 0; j < n[1]; ++j)
+      for (int64_t i = 0; i < n[0]; ++i)
+        write(static_cast<size_t>(i + n[0] * (j + n[1] * k)),
+              sampler(to_source({static_cast<double>(i), static_cast<double>(j), static_cast<double>(k)})));
 }
 
 Volume<int32_t> resample_labels(const Volume<int32_t>& labels, const Geometry& target) {
   Volume<int32_t> out(target);
   const Affine to_source = voxel_map(target, labels.geometry);
   const Index3& n = target.size;
-  at::parallel_for(0, n[2], 1, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t j = 0; j < n[1]; ++j)
-        for (int64_t i = 0; i < n[0]; ++i) {
-          const Vector3 x =
-              to_source({static_cast<double>(i), static_cast<double>(j), static_cast<double>(k)});
-          Index3 voxel{};
-          bool inside = true;
-          for (int axis = 0; axis < 3; ++axis) {
-            const double at = std::floor(snapped(x[axis] + 0.5));
-            inside = inside && at >= 0 && at < static_cast<double>(labels.geometry.size[axis]);
-            if (inside) voxel[axis] = static_cast<int64_t>(at);
-          }
-          if (inside) out.at(i, j, k) = labels.at(voxel[0], voxel[1], voxel[2]);
+#pragma omp parallel for
+  for (int64_t k = 0; k < n[2]; ++k)
+    for (int64_t j = 0; j < n[1]; ++j)
+      for (int64_t i = 0; i < n[0]; ++i) {
+        const Vector3 x = to_source({static_cast<double>(i), static_cast<double>(j), static_cast<double>(k)});
+        Index3 voxel{};
+        bool inside = true;
+        for (int axis = 0; axis < 3; ++axis) {
+          const double at = std::floor(snapped(x[axis] + 0.5));
+          inside = inside && at >= 0 && at < static_cast<double>(labels.geometry.size[axis]);
+          if (inside) voxel[axis] = static_cast<int64_t>(at);
         }
-  });
+        if (inside) out.at(i, j, k) = labels.at(voxel[0], voxel[1], voxel[2]);
+      }
   return out;
 }
 

@@ -1,16 +1,18 @@
 #include "mambaseg/report/evaluation.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <set>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/workers.h"
 #include "mambaseg/data/interpolate.h"
 #include "mambaseg/data/picture_mask.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/picture.h"
-#include "mambaseg/ops/threads.h"
 
 namespace mambaseg {
 namespace {
@@ -267,10 +269,11 @@ Evaluation evaluate(const Pairing& pairing, const EvaluationOptions& given, cons
     const std::lock_guard lock(report);
     if (progress) progress("scoring cases", ++done, count);
   };
-  run_tensor_jobs(count, options.threads, score, [&](int64_t c) {
+  const auto bytes = [&](int64_t c) {
     constexpr int64_t kOfVoxel = 40;  // both images as read and as labels, surfaces and distances
     return kOfVoxel * voxels_of(pairing.pairs[size_t(c)]);
-  });
+  };
+  run_jobs(count, options.threads, score, bytes, omp_set_num_threads);
 
   if (warn && with_grey_edges > 0)
     warn(first_with_grey_edges +

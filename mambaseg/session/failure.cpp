@@ -1,8 +1,5 @@
 #include "mambaseg/session/failure.h"
 
-#include <new>
-
-#include "mambaseg/core/error.h"
 #include "mambaseg/ops/device_memory.h"
 
 namespace mambaseg {
@@ -10,21 +7,10 @@ namespace mambaseg {
 Failure current_failure() {
   try {
     throw;
-  } catch (const UsageError& error) {
-    return {Outcome::misused, error.what()};
-  } catch (const Error& error) {
-    return {Outcome::failed, error.what()};
-  } catch (const Cancelled& error) {
-    return {Outcome::cancelled, error.what()};
-  } catch (const std::bad_alloc&) {
-    return {Outcome::failed, "not enough memory"};
   } catch (const c10::OutOfMemoryError& error) {
     return {Outcome::failed, full_memory_line(error)};
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    return {Outcome::failed, text.substr(0, text.find('\n'))};
   } catch (...) {
-    return {Outcome::failed, "something was thrown that is no exception"};
+    return plain_failure();
   }
 }
 

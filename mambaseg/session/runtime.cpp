@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <torch/cuda.h>
 
-#include <algorithm>
 #include <exception>
 #include <system_error>
 #include <thread>
@@ -27,10 +26,6 @@ void flush_denormals_beside(int threads) {
 }
 
 }  // namespace
-
-int thread_count(int wish) {
-  return wish > 0 ? wish : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 Runtime::Runtime(const RuntimeSettings& settings)
     : device(device_of_machine(settings.device)),

@@ -5,6 +5,7 @@
 
 #include <torch/types.h>
 
+#include "mambaseg/core/thread_count.h"
 #include "mambaseg/infer/precision.h"
 
 namespace mambaseg {
@@ -32,9 +33,6 @@ struct Runtime {
   /// are neither used nor changed.
   void run(const std::function<void()>& work) const;
 };
-
-/// As many threads as were asked for; of 0 as many as the machine has.
-int thread_count(int wish);
 
 /// For a program that has the process for itself: LibTorch computes with so many threads from now on, flushes
 /// denormals, does not round to TF32 and reuses the memory of its tensors. Returns the device; UsageError

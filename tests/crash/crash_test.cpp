@@ -22,6 +22,7 @@
 #include "cli/program.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/safetensors.h"
+#include "mambaseg/session/failure.h"
 #include "tests/crash/shim.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/train/drawn_boxes.h"
@@ -87,7 +88,7 @@ Outcome run(const Words& words, const std::string& folder, long at, CrashMode mo
     std::vector<char*> arguments{const_cast<char*>("mambaseg")};
     for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     crash_arm(folder.c_str(), at, mode, calls);
-    const int code = run_program(static_cast<int>(arguments.size()), arguments.data());
+    const int code = run_program(static_cast<int>(arguments.size()), arguments.data(), current_failure);
     std::fflush(nullptr);
     _exit(code);
   }
