@@ -96,6 +96,12 @@ if(MAMBASEG_ONEDNN)
   target_link_libraries(onednn INTERFACE "${DNNL_LIBRARY}")
 endif()
 
+find_library(ISAL_LIBRARY isal REQUIRED)
+find_path(ISAL_INCLUDE_DIR isa-l/igzip_lib.h REQUIRED)
+add_library(isal INTERFACE)
+target_include_directories(isal SYSTEM INTERFACE "${ISAL_INCLUDE_DIR}")
+target_link_libraries(isal INTERFACE "${ISAL_LIBRARY}")
+
 find_library(ZIP_LIBRARY zip REQUIRED)
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
 

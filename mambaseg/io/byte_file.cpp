@@ -1,13 +1,11 @@
 #include "mambaseg/io/byte_file.h"
 
-#include <zlib.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <vector>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/io/packed_bytes.h"
@@ -15,42 +13,76 @@
 namespace mambaseg {
 namespace {
 
-constexpr size_t kPiece = size_t{1} << 28;  // zlib counts in int
 constexpr size_t kRestPiece = size_t{1} << 20;
-constexpr unsigned kBuffer = 1u << 18;
+constexpr size_t kBuffer = size_t{1} << 18;
 
-std::string cause_of(gzFile file) {
-  int code = Z_OK;
-  const char* text = gzerror(file, &code);
-  if (code == Z_ERRNO) return std::strerror(errno);
-  if (code == Z_BUF_ERROR) return "the gzip data are cut off";
-  return concat("the gzip data are damaged (", text, ")");
+bool starts_as_gzip(std::span<const std::byte> bytes) {
+  return bytes.size() >= 2 && bytes[0] == std::byte{0x1f} && bytes[1] == std::byte{0x8b};
 }
 
 }  // namespace
 
-ByteReader::ByteReader(const std::string& path) : packed_size_(0) {
-  errno = 0;
-  file_ = gzopen(path.c_str(), "rbe");
-  require(file_ != nullptr, errno != 0 ? std::strerror(errno) : "not enough memory");
-  gzbuffer(file_, kBuffer);
+ByteReader::ByteReader(const std::string& path)
+    : file_(path, O_RDONLY), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBuffer)) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
   packed_size_ = failed ? SIZE_MAX : static_cast<size_t>(size);
+  fill(2);
+  if (starts_as_gzip(waiting_)) inflater_ = std::make_unique<Inflater>();
 }
 
-ByteReader::~ByteReader() { gzclose_r(file_); }
-
-size_t ByteReader::read_some(void* bytes, size_t count) {
-  size_t done = 0;
-  while (done < count) {
-    const auto piece = static_cast<unsigned>(std::min(count - done, kPiece));
-    const int got = gzread(file_, static_cast<char*>(bytes) + done, piece);
-    if (got < 0) throw Error(cause_of(file_));
+void ByteReader::fill(size_t least) {
+  if (waiting_.size() >= least) return;
+  std::memmove(buffer_.get(), waiting_.data(), waiting_.size());
+  size_t there = waiting_.size();
+  while (there < least) {
+    const size_t got = file_.read_some(buffer_.get() + there, kBuffer - there);
     if (got == 0) break;
-    done += static_cast<size_t>(got);
+    there += got;
+  }
+  waiting_ = {buffer_.get(), there};
+}
+
+size_t ByteReader::read_plain(std::span<std::byte> out) {
+  size_t done = std::min(out.size(), waiting_.size());
+  std::ranges::copy(waiting_.first(done), out.begin());
+  waiting_ = waiting_.subspan(done);
+  while (done < out.size()) {
+    if (out.size() - done < kBuffer) {  // short pieces come through the buffer
+      fill(1);
+      if (waiting_.empty()) break;
+      return done + read_plain(out.subspan(done));
+    }
+    const size_t got = file_.read_some(out.data() + done, out.size() - done);
+    if (got == 0) break;
+    done += got;
   }
   return done;
+}
+
+size_t ByteReader::unpack(std::span<std::byte> out) {
+  const size_t wanted = out.size();
+  while (!out.empty()) {
+    fill(in_stream_ ? 1 : 2);
+    if (!in_stream_) {
+      if (!starts_as_gzip(waiting_)) break;
+      inflater_->restart();
+      in_stream_ = true;
+    }
+    const bool ended = waiting_.empty();
+    const size_t left = out.size();
+    const Inflater::State state = inflater_->step(waiting_, out);
+    require(state != Inflater::State::kDamaged, "the gzip data are damaged");
+    in_stream_ = state != Inflater::State::kStreamEnd;
+    cut_off_ = in_stream_ && ended && out.size() == left;
+    if (cut_off_) break;
+  }
+  return wanted - out.size();
+}
+
+size_t ByteReader::read_some(void* bytes, size_t count) {
+  const std::span out(static_cast<std::byte*>(bytes), count);
+  return is_plain() ? read_plain(out) : unpack(out);
 }
 
 void ByteReader::read(void* bytes, size_t count, const std::string& what) {
@@ -77,50 +109,36 @@ std::string ByteReader::read_rest() {
   return rest;
 }
 
-bool ByteReader::is_plain() { return gzdirect(file_) != 0; }
-
-void ByteReader::expect(size_t count, const std::string& what) {
+void ByteReader::expect(size_t count, const std::string& what) const {
   const size_t growth = is_plain() ? 1 : kDeflateLimit;
   require(packed_size_ == SIZE_MAX || count / growth <= packed_size_, what, " is cut off: ", count,
           " bytes were announced, the file has ", packed_size_);
 }
 
 void ByteReader::finish() {
-  std::vector<char> rest(kBuffer);
-  while (read_some(rest.data(), rest.size()) == rest.size()) {
+  const auto rest = std::make_unique_for_overwrite<std::byte[]>(kBuffer);
+  while (read_some(rest.get(), kBuffer) == kBuffer) {
   }
-  int code = Z_OK;
-  gzerror(file_, &code);
-  require(code == Z_OK, cause_of(file_));
+  require(!cut_off_, "the gzip data are cut off");
 }
 
-ByteWriter::ByteWriter(const std::string& path, Packing packing) {
-  errno = 0;
-  // Level 3 takes a third of the time of zlib's default 6 and loses a few percent in size.
-  file_ = gzopen(path.c_str(), packing == Packing::kGzip ? "wb3e" : "wbTe");
-  require(file_ != nullptr, errno != 0 ? std::strerror(errno) : "not enough memory");
-  gzbuffer(file_, kBuffer);
-}
-
-ByteWriter::~ByteWriter() {
-  if (file_ != nullptr) gzclose_w(file_);
+ByteWriter::ByteWriter(const std::string& path, Packing packing) : file_(path, O_WRONLY | O_CREAT | O_TRUNC) {
+  if (packing == Packing::kGzip)
+    deflater_.emplace(DeflateFormat::kGzip, [this](std::span<const std::byte> packed) {
+      file_.write(packed.data(), packed.size());
+    });
 }
 
 void ByteWriter::write(const void* bytes, size_t count) {
-  for (size_t done = 0; done < count;) {
-    const auto piece = static_cast<unsigned>(std::min(count - done, kPiece));
-    errno = 0;
-    if (gzwrite(file_, static_cast<const char*>(bytes) + done, piece) != static_cast<int>(piece))
-      throw Error(errno != 0 ? std::strerror(errno) : "the disk took only a part");
-    done += piece;
-  }
+  if (deflater_)
+    deflater_->write({static_cast<const std::byte*>(bytes), count});
+  else
+    file_.write(bytes, count);
 }
 
 void ByteWriter::close() {
-  gzFile file = file_;
-  file_ = nullptr;
-  errno = 0;
-  if (gzclose_w(file) != Z_OK) throw Error(errno != 0 ? std::strerror(errno) : "the disk took only a part");
+  if (deflater_) deflater_->finish();
+  file_.close();
 }
 
 }  // namespace mambaseg

@@ -41,6 +41,14 @@ void OpenFile::write(const void* bytes, size_t count) {
   }
 }
 
+size_t OpenFile::read_some(void* bytes, size_t count) {
+  for (;;) {
+    const ssize_t got = ::read(number_, bytes, count);
+    if (got >= 0) return static_cast<size_t>(got);
+    if (errno != EINTR) refuse(errno);
+  }
+}
+
 void OpenFile::read_at(int64_t offset, void* bytes, size_t count) const {
   for (size_t done = 0; done < count;) {
     const ssize_t got =

@@ -19,6 +19,8 @@ class OpenFile {
 
   /// All of the bytes, at the position of the file.
   void write(const void* bytes, size_t count);
+  /// At most `count` bytes, at the position of the file; how many there were, 0 at its end.
+  size_t read_some(void* bytes, size_t count);
   /// Exactly `count` bytes from `offset` on.
   void read_at(int64_t offset, void* bytes, size_t count) const;
   void resize(int64_t bytes);

@@ -1,80 +1,69 @@
 #include "mambaseg/io/packed_bytes.h"
 
 #include <bzlib.h>
-#include <zlib.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
 namespace {
 
-constexpr size_t kPiece = size_t{1} << 30;  // both libraries count in 32 bits
-constexpr int kLevel = 3;  // a third of the time of zlib's default 6; loses a few percent in size
-constexpr int kWindow = 15, kGzipToo = 32, kGzipOnly = 16, kMemoryLevel = 8;  // zlib's usual ones
+constexpr size_t kPiece = size_t{1} << 30;  // libbz2 counts in 32 bits
 
-enum class State { kMore, kStreamEnd, kDamaged };
-
-struct Inflater {
-  Inflater() { require(inflateInit2(&stream, kWindow + kGzipToo) == Z_OK, "not enough memory"); }
-  ~Inflater() { inflateEnd(&stream); }
-  State step() {
-    const int code = inflate(&stream, Z_NO_FLUSH);
-    if (code == Z_STREAM_END) return State::kStreamEnd;
-    return code == Z_OK || code == Z_BUF_ERROR ? State::kMore : State::kDamaged;
-  }
-  void restart() { inflateReset(&stream); }
-
-  z_stream stream{};
-};
+using State = Inflater::State;
 
 struct Bunzipper {
   Bunzipper() { start(); }
   ~Bunzipper() { BZ2_bzDecompressEnd(&stream); }
   void start() { require(BZ2_bzDecompressInit(&stream, 0, 0) == BZ_OK, "not enough memory"); }
-  State step() {
-    const int code = BZ2_bzDecompress(&stream);
-    if (code == BZ_STREAM_END) return State::kStreamEnd;
-    return code == BZ_OK ? State::kMore : State::kDamaged;
-  }
   void restart() {
     BZ2_bzDecompressEnd(&stream);
     start();
+  }
+  State step(std::span<const std::byte>& in, std::span<std::byte>& out) {
+    const size_t piece_in = std::min(in.size(), kPiece), piece_out = std::min(out.size(), kPiece);
+    stream.next_in = reinterpret_cast<char*>(const_cast<std::byte*>(in.data()));
+    stream.avail_in = static_cast<unsigned>(piece_in);
+    stream.next_out = reinterpret_cast<char*>(out.data());
+    stream.avail_out = static_cast<unsigned>(piece_out);
+    const int code = BZ2_bzDecompress(&stream);
+    in = in.subspan(piece_in - stream.avail_in);
+    out = out.subspan(piece_out - stream.avail_out);
+    if (code == BZ_STREAM_END) return State::kStreamEnd;
+    return code == BZ_OK ? State::kMore : State::kDamaged;
   }
 
   bz_stream stream{};
 };
 
 template <class Unpacker>
-void unpack(std::span<std::byte> out, const std::string& packed) {
+void unpack(const std::span<std::byte> out, const std::string& packed) {
   Unpacker unpacker;
-  auto& stream = unpacker.stream;
-  size_t given = 0, done = 0;
+  std::span<const std::byte> given = std::as_bytes(std::span(packed));
+  std::span<std::byte> room = out;
   State state = State::kMore;
   for (bool stuck = false; !stuck;) {
     if (state == State::kStreamEnd) {
-      if (done == out.size() || given == packed.size()) break;
+      if (room.empty() || given.empty()) break;
       unpacker.restart();
     }
-    const size_t piece_in = std::min(packed.size() - given, kPiece);
-    const size_t piece_out = std::min(out.size() - done, kPiece);
-    stream.next_in = reinterpret_cast<decltype(stream.next_in)>(const_cast<char*>(packed.data())) + given;
-    stream.avail_in = static_cast<unsigned>(piece_in);
-    stream.next_out = reinterpret_cast<decltype(stream.next_out)>(out.data()) + done;
-    stream.avail_out = static_cast<unsigned>(piece_out);
-    state = unpacker.step();
+    const size_t given_before = given.size(), room_before = room.size();
+    state = unpacker.step(given, room);
     require(state != State::kDamaged, "the compressed voxel data are damaged");
-    const size_t took = piece_in - stream.avail_in, gave = piece_out - stream.avail_out;
-    given += took;
-    done += gave;
-    stuck = state == State::kMore && took == 0 && gave == 0;
+    stuck = state == State::kMore && given.size() == given_before && room.size() == room_before;
   }
-  require(state == State::kStreamEnd || done < out.size() || given == packed.size(),
-          "the compressed voxel data are longer than the ", out.size(), " bytes that the header announces");
-  require(state == State::kStreamEnd && done == out.size(), "the compressed voxel data are cut off: ", done,
-          " of ", out.size(), " bytes are there");
+  if (state == State::kMore &&
+      room.empty()) {  // all that is wanted came: does more, or the end of the stream?
+    std::byte more{};
+    std::span<std::byte> room_for_more(&more, 1);
+    state = unpacker.step(given, room_for_more);
+    require(!room_for_more.empty(), "the compressed voxel data are longer than the ", out.size(),
+            " bytes that the header announces");
+  }
+  require(state == State::kStreamEnd && room.empty(),
+          "the compressed voxel data are cut off: ", out.size() - room.size(), " of ", out.size(),
+          " bytes are there");
 }
 
 }  // namespace
@@ -84,24 +73,12 @@ void inflate_into(std::span<std::byte> out, const std::string& packed) { unpack<
 void bunzip_into(std::span<std::byte> out, const std::string& packed) { unpack<Bunzipper>(out, packed); }
 
 std::string deflated(std::span<const std::byte> bytes, DeflateFormat format) {
-  z_stream stream{};
-  const int window = kWindow + (format == DeflateFormat::kGzip ? kGzipOnly : 0);
-  require(deflateInit2(&stream, kLevel, Z_DEFLATED, window, kMemoryLevel, Z_DEFAULT_STRATEGY) == Z_OK,
-          "not enough memory");
   std::string out;
-  std::vector<char> piece(1 << 20);
-  size_t given = 0;
-  for (int code = Z_OK; code != Z_STREAM_END;) {
-    const size_t piece_in = std::min(bytes.size() - given, kPiece);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data())) + given;
-    stream.avail_in = static_cast<uInt>(piece_in);
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = static_cast<uInt>(piece.size());
-    code = deflate(&stream, given + piece_in == bytes.size() ? Z_FINISH : Z_NO_FLUSH);
-    given += piece_in - stream.avail_in;
-    out.append(piece.data(), piece.size() - stream.avail_out);
-  }
-  deflateEnd(&stream);
+  Deflater deflater(format, [&out](std::span<const std::byte> packed) {
+    out.append(reinterpret_cast<const char*>(packed.data()), packed.size());
+  });
+  deflater.write(bytes);
+  deflater.finish();
   return out;
 }
 

@@ -4,6 +4,8 @@
 #include <span>
 #include <string>
 
+#include "mambaseg/io/deflate_streams.h"
+
 namespace mambaseg {
 
 // Packed data in memory. What does not unpack to exactly `out` throws Error with the cause: damaged, cut off,
@@ -18,7 +20,6 @@ void inflate_into(std::span<std::byte> out, const std::string& packed);
 /// Fills `out` from bzip2 streams.
 void bunzip_into(std::span<std::byte> out, const std::string& packed);
 
-enum class DeflateFormat { kZlib, kGzip };
 std::string deflated(std::span<const std::byte> bytes, DeflateFormat format);
 
 }  // namespace mambaseg

@@ -1,6 +1,7 @@
 // Every command of the list: help, unknown options, and what a typing mistake gives.
 #include "cli/commands.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -10,13 +11,16 @@
 
 #include "cli/terminal.h"
 #include "mambaseg/config/config.h"
+#include "mambaseg/io/image.h"
 #include "tests/cli/program.h"
 #include "tests/io/temporary_folder.h"
+#include "tests/io/test_images.h"
 
 namespace mambaseg {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 TEST(Program, HelpAndVersionExitZero) {
@@ -41,6 +45,29 @@ TEST(Program, NamesTheWrongWordAndTheNearestCommand) {
   EXPECT_THAT(run_mambaseg("segmentate").err, HasSubstr("segmentate"));
   EXPECT_THAT(run_mambaseg("predict").err, HasSubstr("mambaseg predict --help"));
   EXPECT_THAT(run_mambaseg("predict --modle x").err, HasSubstr("no option --modle, did you mean --model?"));
+}
+
+TEST(Program, LoadsLibTorchForWhatComputesOnly) {
+  const TemporaryFolder folder;
+  const std::string labels = folder / "labels.nii.gz";
+  write_labels(labels, Volume<int32_t>(oblique_grid(), 1));
+  for (const std::string& words :
+       {std::string("--version"), std::string("--help"), std::string("predicct"), std::string("orders"),
+        "inspect " + labels, "evaluate -r " + labels + " -p " + labels + " -o " + (folder / "scores")}) {
+    const std::string libraries = libraries_loaded_by_mambaseg(words);
+    EXPECT_THAT(libraries, HasSubstr("libc.so")) << words;
+    EXPECT_THAT(libraries, Not(HasSubstr("libtorch"))) << words;
+  }
+  EXPECT_THAT(libraries_loaded_by_mambaseg("networks"), HasSubstr("libtorch"));
+}
+
+TEST(Program, IsNotWholeWithoutThePartThatComputes) {
+  const TemporaryFolder folder;
+  const std::string alone = folder / "mambaseg";
+  std::filesystem::copy_file(MAMBASEG_BINARY_DIR "/bin/mambaseg", alone);
+  EXPECT_EQ(std::system((alone + " --version >/dev/null").c_str()), 0);
+  EXPECT_NE(std::system((alone + " networks 2>" + (folder / "err")).c_str()), 0);
+  EXPECT_THAT(read_bytes(folder / "err"), HasSubstr("mambaseg_whole: the part of the program that computes"));
 }
 
 // When this fails: make docs.

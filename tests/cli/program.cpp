@@ -56,4 +56,8 @@ ProgramResult run_mambaseg_printing_to(const std::string& arguments, const std::
   return result;
 }
 
+std::string libraries_loaded_by_mambaseg(const std::string& arguments) {
+  return run_mambaseg_in("LD_DEBUG=files ", arguments).err;
+}
+
 }  // namespace mambaseg

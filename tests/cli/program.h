@@ -23,4 +23,7 @@ ProgramResult run_mambaseg_with_full_disk(const std::string& arguments);
 /// The same, with stdout as the shell writes it: "/dev/full", "&-".
 ProgramResult run_mambaseg_printing_to(const std::string& arguments, const std::string& standard_output);
 
+/// What the loader tells of the libraries that such a run loads (LD_DEBUG=files).
+std::string libraries_loaded_by_mambaseg(const std::string& arguments);
+
 }  // namespace mambaseg
