@@ -10,6 +10,7 @@ void declare_networks(CLI::App& command);
 void declare_orders(CLI::App& command);
 void declare_convert(CLI::App& command);
 void declare_inspect(CLI::App& command);
+void declare_cohort(CLI::App& command);
 void declare_evaluate(CLI::App& command);
 void declare_predict(CLI::App& command);
 void declare_compare(CLI::App& command);
@@ -38,6 +39,8 @@ const std::vector<Command>& commands() {
       {"train", "Train a network by a recipe", declare_train},
       {"study", "Train networks on one data set with one budget and compare them", declare_study},
       {"predict", "Segment images with a trained model", declare_predict},
+      {"cohort", "Divide the cases of a command over many workers, and tell what became of them",
+       declare_cohort},
       {"evaluate", "Score predictions against references", declare_evaluate},
       {"compare", "Test sets of predictions against each other", declare_compare},
   };

@@ -4,11 +4,17 @@
 
 #include "cli/commands.h"
 #include "cli/scoring.h"
+#include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/text.h"
+#include "mambaseg/data/case_cache.h"
+#include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/cohort.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/outputs.h"
+#include "mambaseg/report/kept_scores.h"
 #include "mambaseg/report/runs.h"
 #include "mambaseg/report/write_report.h"
 
@@ -22,6 +28,7 @@ struct Arguments {
   std::vector<std::string> predictions;
   Scoring scoring;
   ReportOptions report;
+  ShardArguments shard;
 };
 
 std::string command_line(const Arguments& a) {
@@ -89,15 +96,68 @@ void run_splits(const Arguments& a, const Origin& origin) {
   std::cout << runs_table(runs, a.scoring.shown(runs.front().evaluation));
 }
 
+/// Scores what no other worker has, each case into a file. Whoever finds the scores of all cases writes the
+/// report.
+void run_as_worker(const Arguments& a, const Shard& shard, const Origin& origin) {
+  if (fs::path(a.report.path).extension() == ".json")
+    throw UsageError("--shard: expected a folder for the report of several workers, got -o " + a.report.path);
+  const Pairing pairing = a.scoring.paired(a.reference, a.predictions.front());
+  const std::string folder = (fs::path(a.report.path) / "scores").string();
+  make_folder(folder);
+  std::vector<CohortCase> cases;
+  for (const CasePair& pair : pairing.pairs)
+    cases.push_back({pair.name, (fs::path(folder) / (pair.name + ".json")).string()});
+  Cohort cohort(shard, a.report.path, cases);
+  const EvaluationOptions options = a.scoring.options();
+  const CaseScorer scorer(pairing, options);
+  const Warn warn = warnings_to_stderr();
+  const std::string labels = fs::is_regular_file(a.scoring.labels) ? whole_file(a.scoring.labels) : "";
+  const std::string settings = concat(MAMBASEG_VERSION, a.scoring.as_typed(), " ", hash_of_text(labels));
+  const auto kept = [&](size_t number) -> std::optional<ScoredCase> {
+    if (!fs::exists(cases[number].output)) return std::nullopt;
+    return read_scored_case(cases[number].output, stamp_of(pairing.pairs[number], settings));
+  };
+  const Progress progress = progress_bar();
+  CaseFailures failures;
+  int64_t seen = 0;
+  for (const size_t number : cohort.order()) {
+    const CasePair& pair = pairing.pairs[number];
+    if (const auto claim = cohort.claim(number, [&] { return kept(number).has_value(); }))
+      failures.guard(
+          pair.name, pair.prediction,
+          [&] {
+            const std::string stamp = stamp_of(pair, settings);
+            write_scored_case(cases[number].output, scorer.score(pair, options.threads, warn), stamp);
+          },
+          claim.get());
+    progress("scoring cases", ++seen, static_cast<int64_t>(cases.size()));
+  }
+  std::vector<ScoredCase> scored;
+  for (size_t number = 0; number < cases.size(); ++number)
+    if (auto one = kept(number)) scored.push_back(std::move(*one));
+  if (scored.size() < cases.size()) {
+    std::cout << scored.size() << " of " << cases.size()
+              << " cases are scored; the worker after whom none is left writes the report\n";
+  } else {
+    const Evaluation evaluation = scorer.together(pairing, std::move(scored), warn);
+    cohort.in_turn([&] { write_report(evaluation, options, a.report, origin, warn); });
+    std::cout << text_table(evaluation, a.scoring.shown(evaluation));
+  }
+  failures.raise(cases.size(), warn);
+}
+
 void run(const Arguments& a) {
   const Origin origin{command_line(a), MAMBASEG_VERSION};
   if (a.report.participants.empty() != a.report.group_by.empty())
     throw UsageError("--participants and --group-by belong together");
+  const auto shard = a.shard.read();
   if (a.predictions.size() > 1) {
+    if (shard) throw UsageError("--shard: expected one folder of predictions (-p)");
     run_splits(a, origin);
     return;
   }
   check_reports(a);
+  if (shard) return run_as_worker(a, *shard, origin);
   const Evaluation evaluation = a.scoring.evaluate_folders(a.reference, a.predictions.front());
   write_report(evaluation, a.scoring.options(), a.report, origin, warnings_to_stderr());
   std::cout << text_table(evaluation, a.scoring.shown(evaluation));
@@ -119,6 +179,7 @@ void declare_evaluate(CLI::App& command) {
                   "Folder for the report, or a .json file for the summary alone")
       ->required();
   a->scoring.declare(command);
+  a->shard.declare(command);
   command
       .add_option("--images", a->report.images,
                   "Folder of the images, for pictures of the worst and best cases")

@@ -3,6 +3,7 @@
 
 #include "cli/commands.h"
 #include "cli/machine.h"
+#include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/nets/model/checkpoint.h"
 #include "mambaseg/tasks/task.h"
@@ -13,6 +14,7 @@ namespace {
 struct Options {
   PredictRequest request;
   std::string precision = "fp32";
+  ShardArguments shard;
   Machine machine;
 };
 
@@ -21,6 +23,7 @@ void run(const Options& options) {
   request.device = options.machine.start();
   request.precision = precision_named(options.precision, arithmetic_of(request.device));
   const std::string& model = request.models.front();
+  request.shard = options.shard.read();
   const AnyTask task = with_context(model, [&] { return task_of_model(read_model_info(model).plan); });
   task->predict_files(request, {progress_bar(), warnings_to_stderr(), notes_to_stdout()});
 }
@@ -91,6 +94,7 @@ void declare_predict(CLI::App& command) {
       .add_option("--split", options->request.split,
                   "Pictures: only the test cases of this split file (RUN/split.json)")
       ->check(CLI::ExistingFile);
+  options->shard.declare(command);
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

@@ -7,8 +7,12 @@
 #include "cli/commands.h"
 #include "cli/machine.h"
 #include "cli/recipe_arguments.h"
+#include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
+#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/cohort.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/train/run.h"
 
@@ -20,8 +24,32 @@ namespace fs = std::filesystem;
 struct Options {
   RecipeArguments recipe;
   std::string cache;
+  ShardArguments shard;
   Machine machine;
 };
+
+/// Prepares what no other worker has, one case after the other.
+int64_t prepare_as_worker(const Shard& shard, const std::vector<Case>& cases, const Preparation& preparation,
+                          const std::string& folder) {
+  make_folder(folder);
+  std::vector<CohortCase> files;
+  for (const Case& one : cases)
+    files.push_back({one.id, (fs::path(folder) / (one.id + ".safetensors")).string()});
+  Cohort cohort(shard, folder, files);
+  const Progress progress = progress_bar();
+  CaseFailures failures;
+  int64_t seen = 0, now = 0;
+  for (const size_t number : cohort.order()) {
+    const Case& one = cases[number];
+    if (const auto claim = cohort.claim(number, [&] { return is_prepared(one, preparation, folder); }))
+      now += failures.guard(
+          one.id, one.images.front(), [&] { prepare_case(one, preparation, folder, warnings_to_stderr()); },
+          claim.get());
+    progress("preparing cases", ++seen, static_cast<int64_t>(cases.size()));
+  }
+  failures.raise(cases.size(), warnings_to_stderr());
+  return now;
+}
 
 void run(const Options& options) {
   const Recipe recipe = options.recipe.read();
@@ -36,8 +64,11 @@ void run(const Options& options) {
     outputs.push_back({(fs::path(options.cache) / (one.id + ".safetensors")).string(), "case " + one.id});
   }
   check_outputs(inputs, outputs);
-  const int64_t now = prepare_cases(cases, settings.task->preparation(), options.cache,
-                                    torch::get_num_threads(), progress_bar(), warnings_to_stderr());
+  const Preparation preparation = settings.task->preparation();
+  const auto shard = options.shard.read();
+  const int64_t now = shard ? prepare_as_worker(*shard, cases, preparation, options.cache)
+                            : prepare_cases(cases, preparation, options.cache, torch::get_num_threads(),
+                                            progress_bar(), warnings_to_stderr());
   std::printf("%lld cases in %s, %lld prepared now\n", (long long)cases.size(), options.cache.c_str(),
               (long long)now);
 }
@@ -51,6 +82,7 @@ void declare_prepare(CLI::App& command) {
       .add_option("-o,--output", options->cache, "Folder of prepared cases; the recipe's data.cache names it")
       ->required();
   options->recipe.declare_plan(command);
+  options->shard.declare(command);
   options->machine.declare(command);
   command.callback([options] { run(*options); });
 }

@@ -49,7 +49,7 @@ std::vector<std::string> Scoring::shown(const Evaluation& evaluation) const {
   return {"Dice", "VS", "ASSD", "HD95", "NSD"};
 }
 
-Evaluation Scoring::evaluate_folders(const std::string& reference, const std::string& prediction) const {
+Pairing Scoring::paired(const std::string& reference, const std::string& prediction) const {
   const Pairing pairing = pair_cases(reference, prediction);
   const Warn warn = warnings_to_stderr();
   require(pairing.missing.empty() || allow_missing, pairing.missing.size(), " of ",
@@ -57,7 +57,11 @@ Evaluation Scoring::evaluate_folders(const std::string& reference, const std::st
           ": ", name_list(pairing.missing), " (--allow-missing scores the others)");
   if (!pairing.missing.empty()) warn(concat("references without prediction: ", name_list(pairing.missing)));
   if (!pairing.extra.empty()) warn(concat("predictions without reference: ", name_list(pairing.extra)));
-  return evaluate(pairing, options(), progress_bar(), warn);
+  return pairing;
+}
+
+Evaluation Scoring::evaluate_folders(const std::string& reference, const std::string& prediction) const {
+  return evaluate(paired(reference, prediction), options(), progress_bar(), warnings_to_stderr());
 }
 
 std::string Scoring::as_typed() const {

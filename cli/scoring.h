@@ -24,7 +24,9 @@ struct Scoring {
   EvaluationOptions options() const;
   /// The columns of the table on the terminal.
   std::vector<std::string> shown(const Evaluation& evaluation) const;
-  /// Pairs, refuses references without prediction unless allowed, and scores with a progress bar.
+  /// Refuses references without prediction unless allowed, and warns.
+  Pairing paired(const std::string& reference, const std::string& prediction) const;
+  /// Pairs, and scores with a progress bar.
   Evaluation evaluate_folders(const std::string& reference, const std::string& prediction) const;
   /// The options that are not at their default, as typed.
   std::string as_typed() const;

@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/machine.h"
+#include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/session/installation.h"
 
@@ -13,6 +14,7 @@ namespace {
 struct Options {
   SegmentRequest request;
   std::string precision = "auto";
+  ShardArguments shard;
   Machine machine;
 };
 
@@ -21,6 +23,7 @@ void run(const Options& options) {
   request.device = options.machine.start();
   request.precision = precision_named(options.precision, arithmetic_of(request.device));
   request.model_folders = model_folders();
+  request.shard = options.shard.read();
   request.version = MAMBASEG_VERSION;
   segment_images(request, {progress_bar(), warnings_to_stderr(), notes_to_stdout()});
 }
@@ -58,12 +61,15 @@ void declare_segment(CLI::App& command) {
       .add_option("--memory", options->request.memory_gib,
                   "GiB that votes and volumes may take; 0: any amount")
       ->check(CLI::NonNegativeNumber);
+  options->shard.declare(command);
   options->machine.declare(command);
   command.footer(
       "Examples:\n"
       "  mambaseg segment T1.nii.gz                          one brain, into segmented/\n"
       "  mambaseg segment $SUBJECTS_DIR -o volumes           every subject\n"
       "  mambaseg segment series/ -o out                     a folder with one DICOM series\n"
+      "  mambaseg segment scans/ -o out --shard 2/8          as the second of eight workers "
+      "(docs/cohorts.md)\n"
       "  mambaseg segment photos/ -o lesions -m skin-lesion  a folder of pictures\n"
       "docs/segment.md says what is written, refused and flagged.");
   command.callback([options] { run(*options); });

@@ -109,6 +109,22 @@ std::string hash_of_text(const std::string& text) {
   return digits.str();
 }
 
+bool is_prepared(const Case& one, const Preparation& preparation, const std::string& folder) {
+  try {
+    return is_done(path_of(folder, one.id), preparation.hash, source_stamp(one));
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+bool prepare_case(const Case& one, const Preparation& preparation, const std::string& folder,
+                  const Warn& warn) {
+  const std::string stamp = source_stamp(one), path = path_of(folder, one.id);
+  if (is_done(path, preparation.hash, stamp)) return false;
+  write_prepared(path, preparation.prepare(one, warn), preparation.hash, stamp);
+  return true;
+}
+
 int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& preparation,
                       const std::string& folder, const Workers& workers, const Progress& progress,
                       const Warn& warn) {
@@ -125,11 +141,7 @@ int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& prepara
     std::string error;
     bool now = false;
     try {
-      const std::string stamp = source_stamp(one), path = path_of(folder, one.id);
-      if (!is_done(path, preparation.hash, stamp)) {
-        write_prepared(path, preparation.prepare(one, guarded_warn), preparation.hash, stamp);
-        now = true;
-      }
+      now = prepare_case(one, preparation, folder, guarded_warn);
     } catch (const std::bad_alloc&) {
       error = concat("case ", one.id, ": not enough memory");
     } catch (const std::exception& caught) {

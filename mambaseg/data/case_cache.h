@@ -66,6 +66,12 @@ int64_t prepare_cases(const std::vector<Case>& cases, const Preparation& prepara
                       const std::string& folder, const Workers& workers, const Progress& progress = {},
                       const Warn& warn = {});
 
+/// The same for one case. Whether it was prepared now; the folder must be there.
+bool prepare_case(const Case& one, const Preparation& preparation, const std::string& folder,
+                  const Warn& warn = {});
+/// Whether it would have nothing to do; not so where source files are missing.
+bool is_prepared(const Case& one, const Preparation& preparation, const std::string& folder);
+
 /// Reads what prepare_cases wrote; voxels stay in the mapped file until they are touched.
 PreparedCase load_prepared(const std::string& folder, const std::string& id);
 

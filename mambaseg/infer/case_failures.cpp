@@ -13,9 +13,10 @@ void CaseFailures::add(const std::string& name, const std::string& path, const s
 }
 
 bool CaseFailures::guard(const std::string& name, const std::string& path,
-                         const std::function<void()>& action) {
+                         const std::function<void()>& action, Claim* claim) {
   try {
     action();
+    if (claim) claim->done();
     return true;
   } catch (const std::bad_alloc&) {
     add(name, path, "not enough memory");
@@ -26,6 +27,7 @@ bool CaseFailures::guard(const std::string& name, const std::string& path,
     const std::string text = error.what();
     add(name, path, text.substr(0, text.find('\n')));
   }
+  if (claim) claim->failed(lines_.back());
   return false;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mambaseg/core/progress.h"
+#include "mambaseg/io/cohort.h"
 
 namespace mambaseg {
 
@@ -13,7 +14,9 @@ class CaseFailures {
  public:
   /// Runs `action`; false, and the failure noted, when it throws. The line names the case and, once, its
   /// file.
-  bool guard(const std::string& name, const std::string& path, const std::function<void()>& action);
+  /// What became of the case is written into the journal of its claim, if it has one.
+  bool guard(const std::string& name, const std::string& path, const std::function<void()>& action,
+             Claim* claim = nullptr);
 
   /// Throws Error when there are failures: with the cause when it was the only case, else after telling a
   /// line for each of them.

@@ -179,8 +179,9 @@ void make_folder(const std::string& path) {
   for (fs::directory_iterator entry(path, failed), end; !failed && entry != end; entry.increment(failed)) {
     if (!entry->path().filename().string().starts_with(kTemporary)) continue;
     try {
-      OpenFile file(entry->path(), O_RDWR | O_NOFOLLOW);
-      if (file.lock()) unlink(entry->path().c_str());
+      OpenFile file(entry->path(), O_RDWR | O_NOFOLLOW), again(entry->path(), O_RDWR | O_NOFOLLOW);
+      const bool nobody_has_it = file.lock(), locks_exist = !again.lock();
+      if (nobody_has_it && locks_exist) unlink(entry->path().c_str());
     } catch (const Error&) {
       // gone meanwhile, or of another user
     }

@@ -36,7 +36,8 @@ std::function<void(const std::string& temporary)> writer_of(const std::string& b
 void write_file_atomically(const std::string& path, const std::string& bytes);
 
 /// Makes the folder, and those above it, that outputs go to, and removes the temporary files that killed
-/// processes left in it; those of processes that live are locked and stay. Throws Error naming the folder.
+/// processes left in it; those of processes that live are locked and stay (all do where
+/// the file system knows no locks). Throws Error naming the folder.
 void make_folder(const std::string& path);
 
 /// A file without a name in `folder`, for what is too large for the memory: it ends with the object, or with

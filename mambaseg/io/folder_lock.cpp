@@ -12,13 +12,6 @@
 namespace mambaseg {
 namespace {
 
-/// "process 4711 on machine7"
-std::string this_process() {
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0) return concat("process ", getpid());
-  return concat("process ", getpid(), " on ", host.data());
-}
-
 std::string first_line(const std::string& path) {
   std::ifstream in(path);
   std::string line;
@@ -27,6 +20,12 @@ std::string first_line(const std::string& path) {
 }
 
 }  // namespace
+
+std::string this_process() {
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) return concat("process ", getpid());
+  return concat("process ", getpid(), " on ", host.data());
+}
 
 FolderLock::FolderLock(const std::string& folder)
     : path_((std::filesystem::path(folder) / ".lock").string()) {

@@ -7,6 +7,9 @@
 
 namespace mambaseg {
 
+/// "process 4711 on machine7"
+std::string this_process();
+
 /// A folder that this process alone works in, until the object ends or the process, however that dies. The
 /// lock lies on FOLDER/.lock, which names the process to others.
 class FolderLock {

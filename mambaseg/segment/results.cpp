@@ -113,6 +113,11 @@ SegmentedFolder::SegmentedFolder(std::string folder, std::string task, const Mod
     : folder_(std::move(folder)),
       task_(std::move(task)),
       by_{model.name, model.card.version, std::move(version)} {
+  read();
+}
+
+void SegmentedFolder::read() {
+  done_.clear();
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(folder_, failed)) {
     const std::string name = entry.path().stem().string();

@@ -41,6 +41,8 @@ class SegmentedFolder {
   std::string sidecar(const std::string& name) const;
   std::string table() const;
   std::string index() const;
+  /// Reads the sidecar files anew: other workers may have written some.
+  void read();
   /// Every file that an image has.
   std::vector<Output> outputs(const std::string& name) const;
 

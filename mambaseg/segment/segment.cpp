@@ -9,6 +9,7 @@
 #include "mambaseg/core/workers.h"
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/cohort.h"
 #include "mambaseg/io/labels_with_comment.h"
 #include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
@@ -28,6 +29,8 @@ struct ReadAhead {
   std::optional<Input> input;
   std::vector<std::string> warnings;
   std::string problem;
+  std::shared_ptr<Claim> claim;
+  bool of_another = false;  ///< another worker has it
 };
 
 /// The two kinds of images: how one is read, and how it goes from there to files.
@@ -85,17 +88,23 @@ class Pictures {
   PictureSegmenter segmenter_;
 };
 
-/// Segments `todo`, the next one being read meanwhile; what fails is noted in `failures` and the folder.
+/// Segments the images with the numbers `todo`, the next one being read meanwhile; what fails is noted in
+/// `failures` and the folder, and what other workers have is left to them.
 template <class Kind>
-void segment_each(Kind& kind, const std::vector<ImageToSegment>& todo, const SegmentRequest& request,
-                  const Listeners& listeners, SegmentedFolder& folder, CaseFailures& failures) {
+void segment_each(Kind& kind, const std::vector<ImageToSegment>& images, const std::vector<size_t>& todo,
+                  const SegmentRequest& request, const Listeners& listeners, SegmentedFolder& folder,
+                  Cohort& cohort, CaseFailures& failures) {
   using Ahead = ReadAhead<typename Kind::Input>;
   const auto count = static_cast<int64_t>(todo.size());
   const auto read = [&](int64_t i) {
     Ahead ahead;
+    const size_t number = todo[static_cast<size_t>(i)];
+    const ImageToSegment& one = images[number];
     try {
-      ahead.input = Kind::read(todo[static_cast<size_t>(i)].path,
-                               [&](const std::string& line) { ahead.warnings.push_back(line); });
+      ahead.claim = cohort.claim(number, [&] { return !request.overwrite && folder.is_done(one.name); });
+      ahead.of_another = !ahead.claim;
+      if (ahead.of_another) return ahead;
+      ahead.input = Kind::read(one.path, [&](const std::string& line) { ahead.warnings.push_back(line); });
     } catch (const std::exception& error) {
       ahead.problem = error.what();
     }
@@ -104,7 +113,9 @@ void segment_each(Kind& kind, const std::vector<ImageToSegment>& todo, const Seg
   ResultStream<Ahead> stream(count, Workers(1), read, {}, {}, 1);  // one is in work and one waits
   const auto start = Clock::now();
   for (int64_t i = 0; i < count; ++i) {
-    const ImageToSegment& one = todo[static_cast<size_t>(i)];
+    const ImageToSegment& one = images[todo[static_cast<size_t>(i)]];
+    Ahead ahead = stream.next();
+    if (ahead.of_another) continue;
     const double left =
         i == 0 ? 0 : seconds_since(start) / static_cast<double>(i) * static_cast<double>(count - i);
     std::string what = one.name;
@@ -116,21 +127,23 @@ void segment_each(Kind& kind, const std::vector<ImageToSegment>& todo, const Seg
     mine.progress = [&](const std::string&, int64_t done, int64_t total) {
       if (listeners.progress) listeners.progress(what, done, total);
     };
-    const bool good = failures.guard(one.name, one.path, [&] {
-      Ahead ahead = stream.next();
-      for (const std::string& line : ahead.warnings) mine.warn(line);
-      try {
-        require(ahead.problem.empty(), ahead.problem);
-        for (const Output& output : folder.outputs(one.name)) check_writable(output.path);
-        const Json sidecar = kind.segment(*ahead.input, one, folder, request.quick, mine);
-        folder.add(one.name, sidecar);
-        listeners.note(summary_line(one.name, sidecar));
-      } catch (const std::exception& error) {
-        const std::string text = error.what();
-        folder.refuse(one.name, text.substr(0, text.find('\n')));
-        throw;
-      }
-    });
+    const bool good = failures.guard(
+        one.name, one.path,
+        [&] {
+          for (const std::string& line : ahead.warnings) mine.warn(line);
+          try {
+            require(ahead.problem.empty(), ahead.problem);
+            for (const Output& output : folder.outputs(one.name)) check_writable(output.path);
+            const Json sidecar = kind.segment(*ahead.input, one, folder, request.quick, mine);
+            folder.add(one.name, sidecar);
+            listeners.note(summary_line(one.name, sidecar));
+          } catch (const std::exception& error) {
+            const std::string text = error.what();
+            folder.refuse(one.name, text.substr(0, text.find('\n')));
+            throw;
+          }
+        },
+        ahead.claim.get());
     if (!good && count > 1) listeners.note(one.name + ": not segmented");
   }
 }
@@ -161,24 +174,34 @@ ModelInBox chosen_model(const SegmentRequest& request, const std::string& task, 
 void segment_images(const SegmentRequest& request, const Listeners& listeners) {
   const ImagesToSegment found = find_images(request.inputs, listeners.warn);
   const ModelInBox model = chosen_model(request, found.task, listeners);
+  if (request.shard && request.overwrite)
+    throw UsageError("--shard and --overwrite: workers keep what others have done; name another folder");
   if (is_image_name(request.output) || is_picture_name(request.output))
     throw UsageError(request.output + ": expected a folder, for example -o segmented");
   SegmentedFolder folder(request.output, found.task, model, request.version);
   std::vector<std::string> inputs = request.inputs;
   inputs.insert(inputs.end(), model.weights.begin(), model.weights.end());
   std::vector<Output> outputs{{folder.table(), "the table"}, {folder.index(), "the page"}};
-  std::vector<ImageToSegment> todo;
-  size_t strange = 0;
+  std::vector<CohortCase> cases;
   for (const ImageToSegment& one : found.images) {
     inputs.push_back(one.path);
     for (const Output& output : folder.outputs(one.name)) outputs.push_back(output);
-    if (request.overwrite || !folder.is_done(one.name))
-      todo.push_back(one);
-    else if (!folder.knows(one.name))
-      ++strange;
+    cases.push_back({one.name, folder.labels(one.name)});
   }
   prepare_outputs(inputs, outputs);
-  if (const size_t kept = found.images.size() - todo.size(); kept > 0)
+  Cohort cohort(request.shard, request.output, cases);
+  std::vector<size_t> todo;
+  size_t kept = 0, strange = 0;
+  for (const size_t number : cohort.order()) {
+    const std::string& name = found.images[number].name;
+    if (request.overwrite || !folder.is_done(name)) {
+      todo.push_back(number);
+      continue;
+    }
+    ++kept;
+    if (!folder.knows(name)) ++strange;
+  }
+  if (kept > 0)
     listeners.note(concat(kept, " of ", found.images.size(), " images have labels already, which are kept",
                           strange > 0 ? concat(" (", strange, " not by this model: not in the table)") : "",
                           "; --overwrite segments them anew"));
@@ -187,13 +210,19 @@ void segment_images(const SegmentRequest& request, const Listeners& listeners) {
   if (!todo.empty()) {
     if (found.task == "volumes") {
       Volumes kind(model, request);
-      segment_each(kind, todo, request, listeners, folder, failures);
+      segment_each(kind, found.images, todo, request, listeners, folder, cohort, failures);
     } else {
       Pictures kind(model, request);
-      segment_each(kind, todo, request, listeners, folder, failures);
+      segment_each(kind, found.images, todo, request, listeners, folder, cohort, failures);
     }
   }
-  folder.write_overview();
+  cohort.in_turn([&] {
+    if (request.shard) {
+      folder.read();
+      for (const auto& [name, why] : cohort.failures()) folder.refuse(name, why);
+    }
+    folder.write_overview();
+  });
   if (const int64_t flagged = folder.flagged(); flagged > 0)
     listeners.note(concat(flagged, flagged == 1 ? " image" : " images", " to look at: ", folder.index()));
   if (!todo.empty()) listeners.note(memory_taken_line(request.device));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct SegmentRequest {
   double memory_gib = 0;
   torch::Device device = torch::kCPU;
   Precision precision = Precision::automatic;
-  std::string version;  ///< of the program, for the sidecar files
+  std::optional<Shard> shard = {};  ///< one of several workers (Cohort)
+  std::string version;              ///< of the program, for the sidecar files
 };
 
 /// How the request has volumes computed.

@@ -11,6 +11,7 @@
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/progress.h"
+#include "mambaseg/core/shard.h"
 #include "mambaseg/core/workers.h"
 #include "mambaseg/data/case_cache.h"
 #include "mambaseg/data/sample_source.h"
@@ -61,6 +62,7 @@ struct PredictRequest {
   int64_t quarter_from = 0;  ///< QuarterMap on planes of that many tokens or more; 0: on none
   double least_mm3 = 0;      ///< smaller components are removed
   bool resume = false, probability = false, overlay = false;
+  std::optional<Shard> shard = {};  ///< one of several workers (Cohort): what is there is kept
   torch::Device device = torch::kCPU;
   Precision precision = Precision::fp32;
 };

@@ -30,7 +30,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 ReturnToService=2
 MpiDefault=none
-NodeName=%(host)s NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+NodeName=%(host)s NodeAddr=127.0.0.1 CPUs=2 RealMemory=%(memory)d State=UNKNOWN
 PartitionName=all Nodes=%(host)s Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -64,7 +64,8 @@ class Slurm:
         for part in ("state", "spool"):
             (self.folder / part).mkdir(parents=True)
         (self.folder / "slurm.conf").write_text(CONFIGURATION % {
-            "host": socket.gethostname().split(".")[0], "folder": self.folder, "controller": free_port(), "daemon": free_port()})
+            "host": socket.gethostname().split(".")[0], "folder": self.folder, "controller": free_port(), "daemon": free_port(),
+            "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20})
         key = self.folder / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)

@@ -4,6 +4,8 @@
 #include <exception>
 #include <filesystem>
 #include <future>
+#include <map>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +18,7 @@
 #include "mambaseg/data/datasets.h"
 #include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/cohort.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/ops/device_memory.h"
 #include "mambaseg/ops/implementation.h"
@@ -83,23 +86,28 @@ struct PictureBatch {
   std::vector<PictureChannels> pictures;
   std::vector<size_t> which;
   std::vector<std::pair<size_t, std::exception_ptr>> failures;
+  std::map<size_t, std::shared_ptr<Claim>> claims;
 };
 
 /// Batches one after the other: while the network looks at one, the next are read and the last is written.
 class PicturePredictions {
  public:
   PicturePredictions(PicturePredictor& predictor, const PredictRequest& request, const Listeners& listeners,
-                     CaseFailures& failures)
-      : predictor_(predictor), request_(request), listeners_(listeners), failures_(failures) {}
+                     Cohort& cohort, CaseFailures& failures)
+      : predictor_(predictor),
+        request_(request),
+        listeners_(listeners),
+        cohort_(cohort),
+        failures_(failures) {}
 
-  /// How many were written.
-  size_t run(const std::vector<PictureFiles>& todo) {
+  /// How many were written. `numbers`: those of the pictures in the cohort.
+  size_t run(const std::vector<PictureFiles>& todo, const std::vector<size_t>& numbers) {
     const auto count = static_cast<int64_t>(todo.size());
     const int64_t batches = (count + request_.batch - 1) / request_.batch;
     const int threads = torch::get_num_threads();
     const auto first = [&](int64_t b) { return static_cast<size_t>(b * request_.batch); };
     const auto end = [&](int64_t b) { return std::min(todo.size(), first(b + 1)); };
-    const auto make = [&](int64_t b) { return read(todo, first(b), end(b)); };
+    const auto make = [&](int64_t b) { return read(todo, numbers, first(b), end(b)); };
     const auto bytes = [&](int64_t b) { return decoded_bytes(todo, first(b), end(b)); };
     ResultStream<PictureBatch> ahead(batches, Workers(threads), make, bytes, {}, 2 * threads);
     for (int64_t b = 0; b < batches; ++b) {
@@ -112,7 +120,9 @@ class PicturePredictions {
       }
       finish_last(todo);
       for (const auto& [i, failure] : batch.failures)
-        failures_.guard(todo[i].name, todo[i].inputs[0], [&] { std::rethrow_exception(failure); });
+        failures_.guard(
+            todo[i].name, todo[i].inputs[0], [&] { std::rethrow_exception(failure); }, batch.claims[i].get());
+      last_claims_ = std::exchange(batch.claims, {});
       last_ = std::async(std::launch::async,
                          [this, &todo, threads, batch = std::move(batch), votes = std::move(votes)] {
                            compute_on_threads(1);
@@ -129,10 +139,14 @@ class PicturePredictions {
   /// A picture that was written, or why not.
   using Outcomes = std::vector<std::pair<size_t, std::exception_ptr>>;
 
-  PictureBatch read(const std::vector<PictureFiles>& todo, size_t first, size_t end) const {
+  PictureBatch read(const std::vector<PictureFiles>& todo, const std::vector<size_t>& numbers, size_t first,
+                    size_t end) const {
     PictureBatch batch;
     for (size_t i = first; i < end; ++i) {
       try {
+        const auto claim = cohort_.claim(numbers[i], [&] { return std::filesystem::exists(todo[i].mask); });
+        if (!claim) continue;  // another worker has it
+        batch.claims[i] = claim;
         for (const Output& output : outputs_of({todo[i]}, request_, predictor_.labels()))
           check_writable(output.path);
         PictureChannels channels;
@@ -178,16 +192,22 @@ class PicturePredictions {
   void finish_last(const std::vector<PictureFiles>& todo) {
     if (!last_.valid()) return;
     for (const auto& [i, failure] : last_.get())
-      written_ += failures_.guard(todo[i].name, todo[i].inputs[0], [&] {
-        if (failure) std::rethrow_exception(failure);
-      });
+      written_ += failures_.guard(
+          todo[i].name, todo[i].inputs[0],
+          [&] {
+            if (failure) std::rethrow_exception(failure);
+          },
+          last_claims_[i].get());
+    last_claims_.clear();
   }
 
   PicturePredictor& predictor_;
   const PredictRequest& request_;
   const Listeners& listeners_;
+  Cohort& cohort_;
   CaseFailures& failures_;
   std::future<Outcomes> last_;  ///< that is being written
+  std::map<size_t, std::shared_ptr<Claim>> last_claims_;
   size_t written_ = 0;
 };
 
@@ -201,16 +221,27 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   std::vector<std::string> inputs = request.inputs;
   for (const PictureFiles& files : all) inputs.insert(inputs.end(), files.inputs.begin(), files.inputs.end());
   prepare_outputs(inputs, outputs_of(all, request, labels));
+  std::vector<CohortCase> cases;
+  for (const PictureFiles& files : all) cases.push_back({files.name, files.mask});
+  Cohort cohort(request.shard, request.output, cases);
   std::vector<PictureFiles> todo;
-  for (const PictureFiles& files : all)
-    if (!request.resume || !std::filesystem::exists(files.mask)) todo.push_back(files);
+  std::vector<size_t> numbers;
+  size_t kept = 0;
+  for (const size_t number : cohort.order()) {
+    if ((request.resume || request.shard) && std::filesystem::exists(all[number].mask)) {
+      ++kept;
+      continue;
+    }
+    todo.push_back(all[number]);
+    numbers.push_back(number);
+  }
   const auto start = Clock::now();
   const SlowOperators slow(listeners.warn);
   CaseFailures failures;
-  const size_t written = PicturePredictions(predictor, request, listeners, failures).run(todo);
+  const size_t written =
+      PicturePredictions(predictor, request, listeners, cohort, failures).run(todo, numbers);
   const double spent_s = seconds_since(start);
-  if (todo.size() < all.size())
-    listeners.note(concat(all.size() - todo.size(), " of ", all.size(), " masks were there already"));
+  if (kept > 0) listeners.note(concat(kept, " of ", all.size(), " masks were there already"));
   if (written > 0 || todo.empty())
     listeners.note(concat(written, written == 1 ? " mask in " : " masks in ", request.output, ", ",
                           readable_duration(spent_s), ", ",

@@ -21,6 +21,7 @@
 #include "mambaseg/infer/two_stage.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/channels.h"
+#include "mambaseg/io/cohort.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/io/picture.h"
 #include "mambaseg/ops/device_memory.h"
@@ -71,44 +72,53 @@ struct CaseAhead {
   Geometry grid;  ///< of the file
   std::vector<std::string> warnings;
   std::exception_ptr failure;
+  std::shared_ptr<Claim> claim;
+  bool of_another = false;  ///< another worker has it
 };
 
 /// Cases one after the other: while the networks look at one, the next is read and prepared and the last is
 /// written. Where memory is limited each case has all of it, and nothing happens meanwhile.
 class CasePredictions {
  public:
-  CasePredictions(TwoStage& stages, const PredictRequest& request, const Listeners& listeners,
+  CasePredictions(TwoStage& stages, const PredictRequest& request, const Listeners& listeners, Cohort& cohort,
                   CaseFailures& failures)
       : stages_(stages),
+        cohort_(cohort),
         request_(request),
         listeners_(listeners),
         failures_(failures),
         overlap_(request.memory_gib == 0) {}
 
-  void run(const std::vector<PredictionCase>& cases) {
-    const auto later = [&](int64_t i) { return read(cases[static_cast<size_t>(i) + 1]); };
+  /// The cases with the numbers `todo`; those that other workers have are left to them.
+  void run(const std::vector<PredictionCase>& cases, const std::vector<size_t>& todo) {
+    const auto read_number = [&](size_t number) { return read(cases[number], number); };
+    const auto later = [&](int64_t i) { return read_number(todo[static_cast<size_t>(i) + 1]); };
     std::optional<ResultStream<CaseAhead>> ahead;  // without the first, for which nothing waits
     // Beside a network on the processor one thread; what they give does not depend on their number.
     const int threads = request_.device.is_cuda() ? torch::get_num_threads() : 1;
-    if (overlap_ && cases.size() > 1)
+    if (overlap_ && todo.size() > 1)
       ahead.emplace(
-          static_cast<int64_t>(cases.size()) - 1, Workers(1), later, JobBytes{},
+          static_cast<int64_t>(todo.size()) - 1, Workers(1), later, JobBytes{},
           [threads](int) { compute_on_threads(threads); }, 1);
-    for (size_t i = 0; i < cases.size(); ++i) {
+    for (size_t i = 0; i < todo.size(); ++i) {
       const auto start = Clock::now();
-      CaseAhead one = ahead && i > 0 ? ahead->next() : read(cases[i]);
+      const PredictionCase& here = cases[todo[i]];
+      CaseAhead one = ahead && i > 0 ? ahead->next() : read_number(todo[i]);
+      if (one.of_another) continue;
+      const std::shared_ptr<Claim> claim = one.claim;
       std::function<std::string()> writing;
       std::exception_ptr failure = one.failure;
       try {
-        if (!failure) writing = predicted(cases[i], std::move(one));
+        if (!failure) writing = predicted(here, std::move(one));
       } catch (...) {
         failure = std::current_exception();
       }
       finish_last();
       if (failure)
-        failures_.guard(cases[i].name, cases[i].inputs[0], [&] { std::rethrow_exception(failure); });
+        failures_.guard(
+            here.name, here.inputs[0], [&] { std::rethrow_exception(failure); }, claim.get());
       else
-        last_ = {&cases[i], start,
+        last_ = {&here, start, claim,
                  std::async(overlap_ ? std::launch::async : std::launch::deferred, std::move(writing))};
       if (!overlap_) finish_last();
     }
@@ -120,13 +130,17 @@ class CasePredictions {
   struct CaseInWriting {
     const PredictionCase* one = nullptr;
     Clock::time_point start;
+    std::shared_ptr<Claim> claim;
     std::future<std::string> note;
   };
 
-  CaseAhead read(const PredictionCase& one) const {
+  CaseAhead read(const PredictionCase& one, size_t number) const {
     CaseAhead ahead;
     const Warn keep = [&](const std::string& line) { ahead.warnings.push_back(line); };
     try {
+      ahead.claim = cohort_.claim(number, [&] { return is_done(one, stages_.has_second()); });
+      ahead.of_another = !ahead.claim;
+      if (ahead.of_another) return ahead;
       std::vector<Image> channels;
       for (const std::string& path : one.inputs)
         for (Image& channel : read_channels(path, keep)) channels.push_back(std::move(channel));
@@ -175,12 +189,16 @@ class CasePredictions {
     if (!last_.one) return;
     const PredictionCase& one = *std::exchange(last_.one, nullptr);
     std::string note;
-    if (!failures_.guard(one.name, one.inputs[0], [&] { note = last_.note.get(); })) return;
+    const std::shared_ptr<Claim> claim = std::move(last_.claim);
+    const bool good = failures_.guard(
+        one.name, one.inputs[0], [&] { note = last_.note.get(); }, claim.get());
+    if (!good) return;
     if (!note.empty()) listeners_.note(one.name + ": " + note);
     listeners_.note(concat(one.name, ": ", one.output, ", ", readable_duration(seconds_since(last_.start))));
   }
 
   TwoStage& stages_;
+  Cohort& cohort_;
   const PredictRequest& request_;
   const Listeners& listeners_;
   CaseFailures& failures_;
@@ -216,13 +234,19 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   prepare_outputs(inputs, outputs_of(cases, stages, request.probability));
   const SlowOperators slow(listeners.warn);
   CaseFailures failures;
-  std::vector<PredictionCase> todo;
-  for (const PredictionCase& one : cases)
-    if (!request.resume || !is_done(one, stages.has_second())) todo.push_back(one);
-  CasePredictions(stages, request, listeners, failures).run(todo);
-  const size_t kept = cases.size() - todo.size();
+  std::vector<CohortCase> files;
+  for (const PredictionCase& one : cases) files.push_back({one.name, one.output});
+  Cohort cohort(request.shard, request.output, files);
+  std::vector<size_t> todo;
+  size_t kept = 0;
+  for (const size_t number : cohort.order())
+    if ((request.resume || request.shard) && is_done(cases[number], stages.has_second()))
+      ++kept;
+    else
+      todo.push_back(number);
+  CasePredictions(stages, request, listeners, cohort, failures).run(cases, todo);
   if (kept > 0) listeners.note(concat(kept, " of ", cases.size(), " cases were there already"));
-  if (kept < cases.size()) listeners.note(memory_taken_line(request.device));
+  if (!todo.empty()) listeners.note(memory_taken_line(request.device));
   failures.raise(cases.size(), listeners.warn);
 }
 
