@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <random>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -50,6 +51,22 @@ std::string list_of(const std::string& output, const std::vector<CohortCase>& ca
 
 std::string journal_path(const std::string& folder, const std::string& name) {
   return (fs::path(folder) / (name + ".jsonl")).string();
+}
+
+/// Whether a second lock on a file is refused. The name is that of temporary files, so make_folder removes
+/// what a killed worker leaves, perhaps while we look.
+bool locks_work(const std::string& folder) {
+  const std::string probe =
+      (fs::path(folder) / concat(".mambaseg-locks-", getpid(), "-", std::random_device()())).string();
+  return with_context("cannot write " + probe, [&] {
+    for (;;) {
+      OpenFile one(probe, O_CREAT | O_RDWR), other(probe, O_CREAT | O_RDWR);
+      const bool refused = !one.lock() || !other.lock();
+      const bool was_there = one.names() > 0;
+      unlink(probe.c_str());
+      if (was_there) return refused;
+    }
+  });
 }
 
 /// A line that a killed worker left unfinished says nothing.
@@ -120,12 +137,7 @@ Cohort::Cohort(const std::optional<Shard>& shard, const std::string& output, std
   make_folder(folder_);
   const std::string list = (fs::path(folder_) / kList).string(), text = list_of(output, cases_);
   if (!fs::exists(list) || whole_file(list) != text) write_file_atomically(list, text);
-  const std::string probe = (fs::path(folder_) / concat(".locks-", shard_->index, "-", getpid())).string();
-  with_context("cannot write " + probe, [&] {
-    OpenFile one(probe, O_CREAT | O_RDWR), other(probe, O_RDWR);
-    locks_ = one.lock() && !other.lock();
-  });
-  unlink(probe.c_str());
+  locks_ = locks_work(folder_);
 }
 
 std::vector<size_t> Cohort::order() const {

@@ -116,6 +116,17 @@ std::string without_times(const std::string& journal) {
   return out;
 }
 
+/// What happened, without when and by whom.
+std::vector<std::string> events_of(const std::string& journal) {
+  std::vector<std::string> events;
+  std::istringstream lines(journal);
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (json.is_object()) events.push_back(json.at("event"));
+  }
+  return events;
+}
+
 Files files_in(const std::string& folder) {
   Files files;
   if (!fs::exists(folder)) return files;
@@ -170,7 +181,7 @@ class Crash : public testing::Test {
       const fs::path path = fs::path(output) / name;
       if (is_temporary(path)) continue;
       SCOPED_TRACE(point + ", " + name);
-      if (path.filename() == "journal.jsonl") continue;  // its last line may be half; the next start drops it
+      if (path.extension() == ".jsonl") continue;  // its last line may be half; the next start drops it
       if (path.extension() == ".safetensors") {
         EXPECT_NO_THROW(read_safetensors(path.string()));
       } else if (path.extension() == ".pt" || path.extension() == ".svg") {
@@ -187,6 +198,8 @@ class Crash : public testing::Test {
       ASSERT_TRUE(got.count(name));
       if (name == "journal.jsonl") {
         EXPECT_EQ(without_times(got.at(name)), without_times(bytes));
+      } else if (name.ends_with(".jsonl")) {  // of a case in a cohort: it tells of every start
+        EXPECT_EQ(events_of(got.at(name)).back(), "done");
       } else if (name == "last.safetensors") {
         expect_same_training_state(*folder / "output", *folder / "whole");
       } else if (!name.ends_with(".pt")) {  // read with last.safetensors: LibTorch numbers anew what it loads
@@ -282,6 +295,22 @@ TEST_P(CrashModes, Predict) {
   sweep("predict", GetParam(), [](const std::string& output) -> Words {
     return {"predict",       "-m",        model(), "-i", *folder / "data/images", "-o", output, "--resume",
             "--probability", "--threads", "1"};
+  });
+}
+
+TEST_P(CrashModes, PredictAsAWorker) {
+  sweep("predict --shard", GetParam(), [](const std::string& output) -> Words {
+    return {"predict",   "-m",   model(),   "-i",  *folder / "data/images",
+            "-o",        output, "--shard", "1/1", "--probability",
+            "--threads", "1"};
+  });
+}
+
+TEST_P(CrashModes, EvaluateAsAWorker) {
+  sweep("evaluate --shard", GetParam(), [](const std::string& output) {
+    Words words = evaluate(output);
+    words.insert(words.end(), {"--shard", "1/1"});
+    return words;
   });
 }
 

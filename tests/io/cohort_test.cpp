@@ -35,8 +35,8 @@ class CohortFolder : public testing::Test {
   }
   std::vector<std::string> events(size_t number) const {
     std::vector<std::string> what;
-    for (const CohortEvent& event : read_cohort(folder_.string()).at(number).events)
-      what.push_back(event.what);
+    const CohortState one = read_cohort(folder_.string()).at(number);
+    for (const CohortEvent& event : one.events) what.push_back(event.what);
     return what;
   }
   /// A worker that is killed while it has the claim on a case.
