@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/machine.h"
 #include "cli/terminal.h"
 #include "mambaseg/session/installation.h"
 

@@ -7,10 +7,10 @@
 #include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/sha256.h"
 #include "mambaseg/core/text.h"
-#include "mambaseg/data/case_cache.h"
-#include "mambaseg/infer/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/io/cohort.h"
 #include "mambaseg/io/image.h"
 #include "mambaseg/io/outputs.h"
@@ -112,7 +112,7 @@ void run_as_worker(const Arguments& a, const Shard& shard, const Origin& origin)
   const CaseScorer scorer(pairing, options);
   const Warn warn = warnings_to_stderr();
   const std::string labels = fs::is_regular_file(a.scoring.labels) ? whole_file(a.scoring.labels) : "";
-  const std::string settings = concat(MAMBASEG_VERSION, a.scoring.as_typed(), " ", hash_of_text(labels));
+  const std::string settings = concat(MAMBASEG_VERSION, a.scoring.as_typed(), " ", sha256(labels));
   const auto kept = [&](size_t number) -> std::optional<ScoredCase> {
     if (!fs::exists(cases[number].output)) return std::nullopt;
     return read_scored_case(cases[number].output, stamp_of(pairing.pairs[number], settings));

@@ -48,6 +48,7 @@ void hand_over(CLI::App& command) {
 
 void declare_demo(CLI::App& command) { hand_over(command); }
 void declare_segment(CLI::App& command) { hand_over(command); }
+void declare_bids(CLI::App& command) { hand_over(command); }
 void declare_models(CLI::App& command) { hand_over(command); }
 void declare_networks(CLI::App& command) { hand_over(command); }
 void declare_convert(CLI::App& command) { hand_over(command); }

@@ -10,8 +10,9 @@
 #include "cli/shard_arguments.h"
 #include "cli/terminal.h"
 #include "mambaseg/data/case_cache.h"
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/cause_of_failure.h"
 #include "mambaseg/io/atomic_file.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/io/cohort.h"
 #include "mambaseg/io/outputs.h"
 #include "mambaseg/train/run.h"
@@ -37,7 +38,7 @@ int64_t prepare_as_worker(const Shard& shard, const std::vector<Case>& cases, co
     files.push_back({one.id, (fs::path(folder) / (one.id + ".safetensors")).string()});
   Cohort cohort(shard, folder, files);
   const Progress progress = progress_bar();
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   int64_t seen = 0, now = 0;
   for (const size_t number : cohort.order()) {
     const Case& one = cases[number];

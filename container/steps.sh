@@ -13,7 +13,7 @@ case ${1:-} in
     apt-get update -qq && apt-get install -y -qq --no-install-recommends make
     make setup
     cmake --preset release
-    cmake --build build/release -j "${JOBS:-$(nproc)}" --target mambaseg libmambaseg
+    cmake --build build/release -j "${JOBS:-$(nproc)}" --target mambaseg mambaseg_whole libmambaseg
     cmake --install build/release --prefix "$prefix"
     ;;
   runtime)
@@ -21,7 +21,7 @@ case ${1:-} in
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(packages container/packages.txt)
     rm -rf /var/lib/apt/lists/* /var/cache/apt/*
     install -m 755 container/app.sh /usr/local/bin/mambaseg
-    missing=$(ldd "$prefix/bin/mambaseg" | grep 'not found' || true)
+    missing=$(ldd "$prefix/bin/mambaseg" "$prefix/libexec/mambaseg/mambaseg_whole" | grep 'not found' || true)
     [ -z "$missing" ] || { echo "container/packages.txt lacks the packages of:" "$missing" >&2; exit 1; }
     mambaseg --version
     ;;

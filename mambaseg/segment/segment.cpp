@@ -7,7 +7,8 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/cause_of_failure.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/cohort.h"
 #include "mambaseg/io/labels_with_comment.h"
@@ -206,7 +207,7 @@ void segment_images(const SegmentRequest& request, const Listeners& listeners) {
                           strange > 0 ? concat(" (", strange, " not by this model: not in the table)") : "",
                           "; --overwrite segments them anew"));
   const SlowOperators slow(listeners.warn);
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   if (!todo.empty()) {
     if (found.task == "volumes") {
       Volumes kind(model, request);

@@ -5,7 +5,8 @@
 
 #include "mambaseg/core/clock.h"
 #include "mambaseg/core/error.h"
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/cause_of_failure.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/image_folder.h"
 #include "mambaseg/io/labels_with_comment.h"
@@ -70,7 +71,7 @@ void segment_bids(const BidsRequest& request, const Listeners& listeners) {
   const SlowOperators slow(listeners.warn);
   VolumeSegmenter segmenter(model, predictor_settings(request.segment));
   derivatives.write_top(description, segmenter.classes());
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   for (size_t i = 0; i < todo.size(); ++i) {
     const BidsImage& one = todo[i];
     Listeners mine;

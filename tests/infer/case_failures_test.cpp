@@ -1,16 +1,17 @@
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/io/case_failures.h"
 
 #include <gtest/gtest.h>
 
 #include <c10/util/Exception.h>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/infer/cause_of_failure.h"
 
 namespace mambaseg {
 namespace {
 
 TEST(CaseFailures, AFullGpuIsTheFailureOfTheCaseInOneLine) {
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   const bool good = failures.guard("head", "head.nii.gz", [] {
     throw c10::OutOfMemoryError(
         {__func__, __FILE__, __LINE__},

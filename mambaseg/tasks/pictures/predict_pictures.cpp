@@ -16,7 +16,8 @@
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
 #include "mambaseg/data/datasets.h"
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/cause_of_failure.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/cohort.h"
 #include "mambaseg/io/outputs.h"
@@ -237,7 +238,7 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   }
   const auto start = Clock::now();
   const SlowOperators slow(listeners.warn);
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   const size_t written =
       PicturePredictions(predictor, request, listeners, cohort, failures).run(todo, numbers);
   const double spent_s = seconds_since(start);

@@ -14,7 +14,8 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/core/text.h"
 #include "mambaseg/core/workers.h"
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/infer/cause_of_failure.h"
+#include "mambaseg/io/case_failures.h"
 #include "mambaseg/infer/cases.h"
 #include "mambaseg/infer/probability_files.h"
 #include "mambaseg/infer/small_components.h"
@@ -233,7 +234,7 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   for (const PredictionCase& one : cases) inputs.insert(inputs.end(), one.inputs.begin(), one.inputs.end());
   prepare_outputs(inputs, outputs_of(cases, stages, request.probability));
   const SlowOperators slow(listeners.warn);
-  CaseFailures failures;
+  CaseFailures failures(cause_of_failure);
   std::vector<CohortCase> files;
   for (const PredictionCase& one : cases) files.push_back({one.name, one.output});
   Cohort cohort(request.shard, request.output, files);

@@ -1,11 +1,21 @@
-#include "mambaseg/infer/case_failures.h"
+#include "mambaseg/io/case_failures.h"
 
 #include <new>
 
 #include "mambaseg/core/error.h"
-#include "mambaseg/ops/device_memory.h"
 
 namespace mambaseg {
+
+std::string plain_cause() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return "not enough memory";
+  } catch (const std::exception& error) {  // also LibTorch's, whose text runs over many lines
+    const std::string text = error.what();
+    return text.substr(0, text.find('\n'));
+  }
+}
 
 void CaseFailures::add(const std::string& name, const std::string& path, const std::string& cause) {
   const bool told = cause.find(path) != std::string::npos;
@@ -18,14 +28,8 @@ bool CaseFailures::guard(const std::string& name, const std::string& path,
     action();
     if (claim) claim->done();
     return true;
-  } catch (const std::bad_alloc&) {
-    add(name, path, "not enough memory");
-  } catch (const c10::OutOfMemoryError& error) {
-    add(name, path,
-        full_memory_line(error) + "; smaller batches, 16 bits (--precision auto) or another GPU may do");
-  } catch (const std::exception& error) {  // also LibTorch's, whose text runs over many lines
-    const std::string text = error.what();
-    add(name, path, text.substr(0, text.find('\n')));
+  } catch (const std::exception&) {
+    add(name, path, cause_());
   }
   if (claim) claim->failed(lines_.back());
   return false;

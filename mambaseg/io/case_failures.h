@@ -9,12 +9,17 @@
 
 namespace mambaseg {
 
+/// Why the exception was thrown that is being handled, in one line.
+std::string plain_cause();
+
 /// Cases of one command that failed: one bad case does not stop the others, and all are told at the end.
 class CaseFailures {
  public:
+  /// `cause` knows more exceptions than plain_cause.
+  explicit CaseFailures(std::function<std::string()> cause = plain_cause) : cause_(std::move(cause)) {}
+
   /// Runs `action`; false, and the failure noted, when it throws. The line names the case and, once, its
-  /// file.
-  /// What became of the case is written into the journal of its claim, if it has one.
+  /// file. What became of the case is written into the journal of its claim, if it has one.
   bool guard(const std::string& name, const std::string& path, const std::function<void()>& action,
              Claim* claim = nullptr);
 
@@ -25,6 +30,7 @@ class CaseFailures {
  private:
   void add(const std::string& name, const std::string& path, const std::string& cause);
 
+  std::function<std::string()> cause_;
   std::vector<std::string> lines_;
 };
 
