@@ -107,10 +107,10 @@ void run_as_worker(const Arguments& a, const Shard& shard, const Origin& origin)
   std::vector<CohortCase> cases;
   for (const CasePair& pair : pairing.pairs)
     cases.push_back({pair.name, (fs::path(folder) / (pair.name + ".json")).string()});
-  Cohort cohort(shard, a.report.path, cases);
   const EvaluationOptions options = a.scoring.options();
   const CaseScorer scorer(pairing, options);
   const Warn warn = warnings_to_stderr();
+  Cohort cohort(shard, a.report.path, cases, warn);
   const std::string labels = fs::is_regular_file(a.scoring.labels) ? whole_file(a.scoring.labels) : "";
   const std::string settings = concat(MAMBASEG_VERSION, a.scoring.as_typed(), " ", sha256(labels));
   const auto kept = [&](size_t number) -> std::optional<ScoredCase> {

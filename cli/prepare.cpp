@@ -36,7 +36,7 @@ int64_t prepare_as_worker(const Shard& shard, const std::vector<Case>& cases, co
   std::vector<CohortCase> files;
   for (const Case& one : cases)
     files.push_back({one.id, (fs::path(folder) / (one.id + ".safetensors")).string()});
-  Cohort cohort(shard, folder, files);
+  Cohort cohort(shard, folder, files, warnings_to_stderr());
   const Progress progress = progress_bar();
   CaseFailures failures(cause_of_failure);
   int64_t seen = 0, now = 0;

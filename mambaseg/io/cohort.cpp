@@ -123,7 +123,8 @@ void Claim::failed(const std::string& why) {
   if (journal_) write({"failed", time_now(), worker_, seconds_since(start_), why.substr(0, why.find('\n'))});
 }
 
-Cohort::Cohort(const std::optional<Shard>& shard, const std::string& output, std::vector<CohortCase> cases)
+Cohort::Cohort(const std::optional<Shard>& shard, const std::string& output, std::vector<CohortCase> cases,
+               const Warn& warn)
     : shard_(shard),
       folder_((fs::path(output) / kFolder).string()),
       start_(time_now()),
@@ -138,6 +139,10 @@ Cohort::Cohort(const std::optional<Shard>& shard, const std::string& output, std
   const std::string list = (fs::path(folder_) / kList).string(), text = list_of(output, cases_);
   if (!fs::exists(list) || whole_file(list) != text) write_file_atomically(list, text);
   locks_ = locks_work(folder_);
+  if (!locks_ && warn)
+    warn(output +
+         ": this file system knows no locks, so every worker does the cases of its own shard alone; no two "
+         "may have the same shard");
 }
 
 std::vector<size_t> Cohort::order() const {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "mambaseg/core/progress.h"
 #include "mambaseg/core/shard.h"
 #include "mambaseg/io/open_file.h"
 
@@ -53,14 +54,13 @@ class Claim {
 /// case's journal. Without a shard the process works alone: every case is its, and nothing is written.
 class Cohort {
  public:
-  /// Makes OUTPUT/cohort with the list of cases. Throws UsageError when the output is no folder, Error naming
-  /// what cannot be written.
-  Cohort(const std::optional<Shard>& shard, const std::string& output, std::vector<CohortCase> cases);
+  /// Makes OUTPUT/cohort with the list of cases, and warns where there are no locks. Throws UsageError when
+  /// the output is no folder, Error naming what cannot be written.
+  Cohort(const std::optional<Shard>& shard, const std::string& output, std::vector<CohortCase> cases,
+         const Warn& warn = {});
 
   /// The cases to look at, in order; only its own where the file system knows no locks.
   std::vector<size_t> order() const;
-  /// Whether a case can be claimed: false where the file system knows no locks.
-  bool locks() const { return locks_; }
 
   /// The claim on a case; null where another worker has it, `is_done` says that nothing is left to do (asked
   /// once no other can have it), or it has failed: only the worker whose own it is tries that one again. A

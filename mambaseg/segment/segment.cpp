@@ -190,7 +190,7 @@ void segment_images(const SegmentRequest& request, const Listeners& listeners) {
     cases.push_back({one.name, folder.labels(one.name)});
   }
   prepare_outputs(inputs, outputs);
-  Cohort cohort(request.shard, request.output, cases);
+  Cohort cohort(request.shard, request.output, cases, listeners.warn);
   std::vector<size_t> todo;
   size_t kept = 0, strange = 0;
   for (const size_t number : cohort.order()) {

@@ -224,7 +224,7 @@ void predict_pictures(const PredictRequest& request, const Listeners& listeners)
   prepare_outputs(inputs, outputs_of(all, request, labels));
   std::vector<CohortCase> cases;
   for (const PictureFiles& files : all) cases.push_back({files.name, files.mask});
-  Cohort cohort(request.shard, request.output, cases);
+  Cohort cohort(request.shard, request.output, cases, listeners.warn);
   std::vector<PictureFiles> todo;
   std::vector<size_t> numbers;
   size_t kept = 0;

@@ -237,7 +237,7 @@ void predict_volumes(const PredictRequest& request, const Listeners& listeners) 
   CaseFailures failures(cause_of_failure);
   std::vector<CohortCase> files;
   for (const PredictionCase& one : cases) files.push_back({one.name, one.output});
-  Cohort cohort(request.shard, request.output, files);
+  Cohort cohort(request.shard, request.output, files, listeners.warn);
   std::vector<size_t> todo;
   size_t kept = 0;
   for (const size_t number : cohort.order())
