@@ -37,7 +37,7 @@ class Cohort(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="mambaseg_cohort_"))
         ranks_test.draw_dataset(cls.folder / "data", CASES, 64)
         recipe = cls.folder / "recipe.toml"
-        text = ranks_test.RECIPE % {"data": cls.folder / "data", "optimizer": "adamw", "batch": 2, "step": 2, "rate": 1e-2,
+        text = ranks_test.RECIPE % {"data": cls.folder / "data", "optimizer": "adamw", "batch": 2, "step": 2, "rate": 1e-2, "boundary": 1,
                                     "epochs": 1, "network": 'name = "unet"\nwidths = [16, 32, 32]'}
         recipe.write_text(text.replace("size = [32, 32]", "size = [160, 160]"))
         run("train", recipe, "-o", cls.folder / "run", "--threads", 2, "--set", "data.split.test_fraction=0.8", "--set", "data.split.validation_fraction=0.1")
