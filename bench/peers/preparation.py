@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Preparing a case for training (crop to what is not zero, z-score, cubic resampling from 1.5 to 1 mm, prepared file): `mambaseg prepare`
+beside nnU-Net's default preprocessor.
+
+  peers/bin/python bench/peers/preparation.py build/release/bin/mambaseg [--cases 3] [--threads 1]
+
+Drawn heads of 160 x 192 x 160 voxels with two labels. nnU-Net's run_case and its file, in one process that has loaded all before, in
+the least of the cases; ours is the whole program: its time for all cases less that for one, by case. The environment is that of
+training_step.py. For measuring only.
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import nibabel
+import numpy as np
+
+for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    os.environ.setdefault(name, tempfile.gettempdir())
+
+SETTINGS = ["plan.conform=spacing", "plan.spacing=[1.0, 1.0, 1.0]", "plan.conform_order=3", "plan.intensity=zscore_all", "plan.crop_to_brain=true",
+            "data.split.validation_fraction=0.5"]
+
+
+def draw(folder, cases):
+    """A Decathlon data set."""
+    size = (160, 192, 160)
+    axes = np.meshgrid(*(np.linspace(-1.25, 1.25, n) for n in size), indexing="ij")
+    radius = np.sqrt(sum(axis ** 2 for axis in axes))
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    names = [f"head_{number:02}" for number in range(cases)]
+    for number, name in enumerate(names):
+        noise = np.random.default_rng(number).normal(0, 10, size)
+        image = np.where(radius < 1, 100 + 40 * np.cos(9 * radius + number) + noise, 0).astype(np.int16)
+        labels = np.where(radius < 0.4, 1, np.where(radius < 0.6, 2, 0)).astype(np.uint8)
+        for part, values in (("imagesTr", image), ("labelsTr", labels)):
+            nibabel.save(nibabel.Nifti1Image(values, np.diag([1.5, 1.5, 1.5, 1])), folder / part / f"{name}.nii.gz")
+    (folder / "dataset.json").write_text(json.dumps({
+        "name": "heads", "modality": {"0": "MRI"}, "labels": {"0": "background", "1": "anterior", "2": "posterior"},
+        "numTraining": cases, "numTest": 0, "test": [],
+        "training": [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in names]}))
+    return names
+
+
+def ours(program, folder, cases, threads, work):
+    def seconds(count):
+        chosen = [f"head_{number:02}" for number in range(count)]
+        words = SETTINGS + [f"data.dataset.folder={folder}", f"data.split.train={json.dumps(chosen[:-1])}",
+                            f"data.split.validation={json.dumps(chosen[-1:])}"]
+        start = time.perf_counter()
+        subprocess.run([program, "prepare", "plain_unet_msd_hippocampus", *[w for s in words for w in ("--set", s)], "--threads", str(threads),
+                        "-o", str(work / f"ours_{count}")], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    return (seconds(cases) - seconds(2)) / (cases - 2)
+
+
+def theirs(folder, names, work):
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    resampling = {"resampling_fn_data": "resample_data_or_seg_to_shape", "resampling_fn_seg": "resample_data_or_seg_to_shape",
+                  "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None},
+                  "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None}}
+    plans = PlansManager({
+        "dataset_name": "Dataset001_heads", "plans_name": "nnUNetPlans", "transpose_forward": [0, 1, 2], "transpose_backward": [0, 1, 2],
+        "image_reader_writer": "SimpleITKIO", "label_manager": "LabelManager", "foreground_intensity_properties_per_channel": {"0": {}},
+        "configurations": {"3d_fullres": {"spacing": [1.0, 1.0, 1.0], "patch_size": [128, 128, 128], "normalization_schemes": ["ZScoreNormalization"],
+                                          "use_mask_for_norm": [False],
+                                          "architecture": {"network_class_name": "", "arch_kwargs": {}, "_kw_requires_import": []}, "data_identifier": "heads", "batch_size": 2, **resampling}}})
+    configuration = plans.get_configuration("3d_fullres")
+    dataset = {"labels": {"background": 0, "anterior": 1, "posterior": 2}, "channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"}
+    preprocessor = DefaultPreprocessor(verbose=False)
+    best = float("inf")
+    for name in names:
+        start = time.perf_counter()
+        preprocessor.run_case_save(str(work / name), [str(folder / "imagesTr" / f"{name}.nii.gz")], str(folder / "labelsTr" / f"{name}.nii.gz"),
+                                   plans, configuration, dataset)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("program", help="mambaseg")
+    parser.add_argument("--cases", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = pathlib.Path(folder)
+        names = draw(work / "heads", arguments.cases)
+        left = ours(arguments.program, work / "heads", arguments.cases, arguments.threads, work)
+        right = theirs(work / "heads", names[:2], work)
+    print(f"a case of 160 x 192 x 160 at 1.5 mm to 1 mm: ours {left:.2f} s ({arguments.threads} thread), nnU-Net {right:.2f} s, {right / left:.1f} times")
+
+
+if __name__ == "__main__":
+    main()
