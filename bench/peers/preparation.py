@@ -47,11 +47,11 @@ def draw(folder, cases):
     return names
 
 
-def ours(program, folder, cases, threads, work):
+def ours(program, cases, threads, work):
+    """`prepare` takes all cases of a data set: of two sets that differ by some cases."""
     def seconds(count):
-        chosen = [f"head_{number:02}" for number in range(count)]
-        words = SETTINGS + [f"data.dataset.folder={folder}", f"data.split.train={json.dumps(chosen[:-1])}",
-                            f"data.split.validation={json.dumps(chosen[-1:])}"]
+        draw(work / f"heads_{count}", count)
+        words = SETTINGS + [f"data.dataset.folder={work / f'heads_{count}'}"]
         start = time.perf_counter()
         subprocess.run([program, "prepare", "plain_unet_msd_hippocampus", *[w for s in words for w in ("--set", s)], "--threads", str(threads),
                         "-o", str(work / f"ours_{count}")], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -94,7 +94,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         names = draw(work / "heads", arguments.cases)
-        left = ours(arguments.program, work / "heads", arguments.cases, arguments.threads, work)
+        left = ours(arguments.program, arguments.cases, arguments.threads, work)
         right = theirs(work / "heads", names[:2], work)
     print(f"a case of 160 x 192 x 160 at 1.5 mm to 1 mm: ours {left:.2f} s ({arguments.threads} thread), nnU-Net {right:.2f} s, {right / left:.1f} times")
 

@@ -40,22 +40,34 @@ double snapped(double x) {
 }  // namespace
 
 // Causal and anti-causal recursion with whole-sample mirror symmetry, gain included.
-void spline_coefficients(double* line, int64_t n, int64_t stride) {
+void spline_coefficients(double* lines, int64_t n, int64_t stride, int64_t count) {
   if (n == 1) return;
-  const auto at = [&](int64_t i) -> double& { return line[i * stride]; };
-  for (int64_t i = 0; i < n; ++i) at(i) *= 6;
+  const auto at = [&](int64_t i) { return lines + i * stride; };
+  const auto each = [&](auto&& step) {
+#pragma omp simd
+    for (int64_t c = 0; c < count; ++c) step(c);
+  };
+  for (int64_t i = 0; i < n; ++i) each([v = at(i)](int64_t c) { v[c] *= 6; });
   // Sum over the mirrored period 2n - 2, in closed form.
   double power = kPole;
   const double last_power = std::pow(kPole, double(n - 1));
-  double sum = at(0) + last_power * at(n - 1);
+  std::array<double, kLinesAtOnce> sums{};
+  double* sum = sums.data();
+  each([&, first = at(0), last = at(n - 1)](int64_t c) { sum[c] = first[c] + last_power * last[c]; });
   for (int64_t i = 1; i < n - 1; ++i) {
-    sum += power * (at(i) + last_power * at(n - 1 - i));
+    each([&, front = at(i), back = at(n - 1 - i)](int64_t c) {
+      sum[c] += power * (front[c] + last_power * back[c]);
+    });
     power *= kPole;
   }
-  at(0) = sum / (1 - last_power * last_power);
-  for (int64_t i = 1; i < n; ++i) at(i) += kPole * at(i - 1);
-  at(n - 1) = kPole / (kPole * kPole - 1) * (at(n - 1) + kPole * at(n - 2));
-  for (int64_t i = n - 2; i >= 0; --i) at(i) = kPole * (at(i + 1) - at(i));
+  each([&, first = at(0)](int64_t c) { first[c] = sum[c] / (1 - last_power * last_power); });
+  for (int64_t i = 1; i < n; ++i)
+    each([v = at(i), before = at(i - 1)](int64_t c) { v[c] += kPole * before[c]; });
+  each([last = at(n - 1), before = at(n - 2)](int64_t c) {
+    last[c] = kPole / (kPole * kPole - 1) * (last[c] + kPole * before[c]);
+  });
+  for (int64_t i = n - 2; i >= 0; --i)
+    each([v = at(i), behind = at(i + 1)](int64_t c) { v[c] = kPole * (behind[c] - v[c]); });
 }
 
 std::array<double, 4> cubic_spline_weights(double t) {

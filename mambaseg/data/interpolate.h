@@ -29,9 +29,11 @@ class Sampler {
   int order_;
 };
 
-/// Cubic B-spline coefficients of a line of n values that lie `stride` apart, in place; mirrored at both ends
-/// (Unser 1999).
-void spline_coefficients(double* line, int64_t n, int64_t stride);
+/// Cubic B-spline coefficients of lines of n values that lie `stride` apart, in place; mirrored at both ends
+/// (Unser 1999). The lines, at most kLinesAtOnce, lie side by side: each begins one number behind the one
+/// before.
+constexpr int64_t kLinesAtOnce = 8;
+void spline_coefficients(double* lines, int64_t n, int64_t stride, int64_t count = 1);
 
 /// Weights of the four coefficients around a point at fraction t in [0, 1) after the second.
 std::array<double, 4> cubic_spline_weights(double t);

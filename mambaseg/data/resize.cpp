@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -30,19 +31,28 @@ Volume<float> along_axis(const Volume<float>& image, int axis, int64_t to, int o
   const int a = axis == 0 ? 1 : 0, b = axis == 2 ? 1 : 2;
   const int64_t pad = order == 3 ? kSplinePad : 0;
   at::parallel_for(0, grid.size[b], 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> line(static_cast<size_t>(from + 2 * pad));
+    std::vector<double> lines(static_cast<size_t>((from + 2 * pad) * kLinesAtOnce));
+    std::array<double, kLinesAtOnce> sums;
     for (int64_t y = begin; y < end; ++y)
-      for (int64_t x = 0; x < grid.size[a]; ++x) {
+      for (int64_t x = 0; x < grid.size[a]; x += kLinesAtOnce) {
+        const int64_t count = std::min(kLinesAtOnce, grid.size[a] - x);
         const float* source = image.voxels.data() + x * in_stride[a] + y * in_stride[b];
         float* target = out.voxels.data() + x * out_stride[a] + y * out_stride[b];
-        for (int64_t i = 0; i < from + 2 * pad; ++i)
-          line[static_cast<size_t>(i)] = source[std::clamp<int64_t>(i - pad, 0, from - 1) * in_stride[axis]];
-        if (order == 3) spline_coefficients(line.data(), from + 2 * pad, 1);
+        for (int64_t i = 0; i < from + 2 * pad; ++i) {
+          const float* values = source + std::clamp<int64_t>(i - pad, 0, from - 1) * in_stride[axis];
+          for (int64_t c = 0; c < count; ++c)
+            lines[static_cast<size_t>(i * kLinesAtOnce + c)] = values[c * in_stride[a]];
+        }
+        if (order == 3) spline_coefficients(lines.data(), from + 2 * pad, kLinesAtOnce, count);
         for (int64_t i = 0; i < to; ++i) {
-          double sum = 0;
-          for (const Tap& tap : taps[static_cast<size_t>(i)])
-            sum += tap.weight * line[static_cast<size_t>(tap.index + pad)];
-          target[i * out_stride[axis]] = static_cast<float>(sum);
+          sums.fill(0);
+          for (const Tap& tap : taps[static_cast<size_t>(i)]) {
+            const double* values = lines.data() + (tap.index + pad) * kLinesAtOnce;
+            for (size_t c = 0; c < kLinesAtOnce; ++c) sums[c] += tap.weight * values[c];
+          }
+          for (int64_t c = 0; c < count; ++c)
+            target[i * out_stride[axis] + c * out_stride[a]] =
+                static_cast<float>(sums[static_cast<size_t>(c)]);
         }
       }
   });
@@ -155,12 +165,31 @@ Volume<int32_t> resized_labels(const Volume<int32_t>& labels, const Index3& size
     taps[static_cast<size_t>(axis)] =
         axis_taps(labels.geometry.size[axis], size[axis], axis == separate ? 0 : 1);
   Volume<int32_t> out(resized_grid(labels.geometry, size));
+  // Most voxels lie inside of a structure.
+  const auto the_only_label = [&](int64_t i, int64_t j, int64_t k) -> std::optional<int32_t> {
+    const auto& x = taps[0][static_cast<size_t>(i)];
+    const int32_t* plain = labels.voxels.data();
+    const Index3 stride = strides_of(labels.geometry.size);
+    std::optional<int32_t> only;
+    for (const Tap& z : taps[2][static_cast<size_t>(k)])
+      for (const Tap& y : taps[1][static_cast<size_t>(j)]) {
+        const int32_t* row = plain + y.index * stride[1] + z.index * stride[2];
+        const int32_t front = row[x.front().index];
+        if ((only && *only != front) || row[x.back().index] != front) return std::nullopt;
+        only = front;
+      }
+    return only;
+  };
   at::parallel_for(0, size[2], 1, [&](int64_t begin, int64_t end) {
     std::vector<std::pair<int32_t, double>> seen;  // label and weight
     for (int64_t k = begin; k < end; ++k)
       for (int64_t j = 0; j < size[1]; ++j)
         for (int64_t i = 0; i < size[0]; ++i) {
           seen.clear();
+          if (const auto only = the_only_label(i, j, k)) {
+            out.at(i, j, k) = *only;
+            continue;
+          }
           for (const Tap& z : taps[2][static_cast<size_t>(k)])
             for (const Tap& y : taps[1][static_cast<size_t>(j)])
               for (const Tap& x : taps[0][static_cast<size_t>(i)]) {
