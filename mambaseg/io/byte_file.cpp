@@ -23,7 +23,9 @@ bool starts_as_gzip(std::span<const std::byte> bytes) {
 }  // namespace
 
 ByteReader::ByteReader(const std::string& path)
-    : file_(path, O_RDONLY), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBuffer)) {
+    : file_(path, O_RDONLY),
+      buffer_(std::make_unique<std::byte[]>(Inflater::kGivesBack + kBuffer)),
+      waiting_(buffer_.get() + Inflater::kGivesBack, 0) {
   std::error_code failed;
   const auto size = std::filesystem::file_size(path, failed);
   packed_size_ = failed ? SIZE_MAX : static_cast<size_t>(size);
@@ -33,14 +35,18 @@ ByteReader::ByteReader(const std::string& path)
 
 void ByteReader::fill(size_t least) {
   if (waiting_.size() >= least) return;
-  std::memmove(buffer_.get(), waiting_.data(), waiting_.size());
+  // What was taken last stays in front of what waits: the inflater may give it back.
+  constexpr size_t kTaken = Inflater::kGivesBack;
+  const size_t taken = std::min(kTaken, static_cast<size_t>(waiting_.data() - buffer_.get()));
+  std::byte* const begin = buffer_.get() + kTaken;
+  std::memmove(begin - taken, waiting_.data() - taken, taken + waiting_.size());
   size_t there = waiting_.size();
   while (there < least) {
-    const size_t got = file_.read_some(buffer_.get() + there, kBuffer - there);
+    const size_t got = file_.read_some(begin + there, kBuffer - there);
     if (got == 0) break;
     there += got;
   }
-  waiting_ = {buffer_.get(), there};
+  waiting_ = {begin, there};
 }
 
 size_t ByteReader::read_plain(std::span<std::byte> out) {

@@ -39,9 +39,11 @@ Inflater::State Inflater::step(std::span<const std::byte>& in, std::span<std::by
   state_->next_out = bytes_at(out.data());
   state_->avail_out = static_cast<uint32_t>(piece_out);
   const int code = isal_inflate(state_.get());
-  in = in.subspan(piece_in - state_->avail_in);
-  out = out.subspan(piece_out - state_->avail_out);
   if (code < 0 || code == ISAL_NEED_DICT) return State::kDamaged;
+  const std::ptrdiff_t taken = state_->next_in - bytes_at(in.data());
+  if (taken < -static_cast<std::ptrdiff_t>(kGivesBack)) return State::kDamaged;
+  in = {in.data() + taken, static_cast<size_t>(static_cast<std::ptrdiff_t>(in.size()) - taken)};
+  out = out.subspan(piece_out - state_->avail_out);
   return state_->block_state == ISAL_BLOCK_FINISH ? State::kStreamEnd : State::kMore;
 }
 

@@ -25,8 +25,11 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  /// Unpacks from the front of `in` to the front of `out`, which become what is left of them. Input that is
-  /// taken may be held back: with more room in `out` it comes without new input.
+  /// Unpacks from the front of `in` to the front of `out`, which become what is left of them (unless they are
+  /// damaged). Input that is taken may be held back: with more room in `out` it comes without new input, and
+  /// what of it lies behind the stream is given back, so that `in` then begins up to kGivesBack bytes before
+  /// where it began: what was taken must still lie in front of it.
+  static constexpr size_t kGivesBack = 8;
   State step(std::span<const std::byte>& in, std::span<std::byte>& out);
   /// What follows is another stream.
   void restart();

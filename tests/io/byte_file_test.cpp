@@ -115,6 +115,22 @@ TEST_F(PackedFile, MayHaveSeveralStreams) {
   EXPECT_TRUE(read(many) == bytes_.substr(0, 3000));
 }
 
+TEST_F(PackedFile, MayHaveStreamsThatEndWhereTheReadersBufferEnds) {
+  // A first stream of stored noise, so that the second one ends from 20 bytes before that place to 20 behind.
+  std::mt19937 random(3);
+  std::string noise(270'000, '\0');
+  for (char& c : noise) c = static_cast<char>(random());
+  const size_t second = gzip("xy").size();
+  for (size_t end = (size_t{1} << 18) - 20; end < (size_t{1} << 18) + 20; ++end) {
+    size_t size = end - second - 100;
+    while (gzip_of_zlib(noise.substr(0, size), 0, false).size() + second < end) ++size;
+    const std::string first = noise.substr(0, size);
+    const std::string packed = gzip_of_zlib(first, 0, false) + gzip("xy") + gzip("z");
+    for (const size_t piece : {size_t{1} << 20, first.size() + 1})
+      EXPECT_TRUE(read_in_pieces(packed, piece) == first + "xyz") << end << " in pieces of " << piece;
+  }
+}
+
 TEST_F(PackedFile, MayBeFollowedByOtherBytes) {
   const std::string packed = gzip(bytes_);
   for (const std::string& rest : {std::string(1, '\x1f'), std::string(512, '\0'), std::string("signature")})

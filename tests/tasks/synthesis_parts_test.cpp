@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/axis_map.h"
 #include "mambaseg/tasks/synthetic/head_labels.h"
-#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/smooth_field.h"
 
 namespace mambaseg {

@@ -6,12 +6,12 @@
 #include <numbers>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/data/intensity.h"
 #include "mambaseg/data/label_scheme.h"
 #include "mambaseg/data/rotation.h"
 #include "mambaseg/data/sides.h"
 #include "mambaseg/tasks/synthetic/axis_map.h"
-#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/scanner.h"
 #include "mambaseg/tasks/volumes/augment.h"
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mambaseg/core/quick_normals.h"
 #include "mambaseg/tasks/synthetic/axis_map.h"
 #include "mambaseg/tasks/synthetic/head_looks.h"
-#include "mambaseg/core/quick_normals.h"
 
 namespace mambaseg {
 
