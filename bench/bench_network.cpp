@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "bench/measurement.h"
+#include "bench/training_pass.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
@@ -51,19 +52,6 @@ double root_mean_square(const Tensor& x) { return x.square().mean().sqrt().item<
 void switch_dropout_off(mambaseg::Network& network) {
   for (const auto& module : network.modules())
     if (module->as<torch::nn::DropoutImpl>()) module->eval();
-}
-
-/// Forward and backward pass of the mean square of the scores of every output.
-void training_step(mambaseg::Network& network, const Tensor& patch, const std::string& precision) {
-  for (const Tensor& parameter : network.parameters()) parameter.mutable_grad().reset();
-  std::vector<Tensor> outputs;
-  {
-    const mambaseg::Autocast autocast(precision, patch.device());
-    outputs = network.forward(patch);
-  }
-  Tensor loss = torch::zeros({}, patch.options());
-  for (const Tensor& scores : outputs) loss = loss + scores.to(torch::kFloat32).square().mean();
-  loss.backward();
 }
 
 /// Gradients of all weights, one after another.
@@ -120,7 +108,7 @@ int run(const Options& options) {
   Tensor scores;
   const auto work = [&](const Tensor& patch, const std::string& precision) {
     if (options.training_step)
-      training_step(*network, patch, precision);
+      mambaseg::training_pass(*network, patch, precision);
     else
       scores = prediction(*network, patch, precision);
   };

@@ -11,8 +11,8 @@
 #include <cstdlib>
 
 #include "bench/measurement.h"
+#include "bench/training_pass.h"
 #include "mambaseg/nets/model/network.h"
-#include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
 #include "mambaseg/train/gradient_sums.h"
 #include "mambaseg/train/launcher.h"
@@ -40,16 +40,9 @@ int run(const Options& options) {
 
   mambaseg::GradientSums sums(*network, world);
   const auto step = [&](bool summed) {
-    for (const Tensor& parameter : network->parameters()) parameter.mutable_grad().reset();
-    std::vector<Tensor> outputs;
-    {
-      const mambaseg::Autocast autocast(options.precision, patch.device());
-      outputs = network->forward(patch);
-    }
-    Tensor loss = torch::zeros({});
-    for (const Tensor& scores : outputs) loss = loss + scores.to(torch::kFloat32).square().mean();
-    if (summed) sums.last_pass();
-    loss.backward();
+    mambaseg::training_pass(*network, patch, options.precision, [&] {
+      if (summed) sums.last_pass();
+    });
     if (summed) sums.finish();
   };
   // All begin together, and the slowest rank says how long it took.

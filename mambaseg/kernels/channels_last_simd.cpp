@@ -6,6 +6,7 @@
 #define HWY_TARGET_INCLUDE "mambaseg/kernels/channels_last_simd.cpp"
 #include "hwy/foreach_target.h"
 // after foreach_target.h
+#include "mambaseg/kernels/simd_dispatch.h"
 #include "mambaseg/kernels/vector_math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -277,15 +278,6 @@ HWY_EXPORT(gradient_sums_bf16);
 HWY_EXPORT(gradient_rows_fp32);
 HWY_EXPORT(gradient_rows_bf16);
 HWY_EXPORT(halve_gradient);
-
-namespace {
-/// Where Highway's tables of functions have the one for `target`.
-size_t table_index(SimdTarget target) {
-  hwy::ChosenTarget chosen;
-  chosen.Update(target.bit);
-  return chosen.GetIndex();
-}
-}  // namespace
 
 void channel_moments(const float* x, int64_t rows, int64_t channels, const float* shift, float* sum,
                      float* square, SimdTarget target) {

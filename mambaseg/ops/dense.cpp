@@ -59,6 +59,14 @@ struct Kept : torch::CustomClassHolder {
   PackedWeights packed;
 };
 
+void keep(AutogradContext* ctx, const PackedWeights& packed) {
+  ctx->saved_data["packed"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(packed));
+}
+
+PackedWeights kept(AutogradContext* ctx) {
+  return c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
+}
+
 class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction> {
  public:
   /// `bias` is empty when there is none.
@@ -70,7 +78,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
     packed.forget();
     ctx->save_for_backward({x, weight});
     ctx->saved_data["with_bias"] = bias.numel() > 0;
-    ctx->saved_data["packed"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(packed));
+    keep(ctx, packed);
     ctx->saved_data["stride"] = o.stride;
     ctx->saved_data["padding"] = o.padding;
     ctx->saved_data["dilation"] = o.dilation;
@@ -82,8 +90,7 @@ class ConvolutionFunction : public torch::autograd::Function<ConvolutionFunction
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1];
-    const auto packed =
-        c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
+    const PackedWeights packed = kept(ctx);
     const ConvolutionOptions o{ctx->saved_data["stride"].toIntVector(),
                                ctx->saved_data["padding"].toIntVector(),
                                ctx->saved_data["dilation"].toIntVector(), ctx->saved_data["groups"].toInt(),
@@ -115,15 +122,14 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
     packed.forget();
     ctx->save_for_backward({x, weight});
     ctx->saved_data["with_bias"] = bias.numel() > 0;
-    ctx->saved_data["packed"] = c10::IValue::make_capsule(c10::make_intrusive<Kept>(packed));
+    keep(ctx, packed);
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1];
-    const auto packed =
-        c10::static_intrusive_pointer_cast<Kept>(ctx->saved_data["packed"].toCapsule())->packed;
+    const PackedWeights packed = kept(ctx);
     const Tensor dy = gradients[0].to(x.scalar_type()).contiguous();
     Tensor dx, dweight, dbias;
     if (ctx->needs_input_grad(0)) {

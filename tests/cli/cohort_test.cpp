@@ -23,13 +23,7 @@ class CohortCommand : public testing::Test {
  protected:
   void SetUp() override {
     for (const std::string& sub : {model_, images_, labels_}) fs::create_directories(sub);
-    write_drawn_weights(model_ + "/a.safetensors", "medsegmamba",
-                        {{"conform", "none"},
-                         {"orientation", "RAS"},
-                         {"patch", {16, 16, 16}},
-                         {"classes", {{{"name", "ball"}, {"ids", {10}}}}}},
-                        2, 1);
-    write_bytes(model_ + "/model.toml", card_text("volumes", stage_table(model_, "a.safetensors")));
+    write_ball_model(model_);
     for (int i = 0; i < 5; ++i) {
       Volume<float> image(grid({16, 16, 16}));
       for (size_t v = 1; v < image.voxels.size(); ++v) image.voxels[v] = static_cast<float>(1 + v % 5 + i);

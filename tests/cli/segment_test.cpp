@@ -21,13 +21,7 @@ class SegmentCommand : public testing::Test {
  protected:
   void SetUp() override {
     fs::create_directories(model_);
-    write_drawn_weights(model_ + "/a.safetensors", "medsegmamba",
-                        {{"conform", "none"},
-                         {"orientation", "RAS"},
-                         {"patch", {16, 16, 16}},
-                         {"classes", {{{"name", "ball"}, {"ids", {10}}}}}},
-                        2, 1);
-    write_bytes(model_ + "/model.toml", card_text("volumes", stage_table(model_, "a.safetensors")));
+    write_ball_model(model_);
     Volume<float> image(grid({16, 16, 16}));
     for (size_t v = 1; v < image.voxels.size(); ++v) image.voxels[v] = static_cast<float>(1 + v % 5);
     write_volume(folder_ / "one.nii.gz", image);

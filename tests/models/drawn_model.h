@@ -44,4 +44,15 @@ inline std::string card_text(const std::string& task, const std::string& tables)
          tables;
 }
 
+/// A model in a box of its own, for volumes: one class, in patches of 16^3.
+inline void write_ball_model(const std::string& folder) {
+  write_drawn_weights(folder + "/a.safetensors", "medsegmamba",
+                      {{"conform", "none"},
+                       {"orientation", "RAS"},
+                       {"patch", {16, 16, 16}},
+                       {"classes", {{{"name", "ball"}, {"ids", {10}}}}}},
+                      2, 1);
+  std::ofstream(folder + "/model.toml") << card_text("volumes", stage_table(folder, "a.safetensors"));
+}
+
 }  // namespace mambaseg
