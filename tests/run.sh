@@ -16,7 +16,7 @@ esac
 others=()
 if [ ${#limits[@]} -gt 0 ]; then
   limits+=("LD_PRELOAD=$PWD/$build/bin/libsimd_limit.so")
-  others=(--exclude-regex '^(ranks|cohort|gpu_check|bench_rows)$')  # which start programs and compute little: once is enough
+  others=(--exclude-regex '^(ranks|cohort|gpu_check|bench_rows|docs)$')  # which start programs and compute little: once is enough
 fi
 
 results=$PWD/$build/test_results/$isa
