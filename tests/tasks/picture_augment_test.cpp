@@ -107,6 +107,53 @@ TEST(DrawTransform, IsTheIdentityByDefaultAndSeeded) {
   EXPECT_GT(seen.size(), 150u);
 }
 
+TEST(ChangeColours, IsWhatEachFactorSays) {
+  torch::manual_seed(1);
+  const torch::Tensor picture = 0.25 + 0.5 * torch::rand({3, 5, 6});
+  const torch::Tensor grey = 0.299 * picture[0] + 0.587 * picture[1] + 0.114 * picture[2];
+  PictureAugmentSettings none;
+  none.brightness = none.contrast = none.saturation = none.tint = 0;
+  const auto changed = [&](double PictureAugmentSettings::*setting) {
+    PictureAugmentSettings settings = none;
+    if (setting) settings.*setting = 0.2;
+    torch::Tensor image = picture.clone();
+    Random random(3, 1);
+    change_colours(settings, image, random);
+    return image;
+  };
+  EXPECT_TRUE(torch::allclose(changed(nullptr), picture, 0, 1e-6));
+  // Distances from `centre` are multiplied by one factor, which is not 1.
+  const auto expect_scaled_about = [](const torch::Tensor& centre, const torch::Tensor& before,
+                                      const torch::Tensor& after) {
+    const torch::Tensor distance = before - centre;
+    const double factor = ((after - centre).abs().max() / distance.abs().max()).item<double>();
+    EXPECT_GT(std::abs(factor - 1), 1e-3);
+    EXPECT_TRUE(torch::allclose(after, centre + factor * distance, 0, 1e-5));
+  };
+  const torch::Tensor black = torch::zeros({});
+  expect_scaled_about(black, picture, changed(&PictureAugmentSettings::brightness));
+  expect_scaled_about(grey.mean(), picture, changed(&PictureAugmentSettings::contrast));
+  expect_scaled_about(grey, picture, changed(&PictureAugmentSettings::saturation));
+  const torch::Tensor tinted = changed(&PictureAugmentSettings::tint);
+  for (int64_t channel = 0; channel < 3; ++channel)
+    expect_scaled_about(black, picture[channel], tinted[channel]);
+  EXPECT_FALSE(torch::allclose(tinted[0] / picture[0], tinted[1] / picture[1], 0, 1e-3));
+}
+
+TEST(ChangeColours, StaysBetweenBlackAndWhite) {
+  torch::manual_seed(1);
+  torch::Tensor image = torch::rand({3, 8, 8});
+  PictureAugmentSettings settings;
+  settings.brightness = settings.contrast = settings.saturation = settings.tint = 1;
+  for (uint64_t stream = 0; stream < 20; ++stream) {
+    Random random(1, stream);
+    torch::Tensor changed = image.clone();
+    change_colours(settings, changed, random);
+    EXPECT_GE(changed.min().item<float>(), 0);
+    EXPECT_LE(changed.max().item<float>(), 1);
+  }
+}
+
 TEST(PictureSampler, DependsOnTheStreamOnly) {
   PictureAugmentSettings settings;
   settings.flip = {0.5, 0.5};

@@ -1,8 +1,10 @@
 #include "mambaseg/tasks/pictures/picture_augment.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "mambaseg/core/error.h"
 #include "mambaseg/core/ignored_class.h"
 
 namespace mambaseg {
@@ -96,8 +98,36 @@ Sample transformed(const PreparedCase& one, const PictureTransform& transform) {
   return out;
 }
 
+void change_colours(const PictureAugmentSettings& settings, torch::Tensor& image_CIJ, Random& random) {
+  const auto factor = [&](double most) { return static_cast<float>(1 + random.uniform(-most, most)); };
+  const float brightness = factor(settings.brightness), contrast = factor(settings.contrast),
+              saturation = factor(settings.saturation);
+  const std::array tint{factor(settings.tint), factor(settings.tint), factor(settings.tint)};
+  const auto channels = static_cast<size_t>(image_CIJ.size(0));
+  require(channels == 1 || channels == 3, "change_colours: expected 1 or 3 channels, got ", channels);
+  const int64_t pixels = image_CIJ[0].numel();
+  auto* values = image_CIJ.data_ptr<float>();
+  const auto grey = [&](int64_t at) {
+    if (channels == 1) return values[at];
+    return 0.299f * values[at] + 0.587f * values[pixels + at] + 0.114f * values[2 * pixels + at];
+  };
+  double sum = 0;
+  for (int64_t at = 0; at < pixels; ++at) sum += static_cast<double>(grey(at));
+  const float mean = brightness * static_cast<float>(sum / static_cast<double>(pixels));
+  const auto contrasted = [&](float value) { return mean + contrast * (brightness * value - mean); };
+  for (int64_t at = 0; at < pixels; ++at) {
+    const float own_grey = contrasted(grey(at));
+    for (size_t k = 0; k < channels; ++k) {
+      float& value = values[static_cast<int64_t>(k) * pixels + at];
+      value = std::clamp(tint[k] * (own_grey + saturation * (contrasted(value) - own_grey)), 0.0f, 1.0f);
+    }
+  }
+}
+
 Sample PictureSampler::draw(int64_t, Random random) const {
-  return transformed(case_, draw_transform(augment_, random));
+  Sample sample = transformed(case_, draw_transform(augment_, random));
+  if (augment_.colour > 0 && random.coin(augment_.colour)) change_colours(augment_, sample.image, random);
+  return sample;
 }
 
 }  // namespace mambaseg
