@@ -1,6 +1,7 @@
 // Labels of 30 classes on a grid of 512 x 512 x 600 voxels within 4 GiB: scores of patches are summed,
 // resampled and reduced slab by slab. The network is one 1x1x1 convolution, so that time and memory are those
-// of the export. Prints the stated peak, the largest memory that the process took, and the time.
+// of the export, unless --network names another, of random weights. Prints the stated peak, the largest
+// memory that the process took, and the time; with --json an array of objects.
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -40,46 +41,99 @@ class Pointwise : public Network {
 
 double peak_gib() { return static_cast<double>(mambaseg::peak_memory_bytes()) / (1 << 30); }
 
-void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, double spacing, double memory_gib,
-         const std::string& labels_file) {
+struct Options {
+  std::vector<int64_t> size{512, 512, 600};
+  int64_t classes = 30, patch = 128, order = 1;
+  double spacing = 1, memory_gib = 4, step = 0.5;
+  int threads = 2;
+  std::string network, settings = "{}", labels;
+  bool json = false;
+};
+
+std::shared_ptr<Network> network_of(const Options& options) {
+  if (options.network.empty()) return std::make_shared<Pointwise>(options.classes);
+  torch::manual_seed(1);
+  Json config = Json::parse(options.settings);
+  config["name"] = options.network;
+  config["classes"] = options.classes;
+  auto network = make_network(config);
+  network->eval();
+  return network;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void print_rows(const Options& options, double preparation_s, double prediction_s, double stated_gib) {
+  std::string name;
+  for (const int64_t edge : options.size) name += (name.empty() ? "" : " x ") + std::to_string(edge);
+  Json rows = Json::array();
+  const auto add = [&](const std::string& what, const char* unit, double value) {
+    rows.push_back({{"case", what + name},
+                    {"unit", unit},
+                    {"ours", value},
+                    {"reference", Json()},
+                    {"threads", options.threads}});
+  };
+  add("preparation, ", "s", preparation_s);
+  const std::string prediction = (options.network.empty() ? "export" : options.network) + ", " +
+                                 std::to_string(options.classes) + " classes, ";
+  add(prediction, "s", prediction_s);
+  add("largest memory of " + prediction, "GiB", peak_gib());
+  add("stated memory of " + prediction, "GiB", stated_gib);
+  std::printf("%s\n", rows.dump(1).c_str());
+}
+
+void run(const Options& options) {
   Plan plan;
   plan.conform = "spacing";
-  plan.spacing = {spacing, spacing, spacing};
+  plan.conform_order = options.order;
+  plan.spacing = {options.spacing, options.spacing, options.spacing};
   plan.orientation = "RAS";
   plan.intensity = "zscore_all";
   plan.crop_to_brain = false;
-  plan.patch = {patch, patch, patch};
+  plan.patch = {options.patch, options.patch, options.patch};
   plan.window = "gaussian";
+  plan.step_fraction = options.step;
   Model model;
-  model.network = std::make_shared<Pointwise>(classes);
-  model.info.network = {{"in_channels", 1}, {"classes", classes}};
+  model.network = network_of(options);
+  model.info.network = {{"in_channels", 1}, {"classes", options.classes}};
   PredictorSettings settings;
-  settings.memory_gib = memory_gib;
+  settings.memory_gib = options.memory_gib;
   const Predictor predictor({model}, plan, settings);
   PreparedImage prepared;
+  double preparation_s = 0;
   {
     Image image;
-    image.geometry.size = {size.at(0), size.at(1), size.at(2)};
+    image.geometry.size = {options.size.at(0), options.size.at(1), options.size.at(2)};
     std::vector<int16_t> voxels(static_cast<size_t>(image.geometry.voxel_count()));
     for (size_t v = 0; v < voxels.size(); ++v) voxels[v] = static_cast<int16_t>(v * 2654435761u >> 20);
     image.voxels = std::move(voxels);
+    const auto start = std::chrono::steady_clock::now();
     prepared = prepare_image(image, plan);
+    preparation_s = seconds_since(start);
   }
-  std::printf("memory before the network runs: %.2f GiB at most\n", peak_gib());
+  const double before_gib = peak_gib();
   const Work work = predictor.plan_work(prepared);
-  std::printf("%s\n", describe(work, plan, plan.step).c_str());
-  std::fflush(stdout);
+  if (!options.json) {
+    std::printf("memory before the network runs: %.2f GiB at most\n", before_gib);
+    std::printf("%s\n", describe(work, plan, plan.step).c_str());
+    std::fflush(stdout);
+  }
   const auto start = std::chrono::steady_clock::now();
   const Volume<int32_t> labels = predictor.labels(std::move(prepared), work);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  std::printf(
-      "stated %.2f GiB, largest memory of the process %.2f GiB, allowed %.2f GiB, %.0f s, %zu labels\n",
-      static_cast<double>(work.peak_bytes) / (1 << 30), peak_gib(), memory_gib, seconds,
-      labels.voxels.size());
-  if (labels_file.empty()) return;
-  std::ofstream out(labels_file, std::ios::binary);
+  const double seconds = seconds_since(start), stated_gib = static_cast<double>(work.peak_bytes) / (1 << 30);
+  if (options.json)
+    print_rows(options, preparation_s, seconds, stated_gib);
+  else
+    std::printf(
+        "stated %.2f GiB, largest memory of the process %.2f GiB, allowed %.2f GiB, %.1f s, %zu labels\n",
+        stated_gib, peak_gib(), options.memory_gib, seconds, labels.voxels.size());
+  if (options.labels.empty()) return;
+  std::ofstream out(options.labels, std::ios::binary);
   for (const int32_t label : labels.voxels) out.put(static_cast<char>(label));
-  require(out.flush().good(), labels_file, ": cannot be written");
+  require(out.flush().good(), options.labels, ": cannot be written");
 }
 
 }  // namespace
@@ -87,21 +141,22 @@ void run(const std::vector<int64_t>& size, int64_t classes, int64_t patch, doubl
 
 int main(int argc, char** argv) {
   CLI::App app{"Export of many classes on a large grid within a budget"};
-  std::vector<int64_t> size{512, 512, 600};
-  int64_t classes = 30, patch = 128;
-  double spacing = 1, memory_gib = 4;
-  int threads = 2;
-  std::string labels;
-  app.add_option("--size", size, "Voxels of the file")->expected(3);
-  app.add_option("--classes", classes, "Classes with background");
-  app.add_option("--patch", patch, "Edge of the patches");
-  app.add_option("--spacing", spacing, "Voxel edge of the network's grid; the file has 1 mm");
-  app.add_option("--memory", memory_gib, "GiB");
-  app.add_option("--threads", threads, "Threads");
-  app.add_option("--labels", labels, "File for the labels, a byte a voxel, to compare versions by");
+  mambaseg::Options options;
+  app.add_option("--size", options.size, "Voxels of the file")->expected(3);
+  app.add_option("--classes", options.classes, "Classes with background");
+  app.add_option("--patch", options.patch, "Edge of the patches");
+  app.add_option("--step", options.step, "Patches between neighbouring patches, at most");
+  app.add_option("--spacing", options.spacing, "Voxel edge of the network's grid; the file has 1 mm");
+  app.add_option("--order", options.order, "Interpolation to the network's grid: 1 linear, 3 cubic spline");
+  app.add_option("--memory", options.memory_gib, "GiB");
+  app.add_option("--threads", options.threads, "Threads");
+  app.add_option("--network", options.network, "As mambaseg networks lists it, in place of the convolution");
+  app.add_option("--settings", options.settings, "of --network, as JSON");
+  app.add_option("--labels", options.labels, "File for the labels, a byte a voxel, to compare versions by");
+  app.add_flag("--json", options.json);
   CLI11_PARSE(app, argc, argv);
   mambaseg::cache_tensor_blocks();
-  torch::set_num_threads(threads);
-  mambaseg::run(size, classes, patch, spacing, memory_gib, labels);
+  torch::set_num_threads(options.threads);
+  mambaseg::run(options);
   return 0;
 }

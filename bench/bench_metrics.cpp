@@ -1,8 +1,9 @@
-// All metrics of a pair of 256^3 label images with 32 labels: time for one and more threads, peak memory.
-// With a folder as argument the pair is also written there for bench/metrics_against_scipy.py, with our
-// values and the time on all cores in values.json.
+// All metrics of a pair of 256^3 label images with 32 labels: time for one and more threads, peak memory;
+// with
+// --json an array of objects. With a folder as argument the pair is also written there for
+// bench/metrics_against_scipy.py, with our values and the time on all cores in values.json.
 //
-//   bench_metrics [FOLDER] [--size N] [--stray]
+//   bench_metrics [FOLDER] [--size N] [--labels N] [--threads N...] [--stray] [--json]
 //
 // --stray scatters a few voxels of every label over the whole prediction, so that no label has a small box.
 
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <set>
 #include <thread>
+#include <tuple>
 
 #include "mambaseg/config/config.h"
 #include "mambaseg/core/memory.h"
@@ -24,24 +26,22 @@
 namespace mambaseg {
 namespace {
 
-constexpr int kLabels = 32;
-
 /// True within the ellipsoid of the brain, scaled.
 bool inside(const Vector3& at, double scale) {
   return std::pow(at[0] / 0.62, 2) + std::pow(at[1] / 0.75, 2) + std::pow(at[2] / 0.6, 2) <= scale * scale;
 }
 
-/// Two hemispheres of nested cells: every voxel within an ellipsoid goes to the nearest of 32 seeds,
+/// Nested cells: every voxel within an ellipsoid goes to the nearest of as many seeds as labels,
 /// distances bent by waves so that borders fold; `shift` moves the waves, which changes borders by a voxel or
 /// two.
-Volume<int32_t> brain_like(int64_t size, double shift) {
+Volume<int32_t> brain_like(int64_t size, int count, double shift) {
   Geometry geometry;
   geometry.size = {size, size, size};
   Volume<int32_t> image(geometry);
   Random random(5);
   std::vector<Vector3> seeds;
   std::vector<double> weight;
-  for (int l = 0; l < kLabels; ++l) {
+  for (int l = 0; l < count; ++l) {
     Vector3 seed;
     do {
       seed = {random.uniform(-0.6, 0.6), random.uniform(-0.7, 0.7), random.uniform(-0.6, 0.6)};
@@ -59,7 +59,7 @@ Volume<int32_t> brain_like(int64_t size, double shift) {
                            at[1] + 0.03 * std::sin(17 * at[2] + shift),
                            at[2] + 0.03 * std::sin(23 * at[0] - shift)};
         double nearest = 1e9;
-        for (size_t l = 0; l < kLabels; ++l) {
+        for (size_t l = 0; l < seeds.size(); ++l) {
           const double d =
               weight[l] * (std::pow(bent[0] - seeds[l][0], 2) + std::pow(bent[1] - seeds[l][1], 2) +
                            std::pow(bent[2] - seeds[l][2], 2));
@@ -82,34 +82,57 @@ Json values_json(const std::vector<LabelScores>& scores) {
   return json;
 }
 
-void run(const std::string& folder, int64_t size, bool stray) {
-  const Volume<int32_t> reference = brain_like(size, 0);
-  Volume<int32_t> prediction = brain_like(size, 0.35);
-  if (stray) {
+struct Settings {
+  std::string folder;
+  int64_t size = 256;
+  int labels = 32;
+  std::set<int> threads{1, 2, int(std::max(2U, std::thread::hardware_concurrency()))};
+  bool stray = false, json = false;
+};
+
+void run(const Settings& settings) {
+  const int64_t size = settings.size;
+  const Volume<int32_t> reference = brain_like(size, settings.labels, 0);
+  Volume<int32_t> prediction = brain_like(size, settings.labels, 0.35);
+  if (settings.stray) {
     Random random(9);
-    for (int v = 0; v < 20 * kLabels; ++v)
-      prediction.voxels[size_t(random.below(int64_t(prediction.voxels.size())))] = 1 + v % kLabels;
+    for (int v = 0; v < 20 * settings.labels; ++v)
+      prediction.voxels[size_t(random.below(int64_t(prediction.voxels.size())))] = 1 + v % settings.labels;
   }
   const std::vector<int32_t> labels = labels_in(reference);
   ScoreOptions options;
   for (const Metric& metric : metrics()) options.metrics.push_back(&metric);
-  std::printf("%lld^3 voxels, %zu labels, %zu metrics%s\n", (long long)size, labels.size(), metrics().size(),
-              stray ? ", stray voxels" : "");
+  const std::string name = std::to_string(size) + "^3 voxels, " + std::to_string(labels.size()) +
+                           " labels, " + std::to_string(metrics().size()) + " metrics" +
+                           (settings.stray ? ", stray voxels" : "");
+  if (!settings.json) std::printf("%s\n", name.c_str());
+  Json rows = Json::array();
   std::vector<LabelScores> scores;
   double seconds = 0;
-  for (const int threads : std::set<int>{1, 2, int(std::max(2U, std::thread::hardware_concurrency()))}) {
+  for (const int threads : settings.threads) {
     options.threads = threads;
+    forget_peak_memory();
     double best = 1e9;
     for (int repeat = 0; repeat < 3; ++repeat) {
       const auto start = std::chrono::steady_clock::now();
       scores = compare_labels(reference, prediction, labels, options);
       best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
-    std::printf("threads %d  %.3f s  %.1f million voxels/s  peak %.2f GiB\n", threads, best,
-                double(reference.voxels.size()) / best / 1e6, peak_gib());
+    for (const auto& [what, unit, value] :
+         {std::tuple{"", "s", best}, std::tuple{", largest memory", "GiB", peak_gib()}})
+      rows.push_back({{"case", name + what},
+                      {"unit", unit},
+                      {"ours", value},
+                      {"reference", Json()},
+                      {"threads", threads}});
+    if (!settings.json)
+      std::printf("threads %d  %.3f s  %.1f million voxels/s  peak %.2f GiB\n", threads, best,
+                  double(reference.voxels.size()) / best / 1e6, peak_gib());
     std::fflush(stdout);
     seconds = best;
   }
+  if (settings.json) std::printf("%s\n", rows.dump(1).c_str());
+  const std::string& folder = settings.folder;
   if (folder.empty()) return;
   write_labels(folder + "/reference.nii", reference);
   write_labels(folder + "/prediction.nii", prediction);
@@ -122,13 +145,15 @@ void run(const std::string& folder, int64_t size, bool stray) {
 
 int main(int argc, char** argv) {
   CLI::App app{"Times all metrics on a pair of label images"};
-  std::string folder;
-  int64_t size = 256;
-  bool stray = false;
-  app.add_option("folder", folder, "Where to write the pair and the values")->check(CLI::ExistingDirectory);
-  app.add_option("--size", size, "Edge in voxels")->check(CLI::Range(16, 512));
-  app.add_flag("--stray", stray, "Scatter voxels of every label over the prediction");
+  mambaseg::Settings settings;
+  app.add_option("folder", settings.folder, "Where to write the pair and the values")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--size", settings.size, "Edge in voxels")->check(CLI::Range(16, 512));
+  app.add_option("--labels", settings.labels, "Labels of the drawn pair")->check(CLI::Range(1, 1000));
+  app.add_option("--threads", settings.threads, "Numbers of threads")->check(CLI::PositiveNumber);
+  app.add_flag("--stray", settings.stray, "Scatter voxels of every label over the prediction");
+  app.add_flag("--json", settings.json, "Print a JSON array");
   CLI11_PARSE(app, argc, argv);
-  mambaseg::run(folder, size, stray);
+  mambaseg::run(settings);
   return 0;
 }

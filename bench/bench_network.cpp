@@ -10,10 +10,10 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 
 #include "bench/measurement.h"
 #include "bench/training_pass.h"
+#include "mambaseg/core/memory.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
@@ -68,18 +68,15 @@ Tensor prediction(mambaseg::Network& network, const Tensor& patch, const std::st
   return network.forward(precision == "bf16" ? patch.to(torch::kBFloat16) : patch)[0].to(torch::kFloat32);
 }
 
-/// Makes the largest memory start again from what is in use (Linux).
+/// Makes the largest memory start again from what is in use.
 void forget_peak(torch::Device device) {
   if (device.is_cuda()) return mambaseg::forget_cuda_peak(device);
-  std::ofstream("/proc/self/clear_refs") << "5";
+  mambaseg::forget_peak_memory();
 }
 
 double peak_gib(torch::Device device) {
-  if (device.is_cuda()) return static_cast<double>(mambaseg::cuda_peak_bytes(device)) / (1 << 30);
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.rfind("VmHWM:", 0) == 0) return std::stod(line.substr(6)) / (1 << 20);
-  return 0;
+  const auto bytes = device.is_cuda() ? mambaseg::cuda_peak_bytes(device) : mambaseg::peak_memory_bytes();
+  return static_cast<double>(bytes) / (1 << 30);
 }
 
 Json measurement(const std::string& name, const char* unit, double ours, double reference, double max_error,

@@ -1,11 +1,15 @@
 // Selective scan: checks against the double-precision specification, then times against a LibTorch loop over
-// the steps in the same process.
+// the steps in the same process; or, with --length, one sequence alone and the largest memory.
 
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include <CLI/CLI.hpp>
+
 #include "bench/measurement.h"
+#include "mambaseg/core/memory.h"
 #include "mambaseg/kernels/target.h"
+#include "mambaseg/ops/block_cache.h"
 #include "mambaseg/ops/selective_scan.h"
 #include "mambaseg/scan/orders.h"
 
@@ -15,7 +19,7 @@ using namespace mambaseg;
 using torch::Tensor;
 
 struct Case {
-  const char* name;
+  std::string name;
   TokenGrid grid;
   int64_t channels, states, directions;
   bool bf16 = false;  ///< what comes per token
@@ -31,7 +35,7 @@ struct Case {
   }
 };
 
-constexpr Case kCases[] = {
+const std::vector<Case> kCases = {
     {"L 1728, D 1024, N 64", {12, 12, 12}, 1024, 64, 1},
     {"L 4096, D 384, N 16", {1, 64, 64}, 384, 16, 1},
     {"L 4096, D 384, N 16, bf16 inputs", {1, 64, 64}, 384, 16, 1, true},
@@ -172,17 +176,53 @@ double copy_gb_per_s() {
   return 2e-9 * static_cast<double>(from.nbytes()) / best_s;
 }
 
+/// Adds what `c` takes beside no reference. Errors are those of its beginning, for which a double-precision
+/// copy of all would be too large.
+void measure_alone(const Case& c, const MeasurementOptions& options, MeasurementTable& table) {
+  Case beginning = c;
+  beginning.grid = {1, 1, std::min<int64_t>(c.length(), 1 << 15)};
+  for (const bool backward : {false, true}) {
+    const std::string name = c.name + (backward ? ", backward" : ", forward");
+    if (!options.wants(name)) continue;
+    const double error = max_error(beginning, backward);
+    for (const int threads : options.threads) {
+      at::set_num_threads(threads);
+      forget_peak_memory();
+      const double ours_s = backward ? time_backward(c, 3) : time_forward(c, 3);
+      const double bound = backward ? 1e-5 : 2e-6, gib = static_cast<double>(peak_memory_bytes()) / (1 << 30);
+      table.add({name, "s", ours_s, 0, error, threads, best_target().name}, bound);
+      table.add({name + ", largest memory", "GiB", gib, 0, 0, threads, best_target().name}, bound);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  int64_t length = 0, channels = 64, states = 16;
   const MeasurementOptions options =
-      read_options(argc, argv, "Measures the selective scan against a LibTorch loop");
+      read_options(argc, argv, "Measures the selective scan against a LibTorch loop", [&](CLI::App& app) {
+        app.add_option("--length", length, "Tokens of one sequence, alone, in place of the listed cases");
+        app.add_option("--channels", channels, "of --length")->capture_default_str();
+        app.add_option("--states", states, "of --length")->capture_default_str();
+      });
   device = options.device;
+  cache_tensor_blocks();  // as the programs do
   if (device.is_cuda() && !options.json) std::printf("a copy of 1 GiB: %.0f GB/s\n", copy_gb_per_s());
   MeasurementTable table(options.json);
+  if (length > 0) {
+    const auto text = [](int64_t number) { return std::to_string(number); };
+    measure_alone({"L " + text(length) + ", D " + text(channels) + ", N " + text(states),
+                   {1, 1, length},
+                   channels,
+                   states,
+                   1},
+                  options, table);
+    return table.finish();
+  }
   for (const Case& c : kCases) {
     for (const bool backward : {false, true}) {
-      const std::string name = std::string(c.name) + (backward ? ", backward" : ", forward");
+      const std::string name = c.name + (backward ? ", backward" : ", forward");
       if (!options.wants(name)) continue;
       const double error = max_error(c, backward);
       for (const int threads : options.threads) {

@@ -46,13 +46,15 @@ double best_of(int runs, const std::function<double()>& once) {
   return best;
 }
 
-MeasurementOptions read_options(int argc, char** argv, const char* description) {
+MeasurementOptions read_options(int argc, char** argv, const char* description,
+                                const std::function<void(CLI::App&)>& add) {
   MeasurementOptions options;
   CLI::App app{description};
   app.add_flag("--json", options.json, "Print a JSON array");
   app.add_option("--filter", options.filter, "Only cases whose name contains this");
   app.add_option("--threads", options.threads, "Numbers of threads to measure with")
       ->check(CLI::PositiveNumber);
+  add(app);
   std::string device = "cpu";
   app.add_option("--device", device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   try {
@@ -68,9 +70,9 @@ MeasurementOptions read_options(int argc, char** argv, const char* description) 
 void MeasurementTable::add(const Measurement& m, double error_bound) {
   measurements_.push_back(m);
   if (!json_) {
-    std::printf("%-58s %d thread(s) %8.3f %s, reference %7.3f, ratio %6.1f, error %.1e, %s\n", m.name.c_str(),
-                m.threads, m.ours, m.unit.c_str(), m.reference, m.ours / m.reference, m.max_error,
-                m.target.c_str());
+    std::printf("%-58s %d thread(s) %8.3f %s, ", m.name.c_str(), m.threads, m.ours, m.unit.c_str());
+    if (m.reference != 0) std::printf("reference %7.3f, ratio %6.1f, ", m.reference, m.ours / m.reference);
+    std::printf("error %.1e, %s\n", m.max_error, m.target.c_str());
     std::fflush(stdout);
   }
   if (m.max_error < error_bound) return;
@@ -82,11 +84,12 @@ int MeasurementTable::finish() const {
   if (json_) {
     nlohmann::json rows = nlohmann::json::array();
     for (const Measurement& m : measurements_) {
+      const bool alone = m.reference == 0;
       rows.push_back({{"case", m.name},
                       {"unit", m.unit},
                       {"ours", m.ours},
-                      {"reference", m.reference},
-                      {"ratio", m.ours / m.reference},
+                      {"reference", alone ? nlohmann::json() : nlohmann::json(m.reference)},
+                      {"ratio", alone ? nlohmann::json() : nlohmann::json(m.ours / m.reference)},
                       {"max_error", m.max_error},
                       {"threads", m.threads},
                       {"target", m.target}});

@@ -6,6 +6,10 @@
 #include <string>
 #include <vector>
 
+namespace CLI {
+class App;
+}
+
 namespace mambaseg {
 
 /// Seconds that `work` takes; on a GPU until it has done all that it was given.
@@ -18,7 +22,7 @@ torch::Device device_named(const std::string& name);
 /// The smallest of `runs` calls of once(), which returns seconds.
 double best_of(int runs, const std::function<double()>& once);
 
-/// What one case gave. "ours" and "reference" are rates in `unit`.
+/// What one case gave. "ours" and "reference" (0: none) are rates in `unit`.
 struct Measurement {
   std::string name, unit;
   double ours = 0, reference = 0;
@@ -38,8 +42,11 @@ struct MeasurementOptions {
   bool wants(const std::string& name) const { return name.find(filter) != std::string::npos; }
 };
 
-/// Reads the command line; ends the program with a message when it makes no sense.
-MeasurementOptions read_options(int argc, char** argv, const char* description);
+/// Reads the command line, with the options that `add` names besides; ends the program with a message when it
+/// makes no sense.
+MeasurementOptions read_options(
+    int argc, char** argv, const char* description,
+    const std::function<void(CLI::App&)>& add = [](CLI::App&) {});
 
 /// Prints a line for each measurement when it comes, or with json an array when it is done. A measurement
 /// whose error is above its bound is reported on stderr, and finish() then returns 1.

@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "mambaseg/core/error.h"
@@ -163,17 +164,26 @@ int64_t count_channels(const std::string& path) {
 }
 
 Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {
-  const Image image = read_image(path, warn);
-  Volume<int32_t> out(image.geometry);
+  Image image = read_image(path, warn);
+  Volume<int32_t> out;
+  out.geometry = image.geometry;
   const Index3& n = out.geometry.size;
   std::visit(
-      [&](const auto& in) {
-        for (size_t v = 0; v < in.size(); ++v) {
-          const auto i = static_cast<int64_t>(v);
-          const std::optional<int32_t> label = label_of(in[v], image.step);
-          require(label.has_value(), path, ": expected labels (whole numbers of 32 bits), got ",
-                  digits(in[v]), " in voxel (", i % n[0], ", ", i / n[0] % n[1], ", ", i / n[0] / n[1], ")");
-          out.voxels[v] = *label;
+      [&]<class T>(std::vector<T>& in) {
+        if constexpr (std::is_same_v<T, int32_t>) {
+          out.voxels = std::move(in);
+        } else if constexpr (std::is_integral_v<T> && sizeof(T) < sizeof(int32_t)) {
+          out.voxels.assign(in.begin(), in.end());
+        } else {
+          out.voxels.resize(in.size());
+          for (size_t v = 0; v < in.size(); ++v) {
+            const auto i = static_cast<int64_t>(v);
+            const std::optional<int32_t> label = label_of(in[v], image.step);
+            require(label.has_value(), path, ": expected labels (whole numbers of 32 bits), got ",
+                    digits(in[v]), " in voxel (", i % n[0], ", ", i / n[0] % n[1], ", ", i / n[0] / n[1],
+                    ")");
+            out.voxels[v] = *label;
+          }
         }
       },
       image.voxels);
