@@ -4,8 +4,8 @@
   growth.py -o growth.json [--bin build/release/bin] [--part scan|classes|volumes|networks|metrics|files ...]
   growth.py -o growth.json --table        # Markdown of what was measured
 
-Each part takes at most three minutes of two cores and 8 GiB; its rows replace those of the same name in the file, point by
-point. Of a row with seconds T(n) and memory M(n) the table tells
+Each part takes at most three minutes of two cores and 8 GiB. Of what the file holds already the lesser seconds stay: run a part
+twice, since the first process to use memory that the machine has lent elsewhere waits for it. Of a row with seconds T(n) and memory M(n) the table tells
 
   exponent    e of T ~ n^e on one thread between the two largest sizes (and over all), 1 being linear; of memory alike, of what
               exceeds a start of the program;
@@ -27,7 +27,7 @@ from typing import Callable
 SMALL_UNET = '{"features": [8, 16, 32], "convolutions": [2], "decoder_convolutions": [2], "deep_supervision": false}'
 NETWORKS = {  # settings, edges
     "medsegmamba": ('{"widths": [16, 32, 64, 128], "token_width": 256, "layers": 3}', (32, 64, 96, 128)),
-    "lbmnet": ('{"widths": [8, 16, 32, 64, 128]}', (32, 64, 96, 128)),
+    "lbmnet": ('{"widths": [16, 32, 64, 128, 256]}', (32, 64, 96, 128)),
     "vm_unet": ("{}", (128, 256, 512, 1024)),
     "hym_unet": ("{}", (128, 256, 512, 1024)),
 }
@@ -120,7 +120,8 @@ def measure(result, folder, parts):
                         seconds, gib = point(rows, row.begins)
                         amount = series.amount(size)
                         kept = result["rows"].setdefault(f"{row.name}; {series.unit}", {"unit": series.unit, "points": {}})
-                        kept["points"][f"{size}, {threads}"] = {"n": amount, "threads": threads, "size": size, "s": seconds,
+                        before = kept["points"].get(f"{size}, {threads}", {"s": seconds})
+                        kept["points"][f"{size}, {threads}"] = {"n": amount, "threads": threads, "size": size, "s": min(seconds, before["s"]),
                                                                 "GiB": gib, "start_GiB": start, "least_bytes": row.least_bytes(amount)}
                         print(f"{row.name}: {size} ({series.unit} {amount:.3g}), {threads} threads: {seconds:.4g} s, {gib:.2f} GiB",
                               file=sys.stderr, flush=True)

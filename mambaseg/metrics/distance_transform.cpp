@@ -4,12 +4,15 @@
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 namespace mambaseg {
 namespace {
 
 constexpr uint16_t kNoTarget = 0xFFFF;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double square(double x) { return x * x; }
 
 /// Minimum over q of f(q) + (spacing (p - q))^2 for every p, by the lower envelope of the parabolas.
 class ParabolaEnvelope {
@@ -80,6 +83,30 @@ class PlaneTransform {
       relax(&steps_k_[size_t(k * area)], &steps_k_[size_t((k + 1) * area)]);
   }
 
+  /// After sweep_k, the squared distance of a voxel, looked for around it in growing squares: surfaces of two
+  /// segmentations mostly lie within a few voxels of each other. Nothing where a farther target could be
+  /// nearer.
+  std::optional<double> squared_nearby(const GridPoint& p) const {
+    constexpr int64_t kReach = 6;
+    double best = kInfinity;
+    const auto look = [&](int64_t i, int64_t j, double across) {
+      if (i < 0 || i >= n_[0] || j < 0 || j >= n_[1]) return;
+      const uint16_t steps = steps_k_[size_t(i + n_[0] * (j + n_[1] * p.k))];
+      if (steps != kNoTarget) best = std::min(best, square(spacing_[2] * double(steps)) + across);
+    };
+    for (int64_t dj = 0; dj <= kReach && square(spacing_[1] * double(dj)) < best; ++dj) {
+      const double across_j = square(spacing_[1] * double(dj));
+      for (int64_t di = 0; di <= kReach; ++di) {
+        const double across = across_j + square(spacing_[0] * double(di));
+        if (across >= best) break;
+        for (const int64_t j : {p.j - dj, p.j + dj})
+          for (const int64_t i : {p.i - di, p.i + di}) look(i, j, across);
+      }
+    }
+    if (best > square(std::min(spacing_[0], spacing_[1]) * double(kReach + 1))) return std::nullopt;
+    return best;
+  }
+
   /// Squared distance within the column (j and k only) for every voxel of plane k.
   void load_plane(int64_t k) {
     for (int64_t i = 0; i < n_[0]; ++i) {
@@ -130,13 +157,21 @@ std::vector<double> nearest_distances(std::span<const GridPoint> queries, std::s
   PlaneTransform transform(size, spacing_mm);
   for (const GridPoint& p : targets) transform.add_target(p.i - low.i, p.j - low.j, p.k - low.k);
   transform.sweep_k();
+  int64_t plane = -1, row = -1;  // loaded, for a plane in which the search nearby has failed once
   for (size_t q = 0; q < queries.size(); ++q) {
-    const GridPoint& p = queries[q];
-    const bool new_plane = q == 0 || p.k != queries[q - 1].k;
-    if (new_plane) transform.load_plane(p.k - low.k);
-    if (new_plane || p.j != queries[q - 1].j) transform.load_row(p.j - low.j);
-    assert(new_plane || p.j != queries[q - 1].j || p.i >= queries[q - 1].i);
-    distances[q] = std::sqrt(transform.squared_at(p.i - low.i));
+    const GridPoint p{queries[q].i - low.i, queries[q].j - low.j, queries[q].k - low.k};
+    if (p.k != plane) {
+      if (const std::optional<double> squared = transform.squared_nearby(p)) {
+        distances[q] = std::sqrt(*squared);
+        continue;
+      }
+      transform.load_plane(plane = p.k);
+      row = -1;
+    }
+    if (p.j != row) transform.load_row(row = p.j);
+    assert(q == 0 || queries[q].k != queries[q - 1].k || queries[q].j != queries[q - 1].j ||
+           queries[q].i >= queries[q - 1].i);
+    distances[q] = std::sqrt(transform.squared_at(p.i));
   }
   return distances;
 }
