@@ -7,7 +7,8 @@
 Each round runs every benchmark once, one process after the other; with several builds they take turns benchmark by
 benchmark, so that the machine's better and worse minutes meet all of them. What a benchmark gives in every round is
 kept, because how far rounds differ is the noise that compare_rows.py needs. Rounds are written as they end: a run that
-is stopped leaves the rows that it has. For measuring only; needs nothing but Python.
+is stopped leaves the rows that it has. For measuring only; needs nothing but Python. A round
+takes some three minutes of two cores (Zen 5); bench/growth.py has the rows of other sizes.
 """
 import argparse
 import json
@@ -15,8 +16,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 
+SCRATCH = "a folder to write to"
 NETWORKS = {  # what bench_network is asked for, two threads
     "medsegmamba": ["--network", "medsegmamba"],
     "lbmnet": ["--network", "lbmnet", "--patch", "64"],
@@ -24,19 +27,28 @@ NETWORKS = {  # what bench_network is asked for, two threads
     "vm_unet": ["--network", "vm_unet"],
     "unet": ["--network", "unet"],
     "segmamba": ["--network", "segmamba", "--patch", "64"],
-    "swin_unetr": ["--network", "swin_unetr", "--patch", "64"],
+    "swin_unetr": ["--network", "swin_unetr", "--patch", "64", "--settings", '{"dims": 3}'],
     "plain_unet, training": ["--network", "plain_unet", "--patch", "64", "--training-step"],
-    "lbmnet, training": ["--network", "lbmnet", "--patch", "32", "--training-step", "--settings", '{"drop_path": 0}'],
+    "umamba_bot, training": ["--network", "umamba_bot", "--patch", "64", "--training-step"],
+    "lbmnet, training": ["--network", "lbmnet", "--patch", "32", "--training-step"],
     "hym_unet, training": ["--network", "hym_unet", "--patch", "128", "--training-step", "--settings", '{"drop_path": 0}'],
+    "vm_unet, training": ["--network", "vm_unet", "--patch", "128", "--training-step", "--settings", '{"drop_path": 0}'],
 }
 
 
 def benchmarks():
     yield "machine", ["bench_machine", "--json"]
     yield "scan", ["bench_selective_scan", "--json", "--threads", "2"]
+    yield "long scan", ["bench_selective_scan", "--json", "--threads", "2", "--length", "524288"]
     yield "depthwise", ["bench_depthwise_conv", "--json", "--threads", "2"]
     for name, words in NETWORKS.items():
-        yield name, ["bench_network", *words, "--runs", "1", "--json"]
+        yield name, ["bench_network", *words, "--runs", "1", "--any-difference", "--json"]
+    yield "augmentation", ["bench_augmentation", "--json", "--rounds", "2"]
+    yield "pictures", ["bench_pictures", "--json"]
+    yield "export", ["bench_export", "--json", "--size", "256", "256", "300"]
+    yield "preparation", ["bench_export", "--json", "--size", "256", "256", "256", "--spacing", "2", "--order", "3", "--classes", "2"]
+    yield "metrics", ["bench_metrics", "--json", "--threads", "2"]
+    yield "files", ["bench_images", "both", "256", SCRATCH]
     yield "program start", None
 
 
@@ -53,7 +65,9 @@ def program_start(folder):
 def measured(folder, command):
     if command is None:
         return program_start(folder)
-    done = subprocess.run([f"{folder}/{command[0]}", *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        words = [scratch if word == SCRATCH else word for word in command[1:]]
+        done = subprocess.run([f"{folder}/{command[0]}", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if not done.stdout.strip():
         raise RuntimeError(done.stderr.strip() or f"exit code {done.returncode}")
     if done.returncode != 0:  # the figures are there, the check failed
