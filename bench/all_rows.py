@@ -7,8 +7,8 @@
 Each round runs every benchmark once, one process after the other; with several builds they take turns benchmark by
 benchmark, so that the machine's better and worse minutes meet all of them. What a benchmark gives in every round is
 kept, because how far rounds differ is the noise that compare_rows.py needs. Rounds are written as they end: a run that
-is stopped leaves the rows that it has. For measuring only; needs nothing but Python. A round
-takes some three minutes of two cores (Zen 5); bench/growth.py has the rows of other sizes.
+is stopped leaves the rows that it has. For measuring only; needs nothing but Python. bench/growth.py
+has the rows of other sizes.
 """
 import argparse
 import json
@@ -39,7 +39,7 @@ NETWORKS = {  # what bench_network is asked for, two threads
 def benchmarks():
     yield "machine", ["bench_machine", "--json"]
     yield "scan", ["bench_selective_scan", "--json", "--threads", "2"]
-    yield "long scan", ["bench_selective_scan", "--json", "--threads", "2", "--length", "524288"]
+    yield "long sequence", ["bench_selective_scan", "--json", "--threads", "2", "--length", "524288"]
     yield "depthwise", ["bench_depthwise_conv", "--json", "--threads", "2"]
     for name, words in NETWORKS.items():
         yield name, ["bench_network", *words, "--runs", "1", "--any-difference", "--json"]
