@@ -34,9 +34,9 @@ const ImageFormat& format_to_read(const std::string& path);
 
 Image read_nifti(const std::string& path, Part part, const Warn& warn);
 void write_nifti(const std::string& path, const Image& image);
-/// With `comment` as a header extension (code 6, "comment", plain text, which readers that do not know it
-/// skip).
-void write_nifti_with_comment(const std::string& path, const Image& image, const std::string& comment);
+/// In the smallest type that holds them; with `comment`, unless it is empty, as a header extension (code 6,
+/// "comment", plain text, which readers that do not know it skip).
+void write_nifti_labels(const std::string& path, const Volume<int32_t>& labels, const std::string& comment);
 Image read_mgh(const std::string& path, Part part, const Warn& warn);
 void write_mgh(const std::string& path, const Image& image);
 

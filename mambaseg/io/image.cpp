@@ -17,6 +17,7 @@
 #include "mambaseg/io/channels.h"
 #include "mambaseg/io/formats.h"
 #include "mambaseg/io/labels_with_comment.h"
+#include "mambaseg/io/narrow_labels.h"
 #include "mambaseg/io/nifti_channels.h"
 
 namespace mambaseg {
@@ -116,14 +117,15 @@ std::string digits(T value) {
   return {text.data(), end};
 }
 
-template <class T>
-VoxelData narrowed(const std::vector<int32_t>& values) {
-  return std::vector<T>(values.begin(), values.end());
-}
-
-template <class T>
-bool holds(int32_t low, int32_t high) {
-  return low >= std::numeric_limits<T>::min() && high <= std::numeric_limits<T>::max();
+/// The format that writes `count` values as an image of that geometry. Throws Error when there is none.
+const ImageFormat& format_to_write(const std::string& path, const Geometry& geometry, size_t count) {
+  require(geometry.voxel_count() > 0 && count == static_cast<size_t>(geometry.voxel_count()), path,
+          ": cannot write ", count, " values as an image of ", describe(geometry));
+  with_context(path, [&] { check_geometry(geometry, {}); });
+  const ImageFormat* format = format_of_name(path);
+  require(format != nullptr && format->write != nullptr, path,
+          ": cannot write an image of this format; use one of the endings ", image_endings_text());
+  return *format;
 }
 
 }  // namespace
@@ -192,51 +194,24 @@ Volume<int32_t> read_labels(const std::string& path, const Warn& warn) {
 
 void write_image(const std::string& path, const Image& image) {
   const size_t count = std::visit([](const auto& v) { return v.size(); }, image.voxels);
-  require(image.geometry.voxel_count() > 0 && count == static_cast<size_t>(image.geometry.voxel_count()),
-          path, ": cannot write ", count, " values as an image of ", describe(image.geometry));
-  with_context(path, [&image] { check_geometry(image.geometry, {}); });
-  const ImageFormat* format = format_of_name(path);
-  require(format != nullptr && format->write != nullptr, path,
-          ": cannot write an image of this format; use one of the endings ", image_endings_text());
-  format->write(path, image);
+  format_to_write(path, image.geometry, count).write(path, image);
 }
 
 void write_volume(const std::string& path, const Volume<float>& volume) {
   write_image(path, Image{volume.geometry, volume.voxels});
 }
 
-namespace {
-
-/// Labels in the smallest type that holds them.
-Image image_of_labels(const Volume<int32_t>& labels) {
-  int32_t low = 0, high = 0;
-  for (const int32_t value : labels.voxels) {
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  Image image{labels.geometry, {}};
-  if (holds<uint8_t>(low, high)) {
-    image.voxels = narrowed<uint8_t>(labels.voxels);
-  } else if (holds<int16_t>(low, high)) {
-    image.voxels = narrowed<int16_t>(labels.voxels);
-  } else {
-    image.voxels = labels.voxels;
-  }
-  return image;
-}
-
-}  // namespace
-
 void write_labels(const std::string& path, const Volume<int32_t>& labels) {
-  write_image(path, image_of_labels(labels));
+  write_labels_with_comment(path, labels, "");
 }
 
 void write_labels_with_comment(const std::string& path, const Volume<int32_t>& labels,
                                const std::string& comment) {
-  const ImageFormat* format = format_of_name(path);
-  if (format == nullptr || format->write != write_nifti) return write_labels(path, labels);
-  with_context(path, [&] { check_geometry(labels.geometry, {}); });
-  write_nifti_with_comment(path, image_of_labels(labels), comment);
+  const ImageFormat& format = format_to_write(path, labels.geometry, labels.voxels.size());
+  if (format.write == write_nifti) return write_nifti_labels(path, labels, comment);
+  Image image{labels.geometry, voxels_of_type(smallest_type(labels.voxels), labels.voxels.size())};
+  narrow(labels.voxels, image.voxels.index(), bytes_of(image.voxels));
+  format.write(path, image);
 }
 
 bool is_image_name(const std::string& path) {

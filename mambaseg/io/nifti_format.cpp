@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 
 #include "mambaseg/core/error.h"
@@ -17,12 +18,14 @@
 #include "mambaseg/io/atomic_file.h"
 #include "mambaseg/io/byte_file.h"
 #include "mambaseg/io/formats.h"
+#include "mambaseg/io/narrow_labels.h"
 #include "mambaseg/io/nifti_channels.h"
 
 namespace mambaseg {
 namespace {
 
 constexpr size_t kExtensionBytes = 4;  // behind the header of a single file, whether extensions follow or not
+constexpr size_t kLabelsAtOnce = size_t{1} << 18;  // narrowed and packed while they are in the cache
 constexpr double kQuaternionRounding = 1e-3;
 constexpr double kLargestVoxelMm = 100;  // metres that lead to larger ones are a slip of the writer
 
@@ -282,15 +285,22 @@ std::string extension_bytes(const std::string& comment) {
   return bytes;
 }
 
+/// What is written.
+struct Content {
+  const Geometry& geometry;
+  size_t type;  ///< place in VoxelData
+  std::function<void(ByteWriter& file)> write_voxels;
+};
+
 template <class FileHeader>
-FileHeader make_header(const Image& image, int version, bool pair, size_t extension_bytes) {
+FileHeader make_header(const Content& image, int version, bool pair, size_t extension_bytes) {
   FileHeader h{};
   h.sizeof_hdr = sizeof h;
   h.dim[0] = 3;
   for (int axis = 0; axis < 7; ++axis)
     h.dim[axis + 1] =
         static_cast<std::remove_reference_t<decltype(h.dim[0])>>(axis < 3 ? image.geometry.size[axis] : 1);
-  h.datatype = static_cast<short>(kCodes[image.voxels.index()]);
+  h.datatype = static_cast<short>(kCodes[image.type]);
   int bytes = 0, swap = 0;
   nifti_datatype_sizes(h.datatype, &bytes, &swap);
   h.bitpix = static_cast<short>(8 * bytes);
@@ -342,7 +352,8 @@ FileHeader make_header(const Image& image, int version, bool pair, size_t extens
 }
 
 template <class FileHeader>
-void write_with_header(const std::string& path, const Image& image, int version, const std::string& comment) {
+void write_with_header(const std::string& path, const Content& image, int version,
+                       const std::string& comment) {
   const auto packing = [](const std::string& name) {
     return name.ends_with("gz") || name.ends_with("GZ") ? ByteWriter::Packing::kGzip
                                                         : ByteWriter::Packing::kNone;
@@ -350,23 +361,30 @@ void write_with_header(const std::string& path, const Image& image, int version,
   const bool pair = is_pair(path);
   const std::string extension = extension_bytes(comment);
   const auto header = make_header<FileHeader>(image, version, pair, extension.size());
-  const std::span<const std::byte> voxels = bytes_of(image.voxels);
   const auto write_voxels = [&](const std::string& temporary) {
     ByteWriter file(temporary, ByteWriter::Packing::kNone);
-    file.write(voxels.data(), voxels.size());
+    image.write_voxels(file);
     file.close();
   };
   const auto write_header = [&](const std::string& temporary) {
     ByteWriter file(temporary, packing(temporary));
     file.write(&header, sizeof header);
     file.write(extension.data(), extension.size());
-    if (!pair) file.write(voxels.data(), voxels.size());
+    if (!pair) image.write_voxels(file);
     file.close();
   };
   if (pair)
     write_pair_atomically({with_ending(path, "img"), write_voxels}, {path, write_header});
   else
     write_atomically(path, write_header);
+}
+
+void write_content(const std::string& path, const Content& image, const std::string& comment) {
+  const Index3& size = image.geometry.size;
+  if (std::max({size[0], size[1], size[2]}) <= std::numeric_limits<short>::max())
+    write_with_header<nifti_1_header>(path, image, 1, comment);
+  else
+    write_with_header<nifti_2_header>(path, image, 2, comment);
 }
 
 /// The voxels that the sizes announce; with `channels` those of the volumes of a 4-D file together.
@@ -440,15 +458,26 @@ std::vector<Image> read_nifti_channels(const std::string& path, const Warn& warn
   return channels;
 }
 
-void write_nifti(const std::string& path, const Image& image) { write_nifti_with_comment(path, image, ""); }
+void write_nifti(const std::string& path, const Image& image) {
+  const std::span<const std::byte> voxels = bytes_of(image.voxels);
+  write_content(path,
+                {image.geometry, image.voxels.index(),
+                 [&](ByteWriter& file) { file.write(voxels.data(), voxels.size()); }},
+                "");
+}
 
-void write_nifti_with_comment(const std::string& path, const Image& image, const std::string& comment) {
-  const Index3& size = image.geometry.size;
-  if (std::max({size[0], size[1], size[2]}) <= std::numeric_limits<short>::max()) {
-    write_with_header<nifti_1_header>(path, image, 1, comment);
-  } else {
-    write_with_header<nifti_2_header>(path, image, 2, comment);
-  }
+void write_nifti_labels(const std::string& path, const Volume<int32_t>& labels, const std::string& comment) {
+  const std::span<const int32_t> all(labels.voxels);
+  const size_t type = smallest_type(all), size = bytes_of(voxels_of_type(type, 1)).size();
+  const auto write_voxels = [&](ByteWriter& file) {
+    std::vector<std::byte> piece(kLabelsAtOnce * size);
+    for (size_t done = 0; done < all.size(); done += kLabelsAtOnce) {
+      const size_t count = std::min(kLabelsAtOnce, all.size() - done);
+      narrow(all.subspan(done, count), type, std::span(piece).first(count * size));
+      file.write(piece.data(), count * size);
+    }
+  };
+  write_content(path, {labels.geometry, type, write_voxels}, comment);
 }
 
 }  // namespace mambaseg

@@ -126,12 +126,26 @@ TEST_P(RoundTrip, KeepsNumberTypes) {
 
 TEST_P(RoundTrip, LabelsTakeTheSmallestType) {
   Volume<int32_t> labels(oblique_grid(), 0);
-  const std::pair<int32_t, size_t> cases[] = {{255, 0}, {256, 3}, {-1, 3}, {40000, 5}};
+  const std::pair<int32_t, size_t> cases[] = {{255, 0},    {256, 3},    {-1, 3},
+                                              {32767, 3},  {-32768, 3}, {32768, 5},
+                                              {-32769, 5}, {-40000, 5}, {INT32_MIN, 5}};
   for (const auto& [value, type] : cases) {
     labels.voxels[7] = value;
     write_labels(path(), labels);
     EXPECT_EQ(read_image(path()).voxels.index(), type) << value;
     EXPECT_EQ(read_labels(path()).voxels, labels.voxels);
+  }
+}
+
+TEST_P(RoundTrip, LabelsOfManyVoxels) {  // more than are packed at once
+  Geometry g;
+  g.size = {90, 80, 77};
+  for (const int32_t step : {1, 100, 100'000}) {
+    Volume<int32_t> labels(g);
+    for (size_t v = 0; v < labels.voxels.size(); ++v)
+      labels.voxels[v] = static_cast<int32_t>(v / 7 % 251) * step;
+    write_labels(path(), labels);
+    EXPECT_EQ(read_labels(path()).voxels, labels.voxels) << step;
   }
 }
 
