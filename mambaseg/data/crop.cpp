@@ -16,9 +16,12 @@ std::optional<Box> box_where(const Volume<T>& volume, Test&& inside) {
   const T* row = volume.voxels.data();
   for (int64_t k = 0; k < n[2]; ++k)
     for (int64_t j = 0; j < n[1]; ++j, row += n[0]) {
+      int any = 0;  // of a size that becomes lanes
+#pragma omp simd reduction(| : any)
+      for (int64_t i = 0; i < n[0]; ++i) any |= static_cast<int>(inside(row[i]));
+      if (any == 0) continue;
       int64_t low = 0;
-      while (low < n[0] && !inside(row[low])) ++low;
-      if (low == n[0]) continue;
+      while (!inside(row[low])) ++low;
       int64_t high = n[0] - 1;
       while (!inside(row[high])) --high;
       const Index3 from{low, j, k}, to{high, j, k};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <type_traits>
 
 #include "mambaseg/core/error.h"
@@ -11,6 +12,54 @@ namespace mambaseg {
 namespace {
 
 constexpr double kLeastRange = 1e-8;  // deviations and ranges below count as this, as in nnU-Net
+
+/// The sum of value(0) ... value(count - 1), in partial sums that do not wait for each other.
+template <class Value>
+double sum_of(size_t count, const Value& value) {
+  constexpr size_t kSums = 16;
+  std::array<double, kSums> sums{};
+  const size_t whole = count / kSums * kSums;
+  for (size_t v = 0; v < whole; v += kSums)
+#pragma omp simd
+    for (size_t s = 0; s < kSums; ++s) sums[s] += value(v + s);
+  for (size_t v = whole; v < count; ++v) sums[v - whole] += value(v);
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+/// Of the voxels for which inside(index) holds, over the population.
+struct Moments {
+  int64_t count = 0;
+  double mean = 0, deviation = 0;
+};
+
+template <class Inside>
+Moments moments_of(const std::vector<float>& values, const Inside& inside) {
+  const float* const all = values.data();
+  Moments out;
+  int64_t inside_count = 0;
+#pragma omp simd reduction(+ : inside_count)
+  for (size_t v = 0; v < values.size(); ++v) inside_count += inside(v);
+  out.count = inside_count;
+  const auto count = static_cast<double>(out.count);
+  out.mean = sum_of(values.size(), [&](size_t v) { return inside(v) ? all[v] : 0.0F; }) / count;
+  const double mean = out.mean;
+  const double squares = sum_of(values.size(), [&](size_t v) {
+    const double off = all[v] - mean, square = off * off;
+    return inside(v) ? square : 0.0;
+  });
+  out.deviation = std::sqrt(squares / count);
+  return out;
+}
+
+template <class Inside>
+void standardise(std::vector<float>& values, double mean, double deviation, const Inside& inside) {
+  float* const all = values.data();
+#pragma omp simd
+  for (size_t v = 0; v < values.size(); ++v) {
+    const auto standard = static_cast<float>((all[v] - mean) / deviation);
+    all[v] = inside(v) ? standard : all[v];
+  }
+}
 
 }  // namespace
 
@@ -68,19 +117,15 @@ uint8_t rescaled_to_byte(double value, const IntensityRange& range) {
 }
 
 void z_score(std::vector<float>& values, const std::vector<uint8_t>& mask) {
-  const auto inside = [&](size_t v) { return mask.empty() || mask[v] != 0; };
-  double sum = 0;
-  int64_t count = 0;
-  for (size_t v = 0; v < values.size(); ++v)
-    if (inside(v)) sum += values[v], ++count;
-  require(count > 0, "intensity: no voxel is left to normalise");
-  const double mean = sum / static_cast<double>(count);
-  double squares = 0;
-  for (size_t v = 0; v < values.size(); ++v)
-    if (inside(v)) squares += (values[v] - mean) * (values[v] - mean);
-  const double deviation = std::max(std::sqrt(squares / static_cast<double>(count)), kLeastRange);
-  for (size_t v = 0; v < values.size(); ++v)
-    if (inside(v)) values[v] = static_cast<float>((values[v] - mean) / deviation);
+  if (mask.empty()) {
+    const Moments all = moments_of(values, [](size_t) { return true; });
+    require(all.count > 0, "intensity: no voxel is left to normalise");
+    return standardise(values, all.mean, std::max(all.deviation, kLeastRange), [](size_t) { return true; });
+  }
+  const auto inside = [&](size_t v) { return mask[v] != 0; };
+  const Moments some = moments_of(values, inside);
+  require(some.count > 0, "intensity: no voxel is left to normalise");
+  standardise(values, some.mean, std::max(some.deviation, kLeastRange), inside);
 }
 
 void normalise_ct(std::vector<float>& values, const CtIntensities& ct) {
@@ -101,19 +146,13 @@ void bytes_to_unit(std::vector<float>& values) {
 }
 
 void z_score_nonzero(std::vector<float>& values) {
-  double sum = 0;
-  int64_t count = 0;
-  for (const float v : values)
-    if (v != 0) sum += v, ++count;
-  require(count > 0, "intensity: the image has no non-zero voxel");
-  const double mean = sum / static_cast<double>(count);
-  double squares = 0;
-  for (const float v : values)
-    if (v != 0) squares += (v - mean) * (v - mean);
-  const double deviation = std::sqrt(squares / static_cast<double>(count));
-  require(deviation > 0, "intensity: every non-zero voxel has the value ", mean, "; expected an image");
-  for (float& v : values)
-    if (v != 0) v = static_cast<float>((v - mean) / deviation);
+  const float* const all = values.data();
+  const auto nonzero = [all](size_t v) { return all[v] != 0; };
+  const Moments some = moments_of(values, nonzero);
+  require(some.count > 0, "intensity: the image has no non-zero voxel");
+  require(some.deviation > 0, "intensity: every non-zero voxel has the value ", some.mean,
+          "; expected an image");
+  standardise(values, some.mean, some.deviation, nonzero);
 }
 
 }  // namespace mambaseg

@@ -5,11 +5,10 @@
 #include <cmath>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/data/lines.h"
 
 namespace mambaseg {
 namespace {
-
-const double kPole = std::sqrt(3.0) - 2;  // of the cubic B-spline filter
 
 std::vector<double> volume_coefficients(const Volume<float>& volume) {
   std::vector<double> c(volume.voxels.begin(), volume.voxels.end());
@@ -19,9 +18,16 @@ std::vector<double> volume_coefficients(const Volume<float>& volume) {
     const int a = axis == 0 ? 1 : 0;
     const int b = axis == 2 ? 1 : 2;
 #pragma omp parallel for
-    for (int64_t y = 0; y < n[b]; ++y)
-      for (int64_t x = 0; x < n[a]; ++x)
-        spline_coefficients(c.data() + x * stride[a] + y * stride[b], n[axis], stride[axis]);
+    for (int64_t y = 0; y < n[b]; ++y) {
+      std::vector<double> room(static_cast<size_t>(n[axis] * kLinesAtOnce));
+      for (int64_t x = 0; x < n[a]; x += kLinesAtOnce) {
+        const Lines<double> lines{c.data() + x * stride[a] + y * stride[b], stride[axis], stride[a],
+                                  std::min(kLinesAtOnce, n[a] - x)};
+        gather<double>({lines.first, lines.along, lines.beside, lines.count}, n[axis], room.data());
+        spline_coefficients(room.data(), n[axis]);
+        scatter(room.data(), n[axis], lines);
+      }
+    }
   }
   return c;
 }
@@ -38,37 +44,6 @@ double snapped(double x) {
 }
 
 }  // namespace
-
-// Causal and anti-causal recursion with whole-sample mirror symmetry, gain included.
-void spline_coefficients(double* lines, int64_t n, int64_t stride, int64_t count) {
-  if (n == 1) return;
-  const auto at = [&](int64_t i) { return lines + i * stride; };
-  const auto each = [&](auto&& step) {
-#pragma omp simd
-    for (int64_t c = 0; c < count; ++c) step(c);
-  };
-  for (int64_t i = 0; i < n; ++i) each([v = at(i)](int64_t c) { v[c] *= 6; });
-  // Sum over the mirrored period 2n - 2, in closed form.
-  double power = kPole;
-  const double last_power = std::pow(kPole, double(n - 1));
-  std::array<double, kLinesAtOnce> sums{};
-  double* sum = sums.data();
-  each([&, first = at(0), last = at(n - 1)](int64_t c) { sum[c] = first[c] + last_power * last[c]; });
-  for (int64_t i = 1; i < n - 1; ++i) {
-    each([&, front = at(i), back = at(n - 1 - i)](int64_t c) {
-      sum[c] += power * (front[c] + last_power * back[c]);
-    });
-    power *= kPole;
-  }
-  each([&, first = at(0)](int64_t c) { first[c] = sum[c] / (1 - last_power * last_power); });
-  for (int64_t i = 1; i < n; ++i)
-    each([v = at(i), before = at(i - 1)](int64_t c) { v[c] += kPole * before[c]; });
-  each([last = at(n - 1), before = at(n - 2)](int64_t c) {
-    last[c] = kPole / (kPole * kPole - 1) * (last[c] + kPole * before[c]);
-  });
-  for (int64_t i = n - 2; i >= 0; --i)
-    each([v = at(i), behind = at(i + 1)](int64_t c) { v[c] = kPole * (behind[c] - v[c]); });
-}
 
 std::array<double, 4> cubic_spline_weights(double t) {
   const double u = 1 - t;
@@ -169,8 +144,9 @@ void resample(const Sampler& sampler, const Affine& to_source, const Index3& n,
               sampler(to_source({static_cast<double>(i), static_cast<double>(j), static_cast<double>(k)})));
 }
 
-Volume<int32_t> resample_labels(const Volume<int32_t>& labels, const Geometry& target) {
-  Volume<int32_t> out(target);
+template <class T>
+Volume<T> resample_labels(const Volume<T>& labels, const Geometry& target) {
+  Volume<T> out(target);
   const Affine to_source = voxel_map(target, labels.geometry);
   const Index3& n = target.size;
 #pragma omp parallel for
@@ -189,5 +165,8 @@ Volume<int32_t> resample_labels(const Volume<int32_t>& labels, const Geometry& t
       }
   return out;
 }
+
+template Volume<uint8_t> resample_labels(const Volume<uint8_t>&, const Geometry&);
+template Volume<int32_t> resample_labels(const Volume<int32_t>&, const Geometry&);
 
 }  // namespace mambaseg

@@ -29,12 +29,6 @@ class Sampler {
   int order_;
 };
 
-/// Cubic B-spline coefficients of lines of n values that lie `stride` apart, in place; mirrored at both ends
-/// (Unser 1999). The lines, at most kLinesAtOnce, lie side by side: each begins one number behind the one
-/// before.
-constexpr int64_t kLinesAtOnce = 8;
-void spline_coefficients(double* lines, int64_t n, int64_t stride, int64_t count = 1);
-
 /// Weights of the four coefficients around a point at fraction t in [0, 1) after the second.
 std::array<double, 4> cubic_spline_weights(double t);
 
@@ -52,6 +46,7 @@ void resample(const Sampler& sampler, const Affine& to_source, const Index3& siz
 
 /// Labels on another grid: the label of the voxel in which each target centre lies, 0 outside. Exact between
 /// grids that are only turned.
-Volume<int32_t> resample_labels(const Volume<int32_t>& labels, const Geometry& target);
+template <class T>  // uint8_t, int32_t
+Volume<T> resample_labels(const Volume<T>& labels, const Geometry& target);
 
 }  // namespace mambaseg

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <type_traits>
+#include <utility>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/conform.h"
@@ -23,12 +24,18 @@ namespace {
 Volume<float> as_floats(const Image& image) {
   Volume<float> out;
   out.geometry = image.geometry;
-  std::visit([&](const auto& values) { out.voxels.assign(values.begin(), values.end()); }, image.voxels);
+  int64_t bad = 0;
+  std::visit(
+      [&](const auto& values) {
+        out.voxels.assign(values.begin(), values.end());
+        if constexpr (std::is_floating_point_v<typename std::decay_t<decltype(values)>::value_type>)
+          bad =
+              std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
+      },
+      image.voxels);
   require(static_cast<int64_t>(out.voxels.size()) == image.geometry.voxel_count() && !out.voxels.empty(),
           "image: expected ", image.geometry.voxel_count(), " voxels and at least one, got ",
           out.voxels.size());
-  const auto bad =
-      std::count_if(out.voxels.begin(), out.voxels.end(), [](float v) { return !std::isfinite(v); });
   require(bad == 0, "image: ", bad, " of ", out.voxels.size(), " voxels are NaN or infinite");
   return out;
 }
@@ -106,38 +113,50 @@ void normalise(std::vector<float>& values, const Plan& plan) {
 
 Vector3 spacing_of(const Plan& plan) { return {plan.spacing[0], plan.spacing[1], plan.spacing[2]}; }
 
+/// The same picture in another orientation.
+template <class T>
+Volume<T> turned(Volume<T> volume, const std::string& orientation) {
+  const std::string now = volume.geometry.orientation();
+  return now == orientation ? std::move(volume) : permuted(volume, permutation_between(now, orientation));
+}
+
 /// nnU-Net's way to the network: intensities from the file's own voxels, then cubic resampling. With zscore
 /// the background stays 0, which splines would blur.
-Volume<float> on_spacing(const Volume<float>& source, bool whole_numbers, const Plan& plan) {
-  Volume<float> turned =
-      permuted(source, permutation_between(source.geometry.orientation(), plan.orientation));
-  if (plan.intensity == "robust") {
-    rescale_to_bytes(turned.voxels, range_of(turned.voxels, whole_numbers));
-    bytes_to_unit(turned.voxels);
-  } else {
-    normalise(turned.voxels, plan);
-  }
-  const Vector3 from = turned.geometry.spacing_mm(), to = spacing_of(plan);
-  const Index3 size = resized_size(turned.geometry.size, from, to);
+Volume<float> on_spacing(Volume<float> source, bool whole_numbers, const Plan& plan) {
+  const Volume<float> image = [&] {
+    Volume<float> out = turned(std::move(source), plan.orientation);
+    if (plan.intensity == "robust") {
+      rescale_to_bytes(out.voxels, range_of(out.voxels, whole_numbers));
+      bytes_to_unit(out.voxels);
+    } else {
+      normalise(out.voxels, plan);
+    }
+    return out;
+  }();
+  const Vector3 from = image.geometry.spacing_mm(), to = spacing_of(plan);
+  const Index3 size = resized_size(image.geometry.size, from, to);
   const auto separate = separate_axis(from, to);
-  Volume<float> out = resized(turned, size, 3, separate);
-  if (plan.intensity != "zscore" || size == turned.geometry.size) return out;
-  Volume<int32_t> inside(turned.geometry);
-  for (size_t v = 0; v < inside.voxels.size(); ++v) inside.voxels[v] = turned.voxels[v] != 0;
+  Volume<float> out = resized(image, size, 3, separate);
+  if (plan.intensity != "zscore" || size == image.geometry.size) return out;
+  Volume<uint8_t> inside(image.geometry);
+  std::transform(image.voxels.begin(), image.voxels.end(), inside.voxels.begin(),
+                 [](float v) { return static_cast<uint8_t>(v != 0); });
   inside = resized_labels(inside, size, separate);
-  for (size_t v = 0; v < out.voxels.size(); ++v)
-    if (inside.voxels[v] == 0) out.voxels[v] = 0;
+  float* const values = out.voxels.data();
+  const uint8_t* const mask = inside.voxels.data();
+#pragma omp simd
+  for (size_t v = 0; v < out.voxels.size(); ++v) values[v] = mask[v] != 0 ? values[v] : 0;
   return out;
 }
 
-/// Labels of an image on the grid that the image is brought to.
-Volume<int32_t> on_network_grid(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
-  if (plan.conform != "spacing") return resample_labels(labels, grid);
-  const Volume<int32_t> turned =
-      permuted(labels, permutation_between(labels.geometry.orientation(), plan.orientation));
-  Volume<int32_t> out =
-      resized_labels(turned, grid.size, separate_axis(turned.geometry.spacing_mm(), spacing_of(plan)));
-  require(same_grid(out.geometry, grid), "labels: their grid (", describe(labels.geometry),
+/// Classes of an image on the grid that the image is brought to.
+Volume<uint8_t> on_network_grid(Volume<uint8_t> classes, const Geometry& grid, const Plan& plan) {
+  if (plan.conform != "spacing") return resample_labels(classes, grid);
+  const Geometry given = classes.geometry;
+  classes = turned(std::move(classes), plan.orientation);
+  Volume<uint8_t> out =
+      resized_labels(classes, grid.size, separate_axis(classes.geometry.spacing_mm(), spacing_of(plan)));
+  require(same_grid(out.geometry, grid), "labels: their grid (", describe(given),
           ") is not that of the image");
   return out;
 }
@@ -200,7 +219,7 @@ Volume<float> freesurfer_conform(const Image& image, int order) {
 }
 
 PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& warn) {
-  const Volume<float> source = as_floats(image);
+  Volume<float> source = as_floats(image);
   const auto head = nonzero_box(source);
   require(head.has_value(), "image: all ", source.voxels.size(), " voxels are 0");
 
@@ -213,7 +232,7 @@ PreparedImage prepare_image(const Image& image, const Plan& plan, const Warn& wa
                 describe(grid), "); they are not segmented"));
   const bool whole_numbers = holds_whole_numbers(image);
   if (plan.conform == "spacing") {
-    out.image = on_spacing(source, whole_numbers, plan);
+    out.image = on_spacing(std::move(source), whole_numbers, plan);
     return out;
   }
   out.image = on_grid(source, whole_numbers, grid, order_of(plan));
@@ -273,22 +292,36 @@ std::optional<Box> head_box(const PreparedImage& image, const Plan& plan) {
   return box;
 }
 
-Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
-  if (plan.classes.empty()) return on_network_grid(labels, grid, plan);
+Volume<uint8_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& grid, const Plan& plan) {
   const LabelScheme scheme(plan);
+  std::set<int32_t> unknown;
+  const auto class_of = [&](int32_t label) {
+    int64_t k = scheme.class_of(label);
+    if (k == LabelScheme::kUnknown && !plan.classes.empty()) {
+      unknown.insert(label);
+      k = 0;
+    }
+    require(k >= 0 && k <= kIgnoredClass, "labels: ", label, " is no class number; expected 0 to ",
+            kIgnoredClass);
+    return static_cast<uint8_t>(k);
+  };
+  Volume<uint8_t> classes(labels.geometry);
+  int32_t last = 0;  // labels come in runs
+  uint8_t its_class = class_of(last);
+  for (size_t v = 0; v < labels.voxels.size(); ++v) {
+    if (labels.voxels[v] != last) {
+      last = labels.voxels[v];
+      its_class = class_of(last);
+    }
+    classes.voxels[v] = its_class;
+  }
   if (plan.unknown_labels == "error") {
-    std::set<int32_t> unknown;
-    for (const int32_t label : labels.voxels)
-      if (scheme.class_of(label) == LabelScheme::kUnknown) unknown.insert(label);
     std::string list;
     for (const int32_t label : unknown)
       if (list.size() < 40) list += (list.empty() ? "" : ", ") + std::to_string(label);
     require(unknown.empty(), "labels: ", unknown.size(), " numbers belong to no class: ", list);
   }
-  Volume<int32_t> classes = labels;
-  for (int32_t& value : classes.voxels)
-    value = static_cast<int32_t>(std::max<int64_t>(0, scheme.class_of(value)));  // unknown: background
-  return on_network_grid(classes, grid, plan);
+  return on_network_grid(std::move(classes), grid, plan);
 }
 
 Volume<int32_t> classes_to_labels(const Volume<int32_t>& classes, const Geometry& input_grid,

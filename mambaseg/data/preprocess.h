@@ -48,8 +48,9 @@ torch::Tensor image_tensor(const PreparedImage& image);
 std::optional<Box> head_box(const PreparedImage& image, const Plan& plan);
 
 /// Label numbers of a file -> class numbers (LabelScheme) on the grid `network_grid`, nearest neighbour.
-/// Throws Error on labels in no class when the plan says so.
-Volume<int32_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& network_grid,
+/// Throws Error on labels in no class when the plan says so; where it names no classes, on numbers above
+/// kIgnoredClass or below 0.
+Volume<uint8_t> labels_to_classes(const Volume<int32_t>& labels, const Geometry& network_grid,
                                   const Plan& plan);
 
 /// Class numbers on the network's grid -> label numbers (LabelScheme::label_of) on the grid of the file.

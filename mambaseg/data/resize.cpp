@@ -6,77 +6,151 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/data/interpolate.h"
+#include "mambaseg/data/line_resampler.h"
 
 namespace mambaseg {
 namespace {
 
 constexpr double kAnisotropic = 3;
-constexpr int64_t kSplinePad = 12;  // repeated edge voxels before the spline filter, as SciPy's zoom has
 
-using Taps = std::vector<Tap>;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-Index3 strides_of(const Index3& size) { return {1, size[0], size[0] * size[1]}; }
+/// The least and the largest values of an image, or of each slice of it across `separate`.
+class Bounds {
+ public:
+  /// None.
+  Bounds() : low_(1, -kInfinity), high_(1, kInfinity) {}
 
-/// One axis brought to `to` voxels.
-Volume<float> along_axis(const Volume<float>& image, int axis, int64_t to, int order) {
-  Geometry grid = image.geometry;
-  const int64_t from = grid.size[axis];
-  grid.size[axis] = to;
-  Volume<float> out(grid);
-  const auto taps = axis_taps(from, to, order);
-  const Index3 in_stride = strides_of(image.geometry.size), out_stride = strides_of(grid.size);
-  const int a = axis == 0 ? 1 : 0, b = axis == 2 ? 1 : 2;
-  const int64_t pad = order == 3 ? kSplinePad : 0;
-  at::parallel_for(0, grid.size[b], 1, [&](int64_t begin, int64_t end) {
-    std::vector<double> lines(static_cast<size_t>((from + 2 * pad) * kLinesAtOnce));
-    std::array<double, kLinesAtOnce> sums;
-    for (int64_t y = begin; y < end; ++y)
-      for (int64_t x = 0; x < grid.size[a]; x += kLinesAtOnce) {
-        const int64_t count = std::min(kLinesAtOnce, grid.size[a] - x);
-        const float* source = image.voxels.data() + x * in_stride[a] + y * in_stride[b];
-        float* target = out.voxels.data() + x * out_stride[a] + y * out_stride[b];
-        for (int64_t i = 0; i < from + 2 * pad; ++i) {
-          const float* values = source + std::clamp<int64_t>(i - pad, 0, from - 1) * in_stride[axis];
-          for (int64_t c = 0; c < count; ++c)
-            lines[static_cast<size_t>(i * kLinesAtOnce + c)] = values[c * in_stride[a]];
-        }
-        if (order == 3) spline_coefficients(lines.data(), from + 2 * pad, kLinesAtOnce, count);
-        for (int64_t i = 0; i < to; ++i) {
-          sums.fill(0);
-          for (const Tap& tap : taps[static_cast<size_t>(i)]) {
-            const double* values = lines.data() + (tap.index + pad) * kLinesAtOnce;
-            for (size_t c = 0; c < kLinesAtOnce; ++c) sums[c] += tap.weight * values[c];
-          }
-          for (int64_t c = 0; c < count; ++c)
-            target[i * out_stride[axis] + c * out_stride[a]] =
-                static_cast<float>(sums[static_cast<size_t>(c)]);
-        }
+  Bounds(const Volume<float>& image, std::optional<int> separate) : separate_(separate) {
+    const Index3& n = image.geometry.size;
+    const auto slices = static_cast<size_t>(separate ? n[*separate] : 1);
+    low_.assign(slices, kInfinity);
+    high_.assign(slices, -kInfinity);
+    const float* row = image.voxels.data();
+    for (int64_t k = 0; k < n[2]; ++k)
+      for (int64_t j = 0; j < n[1]; ++j, row += n[0])
+        if (separate == 0)
+          for (int64_t i = 0; i < n[0]; ++i) widen(i, row[i], row[i]);
+        else
+          widen_by_row(separate == 1 ? j : separate == 2 ? k : 0, row, n[0]);
+  }
+
+  /// Of lines side by side along the axis `beside`, the first of them number `first`, in slice `at` of
+  /// `across`.
+  Range of(int beside, int64_t first, int64_t count, int across, int64_t at) const {
+    Range out;
+    for (int64_t c = 0; c < kLinesAtOnce; ++c) {
+      const int64_t line = first + std::min(c, count - 1);
+      const auto slice = static_cast<size_t>(separate_ == beside ? line : separate_ == across ? at : 0);
+      out.low[static_cast<size_t>(c)] = low_[slice];
+      out.high[static_cast<size_t>(c)] = high_[slice];
+    }
+    return out;
+  }
+
+ private:
+  void widen(int64_t slice, float low, float high) {
+    const auto s = static_cast<size_t>(slice);
+    low_[s] = std::min(low_[s], low);
+    high_[s] = std::max(high_[s], high);
+  }
+  void widen_by_row(int64_t slice, const float* row, int64_t n) {
+    float low = kInfinity, high = -kInfinity;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (int64_t i = 0; i < n; ++i) {
+      low = std::min(low, row[i]);
+      high = std::max(high, row[i]);
+    }
+    widen(slice, low, high);
+  }
+
+  std::optional<int> separate_;
+  std::vector<float> low_, high_;
+};
+
+/// The first two axes of each slice across the last brought to other sizes.
+void resample_slices(const float* in, const Index3& from, float* out, const Index3& to, int order,
+                     const Bounds& bounds) {
+  const bool first = from[0] != to[0], second = from[1] != to[1];
+  const Bounds none;
+  at::parallel_for(0, from[2], 1, [&](int64_t begin, int64_t end) {
+    LineResampler along_first(from[0], to[0], order), along_second(from[1], to[1], order);
+    std::vector<float> room(static_cast<size_t>(first && second ? to[0] * from[1] : 0));
+    for (int64_t k = begin; k < end; ++k) {
+      const float* slice = in + k * from[0] * from[1];
+      float* const target = out + k * to[0] * to[1];
+      float* const between = second ? room.data() : target;
+      for (int64_t j = 0; first && j < from[1]; j += kLinesAtOnce) {
+        const int64_t count = std::min(kLinesAtOnce, from[1] - j);
+        along_first({slice + j * from[0], 1, from[0], count}, {between + j * to[0], 1, to[0], count},
+                    (second ? none : bounds).of(1, j, count, 2, k));
+      }
+      if (first) slice = between;
+      for (int64_t i = 0; second && i < to[0]; i += kLinesAtOnce) {
+        const int64_t count = std::min(kLinesAtOnce, to[0] - i);
+        along_second({slice + i, to[0], 1, count}, {target + i, to[0], 1, count},
+                     bounds.of(0, i, count, 2, k));
+      }
+    }
+  });
+}
+
+/// The last axis brought to `to` voxels.
+void resample_last(const float* in, const Index3& size, float* out, int64_t to, int order,
+                   const Bounds& bounds) {
+  const int64_t step = size[0] * size[1];
+  at::parallel_for(0, size[1], 1, [&](int64_t begin, int64_t end) {
+    LineResampler along_last(size[2], to, order);
+    for (int64_t j = begin; j < end; ++j)
+      for (int64_t i = 0; i < size[0]; i += kLinesAtOnce) {
+        const int64_t count = std::min(kLinesAtOnce, size[0] - i), at = i + j * size[0];
+        along_last({in + at, step, 1, count}, {out + at, step, 1, count}, bounds.of(0, i, count, 1, j));
       }
   });
+}
+
+Volume<float> interpolated(const Volume<float>& image, const Index3& size, int order, const Bounds& bounds) {
+  const Index3& from = image.geometry.size;
+  if (size == from) return image;
+  Geometry grid = image.geometry;
+  grid.size = size;
+  Volume<float> out(grid);
+  const float* in = image.voxels.data();
+  if (size[2] == from[2]) {
+    resample_slices(in, from, out.voxels.data(), size, order, bounds);
+    return out;
+  }
+  const Index3 between{size[0], size[1], from[2]};
+  std::unique_ptr<float[]> slices;
+  if (between != from) {
+    slices =
+        std::make_unique_for_overwrite<float[]>(static_cast<size_t>(between[0] * between[1] * between[2]));
+    resample_slices(in, from, slices.get(), between, order, {});
+    in = slices.get();
+  }
+  resample_last(in, between, out.voxels.data(), size[2], order, bounds);
   return out;
 }
 
-/// Clips the slices across `axis`, or the whole volume, to the range that they had in `original`.
-void clip_to_range(Volume<float>& image, const Volume<float>& original, std::optional<int> axis) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  const auto slice = [&](const Index3& size, int64_t voxel) {
-    if (!axis) return int64_t{0};
-    return voxel / strides_of(size)[*axis] % size[*axis];
-  };
-  const auto slices = static_cast<size_t>(axis ? original.geometry.size[*axis] : 1);
-  std::vector<float> low(slices, kInfinity), high(slices, -kInfinity);
-  for (size_t v = 0; v < original.voxels.size(); ++v) {
-    const auto s = static_cast<size_t>(slice(original.geometry.size, static_cast<int64_t>(v)));
-    low[s] = std::min(low[s], original.voxels[v]);
-    high[s] = std::max(high[s], original.voxels[v]);
-  }
-  for (size_t v = 0; v < image.voxels.size(); ++v) {
-    const auto s = static_cast<size_t>(slice(image.geometry.size, static_cast<int64_t>(v)));
-    image.voxels[v] = std::clamp(image.voxels[v], low[s], high[s]);
-  }
+/// Of the slices across `axis` the nearest ones.
+Volume<float> nearest_slices(const Volume<float>& image, int axis, int64_t to) {
+  Geometry grid = image.geometry;
+  const AxisTaps taps = axis_taps(grid.size[axis], to, 0);
+  grid.size[axis] = to;
+  Volume<float> out(grid);
+  float* target = out.voxels.data();
+  for (int64_t k = 0; k < grid.size[2]; ++k)
+    for (int64_t j = 0; j < grid.size[1]; ++j)
+      for (int64_t i = 0; i < grid.size[0]; ++i) {
+        Index3 from{i, j, k};
+        from[axis] = taps[from[axis]].front().index;
+        *target++ = image.at(from[0], from[1], from[2]);
+      }
+  return out;
 }
 
 bool anisotropic(const Vector3& spacing_mm) {
@@ -86,25 +160,26 @@ bool anisotropic(const Vector3& spacing_mm) {
 
 }  // namespace
 
-std::vector<Taps> axis_taps(int64_t from, int64_t to, int order) {
+AxisTaps axis_taps(int64_t from, int64_t to, int order) {
   const double last = static_cast<double>(from - 1);
-  std::vector<Taps> out;
+  AxisTaps out;
+  out.each = order == 0 ? 1 : order == 1 ? 2 : 4;
   for (int64_t x = 0; x < to; ++x) {
     const double at =
         (static_cast<double>(x) + 0.5) * static_cast<double>(from) / static_cast<double>(to) - 0.5;
     if (order == 0) {
-      out.push_back({{static_cast<int64_t>(std::floor(std::clamp(at, 0.0, last) + 0.5)), 1}});
+      out.all.push_back({static_cast<int64_t>(std::floor(std::clamp(at, 0.0, last) + 0.5)), 1});
     } else if (order == 1) {
       const double inside = std::clamp(at, 0.0, last);
       const auto low = static_cast<int64_t>(inside);
       const double t = inside - static_cast<double>(low);
-      out.push_back({{low, 1 - t}, {std::min(low + 1, from - 1), t}});
+      out.all.push_back({low, 1 - t});
+      out.all.push_back({std::min(low + 1, from - 1), t});
     } else {
       const double below = std::floor(at);
       const auto weights = cubic_spline_weights(at - below);
-      out.emplace_back();
       for (int64_t tap = 0; tap < 4; ++tap)
-        out.back().push_back({static_cast<int64_t>(below) - 1 + tap, weights[static_cast<size_t>(tap)]});
+        out.all.push_back({static_cast<int64_t>(below) - 1 + tap, weights[static_cast<size_t>(tap)]});
     }
   }
   return out;
@@ -146,68 +221,11 @@ Volume<float> resized(const Volume<float>& image, const Index3& size, int order,
                       std::optional<int> separate) {
   require(order == 1 || order == 3, "resampling: expected order 1 or 3, got ", order);
   if (image.geometry.size == size) return image;
-  Volume<float> out = image;
-  for (int axis = 0; axis < 3; ++axis)
-    if (axis != separate && size[axis] != image.geometry.size[axis])
-      out = along_axis(out, axis, size[axis], order);
-  if (order == 3) clip_to_range(out, image, separate);
-  if (separate && size[*separate] != image.geometry.size[*separate])
-    out = along_axis(out, *separate, size[*separate], 0);
+  Index3 slices = size;
+  if (separate) slices[*separate] = image.geometry.size[*separate];
+  Volume<float> out = interpolated(image, slices, order, order == 3 ? Bounds(image, separate) : Bounds());
+  if (slices != size) out = nearest_slices(out, *separate, size[*separate]);
   out.geometry = resized_grid(image.geometry, size);
-  return out;
-}
-
-Volume<int32_t> resized_labels(const Volume<int32_t>& labels, const Index3& size,
-                               std::optional<int> separate) {
-  if (labels.geometry.size == size) return labels;
-  std::array<std::vector<Taps>, 3> taps;
-  for (int axis = 0; axis < 3; ++axis)
-    taps[static_cast<size_t>(axis)] =
-        axis_taps(labels.geometry.size[axis], size[axis], axis == separate ? 0 : 1);
-  Volume<int32_t> out(resized_grid(labels.geometry, size));
-  // Most voxels lie inside of a structure.
-  const auto the_only_label = [&](int64_t i, int64_t j, int64_t k) -> std::optional<int32_t> {
-    const auto& x = taps[0][static_cast<size_t>(i)];
-    const int32_t* plain = labels.voxels.data();
-    const Index3 stride = strides_of(labels.geometry.size);
-    std::optional<int32_t> only;
-    for (const Tap& z : taps[2][static_cast<size_t>(k)])
-      for (const Tap& y : taps[1][static_cast<size_t>(j)]) {
-        const int32_t* row = plain + y.index * stride[1] + z.index * stride[2];
-        const int32_t front = row[x.front().index];
-        if ((only && *only != front) || row[x.back().index] != front) return std::nullopt;
-        only = front;
-      }
-    return only;
-  };
-  at::parallel_for(0, size[2], 1, [&](int64_t begin, int64_t end) {
-    std::vector<std::pair<int32_t, double>> seen;  // label and weight
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t j = 0; j < size[1]; ++j)
-        for (int64_t i = 0; i < size[0]; ++i) {
-          seen.clear();
-          if (const auto only = the_only_label(i, j, k)) {
-            out.at(i, j, k) = *only;
-            continue;
-          }
-          for (const Tap& z : taps[2][static_cast<size_t>(k)])
-            for (const Tap& y : taps[1][static_cast<size_t>(j)])
-              for (const Tap& x : taps[0][static_cast<size_t>(i)]) {
-                const int32_t label = labels.at(x.index, y.index, z.index);
-                const double weight = x.weight * y.weight * z.weight;
-                const auto known = std::find_if(seen.begin(), seen.end(),
-                                                [&](const auto& entry) { return entry.first == label; });
-                if (known == seen.end())
-                  seen.emplace_back(label, weight);
-                else
-                  known->second += weight;
-              }
-          std::optional<int32_t> largest;
-          for (const auto& [label, weight] : seen)
-            if (weight >= 0.5) largest = largest ? std::max(*largest, label) : label;
-          out.at(i, j, k) = largest.value_or(0);
-        }
-  });
   return out;
 }
 

@@ -184,16 +184,15 @@ class Tiles {
 }  // namespace
 
 ResampledAxis resampled_axis(int64_t from, int64_t start, int64_t size, int64_t to, int order) {
-  const auto nearest = axis_taps(from, to, 0), taps = axis_taps(from, to, order);
+  const AxisTaps nearest = axis_taps(from, to, 0), taps = axis_taps(from, to, order);
   ResampledAxis out;
   for (int64_t x = 0; x < to; ++x) {
-    const auto at = static_cast<size_t>(x);
-    const int64_t in_box = nearest[at][0].index - start;
+    const int64_t in_box = nearest[x].front().index - start;
     if (in_box < 0 || in_box >= size) continue;
     if (out.low.empty()) out.begin = x;
     out.end = x + 1;
-    const float share = taps[at].size() > 1 ? static_cast<float>(taps[at].back().weight) : 0.0F;
-    const Tap &low = taps[at].front(), &high = share > 0 ? taps[at].back() : low;
+    const float share = taps.each > 1 ? static_cast<float>(taps[x].back().weight) : 0.0F;
+    const Tap &low = taps[x].front(), &high = share > 0 ? taps[x].back() : low;
     out.low.push_back(std::clamp<int64_t>(low.index - start, 0, size - 1));
     out.high.push_back(std::clamp<int64_t>(high.index - start, 0, size - 1));
     out.share.push_back(out.high.back() == out.low.back() ? 0 : share);

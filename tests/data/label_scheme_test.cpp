@@ -75,8 +75,8 @@ TEST(LabelScheme, LabelsBecomeClassesAndBack) {
   geometry.size = {6, 1, 1};
   Volume<int32_t> labels(geometry);
   labels.voxels = {0, 1, 2, 4, 5, 9};
-  const Volume<int32_t> classes = labels_to_classes(labels, geometry, tumour_plan());
-  EXPECT_EQ(classes.voxels, (std::vector<int32_t>{0, 1, 2, 3, kIgnoredClass, 0}));
+  const Volume<uint8_t> classes = labels_to_classes(labels, geometry, tumour_plan());
+  EXPECT_EQ(classes.voxels, (std::vector<uint8_t>{0, 1, 2, 3, kIgnoredClass, 0}));
   Volume<int32_t> predicted(geometry);
   predicted.voxels = {0, 1, 2, 3, 3, 0};
   EXPECT_EQ(classes_to_labels(predicted, geometry, tumour_plan()).voxels,

@@ -202,7 +202,9 @@ TEST(Labels, GoToClassesAndBack) {
   const Geometry grid = permuted(geometry, permutation_between("RAS", "LIA"));
   const auto classes = labels_to_classes(labels, grid, plan);
   EXPECT_EQ(*std::max_element(classes.voxels.begin(), classes.voxels.end()), 31);
-  const auto back = classes_to_labels(classes, geometry, plan);
+  Volume<int32_t> predicted(classes.geometry);
+  predicted.voxels.assign(classes.voxels.begin(), classes.voxels.end());
+  const auto back = classes_to_labels(predicted, geometry, plan);
   labels.at(0, 0, 0) = 0;
   EXPECT_EQ(back.voxels, labels.voxels);
   plan.unknown_labels = "error";

@@ -34,6 +34,19 @@ TEST(TensorVolume, FloatsComeBackUnchanged) {
   EXPECT_EQ(volume_from_tensor(tensor_from_volume(volume), volume.geometry).voxels, volume.voxels);
 }
 
+TEST(TensorVolume, SlicesOfABoxThatReachesBeyondTheVolume) {
+  Volume<float> volume(grid({20, 6, 35}));
+  std::iota(volume.voxels.begin(), volume.voxels.end(), 1.0F);
+  for (const Box& box :
+       {Box{{2, 1, 3}, {7, 4, 30}}, Box{{-3, -2, -1}, {25, 10, 38}}, Box{{4, 7, 0}, {3, 2, 5}}}) {
+    const torch::Tensor expected = cut_box(tensor_from_volume(volume), box);
+    torch::Tensor out = torch::zeros(expected.sizes());
+    for (int64_t j = 0; j < box.size[1]; ++j)
+      copy_slice(volume, box, j, out.data_ptr<float>() + j * out.stride(1), out.stride(0));
+    EXPECT_TRUE(torch::equal(out, expected));
+  }
+}
+
 TEST(TensorVolume, RefusesAnotherSize) {
   EXPECT_THROW(labels_from_tensor(torch::zeros({3, 4, 5}, torch::kInt64), grid({5, 4, 3})), Error);
 }

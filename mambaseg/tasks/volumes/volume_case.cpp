@@ -7,6 +7,7 @@
 #include "mambaseg/data/crop.h"
 #include "mambaseg/data/preprocess.h"
 #include "mambaseg/io/channels.h"
+#include "mambaseg/tasks/volumes/packed_volume.h"
 
 namespace mambaseg {
 namespace {
@@ -54,10 +55,7 @@ Box training_box(const Case& one, const Plan& plan, const PreparedImage& prepare
     ids.regions_class_order.clear();
     ids.ignore_label = 0;
     for (const int64_t id : plan.region_labels) ids.classes.push_back({concat(id), {id}});
-    const Volume<int32_t> on_grid = labels_to_classes(read_labels(path, warn), image.geometry, ids);
-    std::vector<int64_t> all;
-    for (size_t k = 1; k <= ids.classes.size(); ++k) all.push_back(static_cast<int64_t>(k));
-    const auto box = label_box(on_grid, all);
+    const auto box = nonzero_box(labels_to_classes(read_labels(path, warn), image.geometry, ids));
     require(box.has_value(), path, ": none of plan.region_labels occurs");
     return region_box(*box, patch_of(plan), plan.step, size);
   }
@@ -85,18 +83,6 @@ int64_t largest_grid(const Case& one, const Plan& plan) {
   } catch (const Error&) {
     return 0;
   }
-}
-
-/// As uint8 when every value is a multiple of 1/255 (the robust rescale), which needs a quarter of the disk;
-/// as half-precision numbers where they are small enough to keep three digits, which need half of it.
-torch::Tensor packed(const torch::Tensor& image, float& scale) {
-  constexpr float kLargestHalf = 1024;
-  const auto bytes = (image * 255).round();
-  const bool fits = (bytes - image * 255).abs().max().item<float>() < 1e-3f &&
-                    bytes.min().item<float>() >= 0 && bytes.max().item<float>() <= 255;
-  scale = fits ? 1.0f / 255 : 1.0f;
-  if (fits) return bytes.to(torch::kUInt8);
-  return image.abs().max().item<float>() < kLargestHalf ? image.to(torch::kFloat16) : image;
 }
 
 }  // namespace
@@ -157,10 +143,10 @@ PreparedCase prepare_case(const Case& one, const Plan& plan, const Warn& warn) {
     labels.geometry = channels.input;
     out.unnamed_labels = unnamed_labels(labels, plan);
     out.spacing_mm = grid.spacing_mm();
-    const Volume<int32_t> classes =
+    const Volume<uint8_t> classes =
         with_context(one.labels, [&] { return labels_to_classes(labels, grid, plan); });
-    out.image_CIJK = packed(cut_box(image_tensor(channels), box), out.scale).contiguous();
-    out.classes_IJK = cut_box(tensor_from_volume(classes).to(torch::kUInt8), box).contiguous();
+    out.image_CIJK = packed_image(channels, box, out.scale);
+    out.classes_IJK = packed_classes(classes, box);
     return out;
   });
 }
