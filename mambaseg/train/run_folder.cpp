@@ -102,7 +102,7 @@ Split RunFolder::split_of(const std::vector<Case>& cases) {
   }
   const SplitLists lists = read_split_file(file);
   const Json begun = read_json(file);
-  begun_content_ = begun.value("content", Json::object());
+  begun_content_ = begun.value("digests", Json::object());
   SplitSettings stored;
   stored.group = settings_.data.split.group;
   stored.train = lists.train;
@@ -131,7 +131,7 @@ void RunFolder::begin(const Split& split) const {
   if (!options_.world->leads()) return;
   Json json = split_json(split);
   json["cases"] = dataset_cases_;
-  json["content"] = content_;
+  json["digests"] = content_;
   write_file_atomically(path("recipe.toml"), to_toml(to_json(settings_)));
   write_file_atomically(path("split.json"), json.dump(1) + "\n");
 }
