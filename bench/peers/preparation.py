@@ -82,8 +82,9 @@ def run_theirs(folder, name, work):
     configuration = plans.get_configuration("3d_fullres")
     dataset = {"labels": {"background": 0, "anterior": 1, "posterior": 2}, "channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"}
     preprocessor = DefaultPreprocessor(verbose=False)
+    out = pathlib.Path(tempfile.mkdtemp(dir=work))  # its writer replaces nothing
     start = time.perf_counter()
-    preprocessor.run_case_save(str(work / name), [str(folder / "imagesTr" / f"{name}.nii.gz")], str(folder / "labelsTr" / f"{name}.nii.gz"),
+    preprocessor.run_case_save(str(out / name), [str(folder / "imagesTr" / f"{name}.nii.gz")], str(folder / "labelsTr" / f"{name}.nii.gz"),
                                plans, configuration, dataset)
     return time.perf_counter() - start
 

@@ -25,7 +25,7 @@ namespace mambaseg {
 namespace {
 
 constexpr size_t kExtensionBytes = 4;  // behind the header of a single file, whether extensions follow or not
-constexpr size_t kLabelsAtOnce = size_t{1} << 18;  // narrowed and packed while they are in the cache
+constexpr size_t kLabelBytes = size_t{1} << 20;  // narrowed and packed while they are in the cache
 constexpr double kQuaternionRounding = 1e-3;
 constexpr double kLargestVoxelMm = 100;  // metres that lead to larger ones are a slip of the writer
 
@@ -470,9 +470,10 @@ void write_nifti_labels(const std::string& path, const Volume<int32_t>& labels, 
   const std::span<const int32_t> all(labels.voxels);
   const size_t type = smallest_type(all), size = bytes_of(voxels_of_type(type, 1)).size();
   const auto write_voxels = [&](ByteWriter& file) {
-    std::vector<std::byte> piece(kLabelsAtOnce * size);
-    for (size_t done = 0; done < all.size(); done += kLabelsAtOnce) {
-      const size_t count = std::min(kLabelsAtOnce, all.size() - done);
+    const size_t most = std::min(kLabelBytes / size, all.size());
+    std::vector<std::byte> piece(most * size);
+    for (size_t done = 0; done < all.size(); done += most) {
+      const size_t count = std::min(most, all.size() - done);
       narrow(all.subspan(done, count), type, std::span(piece).first(count * size));
       file.write(piece.data(), count * size);
     }

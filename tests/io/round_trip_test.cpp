@@ -139,7 +139,7 @@ TEST_P(RoundTrip, LabelsTakeTheSmallestType) {
 
 TEST_P(RoundTrip, LabelsOfManyVoxels) {  // more than are packed at once
   Geometry g;
-  g.size = {90, 80, 77};
+  g.size = {120, 100, 90};
   for (const int32_t step : {1, 100, 100'000}) {
     Volume<int32_t> labels(g);
     for (size_t v = 0; v < labels.voxels.size(); ++v)
