@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <mutex>
+#include <set>
 
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
@@ -115,6 +116,36 @@ TEST_F(CaseCache, LoadsWhatWasPrepared) {
   EXPECT_THROW(load_prepared(cache(), "b"), Error);
   write_safetensors(cache() + "/odd.safetensors", {});
   EXPECT_THROW(load_prepared(cache(), "odd"), Error);
+}
+
+TEST_F(CaseCache, DigestsChangeWithAnyValue) {
+  const Case one = draw("a");
+  const auto digest_of = [&](const torch::Tensor& image_CIJK) {
+    fs::remove(fs::path(cache()) / "a.safetensors");
+    const auto prepare = [&](const Case&, const Warn&) {
+      PreparedCase out;
+      out.id = "a";
+      out.image_CIJK = image_CIJK;
+      out.classes_IJK = image_CIJK[0];
+      return out;
+    };
+    prepare_cases({one}, {"hash", prepare}, cache(), 1);
+    const PreparedCase loaded = load_prepared(cache(), "a");
+    EXPECT_EQ(loaded.content, loaded.classes_content);  // of the same bytes
+    return loaded.content;
+  };
+  const torch::Tensor image_CIJK =
+      torch::arange(3 * 7 * 9).remainder(256).to(torch::kUInt8).view({1, 3, 7, 9});
+  std::set<std::string> digests{digest_of(image_CIJK)};
+  EXPECT_EQ(digest_of(image_CIJK.clone()), *digests.begin());
+  const auto with_other = [&](const std::vector<int64_t>& bytes) {  // their highest bits are flipped
+    torch::Tensor other = image_CIJK.clone();
+    for (const int64_t byte : bytes) other.view(-1)[byte].bitwise_xor_(128);
+    return digest_of(other);
+  };
+  const std::vector<std::vector<int64_t>> changes{{0},   {7},     {8},          {63},   {64},
+                                                  {188}, {7, 71}, {7, 71, 135}, {7, 15}};
+  for (const auto& bytes : changes) EXPECT_TRUE(digests.insert(with_other(bytes)).second) << bytes.front();
 }
 
 TEST_F(CaseCache, OfSlicesIsNotPaddedAndServesAllPlanes) {
