@@ -68,6 +68,11 @@ Autocast::~Autocast() {
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
 }
 
+std::string autocast_precision(torch::Device device) {
+  if (!is_autocast(device.type())) return "fp32";
+  return autocast_type(device.type()) == torch::kHalf ? "fp16" : "bf16";
+}
+
 void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuDNN(allowed);
   at::globalContext().setAllowTF32CuBLAS(allowed);

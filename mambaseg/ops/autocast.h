@@ -23,6 +23,9 @@ class Autocast {
   torch::ScalarType type_before_ = torch::kBFloat16;
 };
 
+/// The precision with which an Autocast of the device surrounds this thread; "fp32" where none does.
+std::string autocast_precision(torch::Device device);
+
 /// Whether convolutions and matrix products of float32 on a GPU may be computed in TF32, whose numbers have
 /// 10 bits behind the point instead of 23; LibTorch's convolutions are unless this is called with false. For
 /// the whole process.

@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/ops/depthwise_conv_parts.h"
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/ops/implementation.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
@@ -171,32 +172,36 @@ class DepthwiseConvFunction : public torch::autograd::Function<DepthwiseConvFunc
  public:
   /// `bias` is empty when there is none: autograd functions of LibTorch 1.13 take no undefined tensors.
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const DepthwiseGeometry& geometry) {
+                        const DepthwiseGeometry& geometry, Activation activation) {
     const Tensor given = bias.numel() > 0 ? bias : Tensor();
-    ctx->save_for_backward({x, weight, geometry.order_L});
-    ctx->saved_data["with_bias"] = given.defined();
+    ctx->save_for_backward({x, weight, geometry.order_L, given});
+    ctx->saved_data["activation"] = static_cast<int64_t>(activation);
     ctx->saved_data["front"] = geometry.front;
     ctx->saved_data["back"] = geometry.back;
     ctx->saved_data["channels_last"] = geometry.channels_last;
-    return chosen(x, weight, geometry, false).forward(x, weight, given, geometry);
+    return finish(chosen(x, weight, geometry, false).forward(x, weight, given, geometry), {activation, {}});
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], &weight = saved[1];
+    const Tensor &x = saved[0], &weight = saved[1], &bias = saved[3];
     const DepthwiseGeometry geometry{ctx->saved_data["front"].toIntVector(),
                                      ctx->saved_data["back"].toIntVector(),
                                      ctx->saved_data["channels_last"].toBool(), saved[2]};
+    const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
+    Tensor dy = grad_outputs[0];
+    if (activation != Activation::none)
+      dy = gate_gradient(dy, {}, chosen(x, weight, geometry, false).forward(x, weight, bias, geometry),
+                         activation);
     const DepthwiseGradients g =
-        chosen(x, weight, geometry, true)
-            .backward(x, weight, ctx->saved_data["with_bias"].toBool(), geometry, grad_outputs[0]);
-    return {g.x, g.weight, g.bias, Tensor()};
+        chosen(x, weight, geometry, true).backward(x, weight, bias.defined(), geometry, dy);
+    return {g.x, g.weight, g.bias, Tensor(), Tensor()};
   }
 };
 
 /// By what is chosen for each pass.
-Tensor by_choice(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                 const DepthwiseGeometry& geometry) {
+Tensor by_choice(const Tensor& x, const Tensor& weight, const Tensor& bias, const DepthwiseGeometry& geometry,
+                 Activation activation) {
   const torch::Dtype sum_type = x.scalar_type() == torch::kDouble ? torch::kDouble : torch::kFloat;
   const torch::Dtype type = x.scalar_type() == torch::kBFloat16 ? torch::kBFloat16 : sum_type;
   const auto prepared = [&](const Tensor& t) { return t.to(sum_type).contiguous(); };
@@ -205,7 +210,8 @@ Tensor by_choice(const Tensor& x, const Tensor& weight, const Tensor& bias,
       geometry.channels_last && has_even_rows(converted) ? converted : converted.contiguous();
   const Tensor single = prepared(weight);
   const Tensor no_bias = torch::empty({0}, single.options().requires_grad(false));
-  return DepthwiseConvFunction::apply(laid_out, single, bias.defined() ? prepared(bias) : no_bias, geometry)
+  return DepthwiseConvFunction::apply(laid_out, single, bias.defined() ? prepared(bias) : no_bias, geometry,
+                                      activation)
       .to(x.scalar_type());
 }
 
@@ -261,8 +267,9 @@ Tensor depthwise_conv(const Tensor& x, const Tensor& weight, const Tensor& bias,
                 "depthwise_conv: expected an order of ", length,
                 " int32 along the only axis and a result as long as x, got ", order.sizes());
   }
-  return PlainLibTorchGuard::active() ? forward_by_libtorch(x, weight, bias, geometry)
-                                      : by_choice(x, weight, bias, geometry);
+  return PlainLibTorchGuard::active()
+             ? activate(forward_by_libtorch(x, weight, bias, geometry), options.activation)
+             : by_choice(x, weight, bias, geometry, options.activation);
 }
 
 }  // namespace mambaseg

@@ -2,6 +2,9 @@
 
 #include <torch/autograd.h>
 
+#include "mambaseg/ops/channels_last.h"
+#include "mambaseg/ops/gate.h"
+
 namespace mambaseg {
 namespace {
 
@@ -25,6 +28,9 @@ class GeluFunction : public torch::autograd::Function<GeluFunction> {
 }  // namespace
 
 Tensor activate(const Tensor& x, Activation activation) {
+  const bool takes_exponential =
+      activation == Activation::gelu || activation == Activation::silu || activation == Activation::sigmoid;
+  if (takes_exponential && fits_kernels(x) && x.numel() > 0) return gated({}, x, activation);
   switch (activation) {
     case Activation::none:
       return x;
@@ -51,12 +57,11 @@ Tensor finish(Tensor y, const Epilogue& epilogue) {
       return y.relu_();
     case Activation::leaky_relu:
       return torch::leaky_relu_(y, kLeakySlope);
-    case Activation::silu:
-      return torch::silu_(y);
-    case Activation::sigmoid:
-      return y.sigmoid_();
+    case Activation::none:
+      return y;
     default:
-      return activate(y, epilogue.activation);
+      activate_in_place(y, epilogue.activation);
+      return y;
   }
 }
 

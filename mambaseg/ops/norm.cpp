@@ -8,6 +8,7 @@
 
 #include "mambaseg/kernels/channels_last.h"
 #include "mambaseg/ops/channels_last.h"
+#include "mambaseg/ops/recomputed.h"
 #include "mambaseg/ops/synchronised_norm.h"
 
 namespace mambaseg {
@@ -181,17 +182,19 @@ void group_norm_gradient(const T* x, const T* y, const T* dy, int64_t rows, floa
   });
 }
 
-/// Group norm and an activation of the given slope.
+/// Group norm, what is added to it (empty: nothing) and an activation of the given slope.
 class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given, const Tensor& weight,
-                        const Tensor& bias, int64_t groups, double eps, double slope,
+                        const Tensor& bias, const Tensor& residual, int64_t groups, double eps, double slope,
                         std::vector<GroupStatistics>* found) {
     const Tensor x = channels_last(given);
     std::vector<GroupStatistics> statistics;
-    const Tensor y =
-        fast_group_norm(x, groups, weight, bias, eps, static_cast<float>(slope), {}, &statistics);
-    ctx->save_for_backward({x, weight, y});
+    const bool adds = residual.numel() > 0;
+    const Tensor y = fast_group_norm(x, groups, weight, bias, eps, static_cast<float>(slope),
+                                     adds ? residual : Tensor(), &statistics);
+    ctx->save_for_backward({x, weight, slope == 1 ? Tensor() : y});
+    ctx->saved_data["adds"] = adds;
     std::vector<double> numbers;
     for (const auto& [mean, factor] : statistics) numbers.insert(numbers.end(), {mean, factor});
     ctx->saved_data["statistics"] = numbers;
@@ -204,8 +207,16 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                  torch::autograd::variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], &weight = saved[1], &y = saved[2];
-    const Tensor dy = channels_last(gradients[0]), dx = empty_channels_last(x.sizes(), x);
+    const Tensor &x = saved[0], &weight = saved[1];
+    const bool adds = ctx->saved_data["adds"].toBool();
+    double slope = ctx->saved_data["slope"].toDouble();
+    Tensor dy = channels_last(gradients[0]), y = saved[2];
+    if (adds && slope != 1) {  // of the sum, which is the gradient of what was added
+      dy = at::leaky_relu_backward(dy, y, slope, /*self_is_result=*/true);
+      slope = 1;
+    }
+    if (slope == 1) y = dy;  // read, but of no effect
+    const Tensor dx = empty_channels_last(x.sizes(), x);
     const auto numbers = ctx->saved_data["statistics"].toDoubleVector();
     const auto groups = static_cast<size_t>(ctx->saved_data["groups"].toInt());
     const int64_t item = x.numel() / x.size(0), rows = item / x.size(1);
@@ -219,20 +230,33 @@ class GroupNormFunction : public torch::autograd::Function<GroupNormFunction> {
       }
       with_numbers(x, [&]<class T>(const T* all) {
         const auto of_item = [&](const Tensor& t) { return static_cast<T*>(t.data_ptr()) + b * item; };
-        group_norm_gradient<T>(all + b * item, of_item(y), of_item(dy), rows,
-                               static_cast<float>(ctx->saved_data["slope"].toDouble()), statistics,
-                               weight.data_ptr<float>(), of_item(dx), dweight, dbias);
+        group_norm_gradient<T>(all + b * item, of_item(y), of_item(dy), rows, static_cast<float>(slope),
+                               statistics, weight.data_ptr<float>(), of_item(dx), dweight, dbias);
       });
     }
     return {dx,
             torch::tensor(dweight, torch::kDouble).to(torch::kFloat),
             torch::tensor(dbias, torch::kDouble).to(torch::kFloat),
+            adds ? dy : Tensor(),
             Tensor(),
             Tensor(),
             Tensor(),
             Tensor()};
   }
 };
+
+/// act(group norm of x + residual), recorded for the backward pass.
+Tensor recorded_group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, int64_t groups,
+                           double eps, const Epilogue& epilogue,
+                           std::vector<GroupStatistics>* found = nullptr) {
+  const auto slope = slope_of(epilogue.activation);
+  const bool adds = epilogue.residual.defined() && epilogue.residual.scalar_type() == x.scalar_type();
+  const bool joins = slope && (adds || !epilogue.residual.defined());
+  const Tensor none = torch::empty({0}, x.options().requires_grad(false));
+  const Tensor y = GroupNormFunction::apply(x, weight, bias, adds && joins ? epilogue.residual : none, groups,
+                                            eps, joins ? *slope : 1.0, found);
+  return joins ? y : finish(y, epilogue);
+}
 
 /// Group norm on a GPU. LibTorch gives every group to one block of threads, so that few groups over a large
 /// volume leave most of the GPU idle; here its general reduction makes the statistics. Sums are fp32.
@@ -304,12 +328,8 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& weight, const T
   if (!fits_kernels(x) || x.dim() < 4 || weight.scalar_type() != torch::kFloat)
     return finish(torch::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps),
                   epilogue);
+  if (recorded) return recorded_group_norm(x, weight, bias, groups, eps, epilogue);
   const auto slope = slope_of(epilogue.activation);
-  if (recorded) {
-    if (slope && !epilogue.residual.defined())
-      return GroupNormFunction::apply(x, weight, bias, groups, eps, *slope, nullptr);
-    return finish(GroupNormFunction::apply(x, weight, bias, groups, eps, 1.0, nullptr), epilogue);
-  }
   if (slope) return fast_group_norm(x, groups, weight, bias, eps, *slope, epilogue.residual);
   return finish(fast_group_norm(x, groups, weight, bias, eps, 1, {}), epilogue);
 }
@@ -320,24 +340,30 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Run
     return finish(ranks->norm(x, weight, bias, running, eps), epilogue);
   const auto type = weight.scalar_type();
   if (!fits_kernels(x) || x.dim() < 4 || type != torch::kFloat)
-    return finish(torch::batch_norm(x.to(type), weight, bias, running.mean, running.var, /*training=*/true,
+    return finish(torch::batch_norm(x.to(type), weight, bias, is_recomputing() ? Tensor() : running.mean,
+                                    is_recomputing() ? Tensor() : running.var, /*training=*/true,
                                     running.momentum, eps, at::globalContext().userEnabledCuDNN())
                       .to(x.scalar_type()),
                   epilogue);
   // A group norm of groups of one channel, in which the batch is one item.
   const int64_t items = x.size(0), channels = x.size(1);
-  const Tensor one = items == 1 ? x : as_one_item(channels_last(x));
-  const auto slope = epilogue.residual.defined() ? torch::nullopt : slope_of(epilogue.activation);
+  const auto joined = [&](const Tensor& t) {
+    return items == 1 || !t.defined() ? t : as_one_item(channels_last(t));
+  };
+  const Tensor one = joined(x);
   std::vector<GroupStatistics> found;
   Tensor y;
-  if (needs_gradient({x, weight, bias}))
-    y = GroupNormFunction::apply(one, weight, bias, channels, eps, static_cast<double>(slope.value_or(1)),
-                                 &found);
-  else
-    y = fast_group_norm(one, channels, weight, bias, eps, slope.value_or(1), {}, &found);
-  remember(running, found, static_cast<double>(x.numel() / channels), eps);
-  if (items > 1) y = as_batch(y, items);
-  return slope ? y : finish(y, epilogue);
+  if (needs_gradient({x, weight, bias, epilogue.residual})) {
+    const Epilogue of_all{epilogue.activation, joined(epilogue.residual)};
+    y = recorded_group_norm(one, weight, bias, channels, eps, of_all, &found);
+  } else {
+    const auto slope = slope_of(epilogue.activation);
+    y = fast_group_norm(one, channels, weight, bias, eps, slope.value_or(1),
+                        slope ? joined(epilogue.residual) : Tensor(), &found);
+    if (!slope) y = finish(y, {epilogue.activation, joined(epilogue.residual)});
+  }
+  if (!is_recomputing()) remember(running, found, static_cast<double>(x.numel() / channels), eps);
+  return items > 1 ? as_batch(y, items) : y;
 }
 
 namespace {

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "mambaseg/kernels/channels_last.h"
+#include "mambaseg/kernels/row_summary.h"
 #include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/ordered_gradients.h"
 
@@ -78,6 +79,47 @@ class HalvedByMaxFunction : public torch::autograd::Function<HalvedByMaxFunction
   }
 };
 
+constexpr int64_t kRowsInOneCall = 256;
+
+/// x channels-last.
+Tensor summarised(const Tensor& x) {
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[1] = 2;
+  const Tensor y = empty_channels_last(sizes, x);
+  const int64_t C = x.size(1);
+  with_numbers(x, [&]<class T>(const T* from) {
+    T* to = static_cast<T*>(y.data_ptr());
+    at::parallel_for(0, x.numel() / C, kRowsInOneCall, [&](int64_t first, int64_t last) {
+      summarise_rows(from + first * C, last - first, C, to + 2 * first);
+    });
+  });
+  return y;
+}
+
+class ChannelMeanAndMaxFunction : public torch::autograd::Function<ChannelMeanAndMaxFunction> {
+ public:
+  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given) {
+    const Tensor x = channels_last(given), y = summarised(x);
+    ctx->save_for_backward({x, y});
+    return y;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 torch::autograd::variable_list gradients) {
+    const auto saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &y = saved[1], dy = channels_last(gradients[0]);
+    const Tensor dx = empty_channels_last(x.sizes(), x);
+    const int64_t C = x.size(1);
+    with_numbers(x, [&]<class T>(const T* from) {
+      const auto numbers = [](const Tensor& t) { return static_cast<T*>(t.data_ptr()); };
+      at::parallel_for(0, x.numel() / C, kRowsInOneCall, [&](int64_t first, int64_t last) {
+        summarise_rows_gradient(from + first * C, numbers(y) + 2 * first, numbers(dy) + 2 * first,
+                                last - first, C, numbers(dx) + first * C);
+      });
+    });
+    return {dx};
+  }
+};
+
 }  // namespace
 
 Tensor halved_by_max(const Tensor& x) {
@@ -89,5 +131,13 @@ Tensor halved_by_max(const Tensor& x) {
     return x.dim() == 4 ? torch::max_pool2d(x, 2) : torch::max_pool3d(x, 2);
   return recorded ? HalvedByMaxFunction::apply(x) : forward_halved(channels_last(x));
 }
+
+Tensor channel_mean_and_max(const Tensor& x) {
+  if (!fits_kernels(x) || x.dim() < 4 || x.numel() == 0)
+    return torch::cat({x.mean({1}, /*keepdim=*/true), x.amax(1, /*keepdim=*/true)}, 1);
+  return needs_gradient({x}) ? ChannelMeanAndMaxFunction::apply(x) : summarised(channels_last(x));
+}
+
+Tensor spatial_mean(const Tensor& x) { return x.movedim(1, -1).flatten(1, -2).mean({1}); }
 
 }  // namespace mambaseg

@@ -2,6 +2,7 @@
 
 #include <torch/autograd.h>
 
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/ops/implementation.h"
 #include "mambaseg/ops/operation_counter.h"
 #include "mambaseg/ops/selective_scan_operands.h"
@@ -20,19 +21,21 @@ Tensor or_empty(const Tensor& tensor, const Tensor& like) {
   return tensor.defined() ? tensor : torch::empty({0}, like.options().requires_grad(false));
 }
 
+/// u, delta and z come and are kept in their own types: what a wider one would hold is as good made again.
 class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunction> {
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& u, const Tensor& delta, const Tensor& A,
                         const Tensor& B, const Tensor& C, const Tensor& D, const Tensor& z,
                         const Tensor& delta_bias, const ScanOperands& rest, const ScanImplementation& by,
-                        bool need_gradient, Tensor* last_state) {
-    const ScanOperands o{u,
-                         delta,
+                        torch::ScalarType type, bool need_gradient, Tensor* last_state) {
+    const Tensor gate = given(z);
+    const ScanOperands o{u.to(type),
+                         delta.to(type),
                          A,
                          B,
                          C,
                          given(D),
-                         given(z),
+                         gate.defined() ? gate.to(type) : gate,
                          given(delta_bias),
                          rest.delta_softplus,
                          rest.index_TL,
@@ -41,8 +44,9 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
     const ScanResult result = by.forward(o, need_gradient, last_state);
     if (last_state) *last_state = result.last_state;
     if (need_gradient) {
-      const Tensor y = o.z.defined() ? result.y : Tensor();
-      ctx->save_for_backward({u, delta, A, B, C, o.D, o.z, o.delta_bias, rest.index_TL, result.borders, y});
+      // The gradient of z is no finer than z.
+      const Tensor y = gate.defined() ? result.y.to(gate.scalar_type()) : gate;
+      ctx->save_for_backward({u, delta, A, B, C, o.D, gate, o.delta_bias, rest.index_TL, result.borders, y});
       ctx->saved_data["implementation"] = &by - kScanImplementations;
       ctx->saved_data["delta_softplus"] = o.delta_softplus;
       ctx->saved_data["table"] = o.table;
@@ -53,13 +57,15 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
 
   static variable_list backward(AutogradContext* ctx, variable_list grad_outputs) {
     const variable_list saved = ctx->get_saved_variables();
-    const ScanOperands o{saved[0],
-                         saved[1],
+    const Tensor &z = saved[6], &B = saved[3];
+    const torch::ScalarType type = B.scalar_type();
+    const ScanOperands o{saved[0].to(type),
+                         saved[1].to(type),
                          saved[2],
-                         saved[3],
+                         B,
                          saved[4],
                          saved[5],
-                         saved[6],
+                         z.defined() ? z.to(type) : z,
                          saved[7],
                          ctx->saved_data["delta_softplus"].toBool(),
                          saved[8],
@@ -72,11 +78,9 @@ class SelectiveScanFunction : public torch::autograd::Function<SelectiveScanFunc
     if (grad_out.stride(2) != 1) grad_out = grad_out.contiguous();
     const ScanImplementation& by = kScanImplementations[ctx->saved_data["implementation"].toInt()];
     const ScanGradients g = by.backward(o, grad_out, borders);
-    Tensor grad_z;
-    if (o.z.defined()) {
-      grad_z = at::silu_backward(grad_out * y, o.z.to(y.scalar_type()));
-    }
-    return {g.u, g.delta, g.A, g.B, g.C, g.D, grad_z, g.delta_bias, Tensor(), Tensor(), Tensor(), Tensor()};
+    const Tensor grad_z = z.defined() ? gate_gradient(grad_out, y.to(type), z, Activation::silu) : Tensor();
+    return {g.u,          g.delta,  g.A,      g.B,      g.C,      g.D,     grad_z,
+            g.delta_bias, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -149,7 +153,8 @@ Tensor selective_scan(const SelectiveScanInputs& in, const ScanTables* tables, T
     if (last_state)
       *last_state =
           torch::zeros({in.delta.size(0), in.A.size(0), in.A.size(1), in.A.size(2)}, in.A.options());
-    return torch::zeros({in.delta.size(0), in.delta.size(1), in.delta.size(3)}, in.u.options());
+    return torch::zeros({in.delta.size(0), in.delta.size(1), in.delta.size(3)},
+                        in.u.options().dtype(in.type.value_or(in.u.scalar_type())));
   }
   const ScanCall call{in.u.device(), in.u.scalar_type(), in.B.dim() != 5 || in.C.dim() != 5, in.A.size(2)};
   return selective_scan_by(choose("selective_scan", kScanImplementations, call), in, tables, last_state);
@@ -163,15 +168,13 @@ Tensor selective_scan_by(const ScanImplementation& by, const SelectiveScanInputs
     if (t->defined() && t->scalar_type() != torch::kBFloat16) type = state_type;
   }
   const auto rows = [&](const Tensor& t) {  // channels contiguous
-    if (!t.defined()) return t;
-    const Tensor converted = t.to(type);
-    return converted.stride(-1) == 1 ? converted : converted.contiguous();
+    return !t.defined() || t.stride(-1) == 1 ? t : t.contiguous();
   };
   const auto all = [&](const Tensor& t) { return t.defined() ? t.to(state_type).contiguous() : t; };
   // A token stride of 0 would read as "the same for every token".
   const auto either_rows = [&](const Tensor& t) {  // groups and states contiguous
     if (t.dim() != 5) return t.to(type).contiguous();
-    const Tensor converted = rows(t);
+    const Tensor converted = rows(t.to(type));
     const bool fits =
         converted.stride(1) != 0 && (converted.size(3) == 1 || converted.stride(3) == converted.size(4));
     return fits ? converted : converted.contiguous();
@@ -191,8 +194,9 @@ Tensor selective_scan_by(const ScanImplementation& by, const SelectiveScanInputs
   const Tensor u = rows(in.u);
   return SelectiveScanFunction::apply(u, rows(in.delta), all(in.A), either_rows(in.B), either_rows(in.C),
                                       or_empty(all(in.D), u), or_empty(rows(in.z), u),
-                                      or_empty(all(in.delta_bias), u), rest, by, need_gradient, last_state)
-      .to(in.u.scalar_type());
+                                      or_empty(all(in.delta_bias), u), rest, by, type, need_gradient,
+                                      last_state)
+      .to(in.type.value_or(in.u.scalar_type()));
 }
 
 }  // namespace mambaseg

@@ -36,11 +36,12 @@ struct SelectiveScanInputs {
   torch::Tensor z;           ///< (B, L, C) gate, shared by the directions, or undefined
   torch::Tensor delta_bias;  ///< (K, C), or undefined
   bool delta_softplus = true;
+  torch::optional<torch::ScalarType> type = {};  ///< of the result: that of u unless given
 };
 
 /// For each direction k the recurrence over the steps t of its walk, p = order_k[t]:
 ///   dt = softplus(delta[p] + bias),  x = exp(dt * A) * x + dt * B[p] * u[p],  y_k[p] = C[p] . x + D * u[p],
-/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C), dtype of u. State and sums in
+/// and returns the sum over k of y_k, times silu(z) when z is given: (B, L, C). State and sums in
 /// fp32 (fp64 for fp64 inputs); u, delta, B, C and z are read as they are when all are bf16. Differentiable
 /// in every tensor. `tables` null means one direction in raster order. `last_state`, when given, receives x
 /// after the last step, (B, K, C, N), without gradient. Throws c10::Error on shapes that do not fit.

@@ -96,6 +96,25 @@ TEST(DepthwiseConv, EqualsTheGroupedConvolutionAndItsGradients) {
   }
 }
 
+TEST(DepthwiseConv, ItsActivationIsTheOneBehindItBitForBit) {
+  for (const Case& c : kCases)
+    for (const auto type : {torch::kFloat, torch::kBFloat16, torch::kDouble})
+      for (const Activation activation : {Activation::silu, Activation::gelu, Activation::leaky_relu}) {
+        const Tensors joined = make_tensors(c, type), apart = make_tensors(c, type);
+        const Tensor y = depthwise_conv(joined.x, joined.weight, joined.bias,
+                                        {c.padding, c.causal, c.channels_last, {}, activation}),
+                     expected = activate(convolve(c, apart), activation);
+        EXPECT_TRUE(torch::equal(y, expected)) << type;
+        const Tensor dy = torch::randn(y.sizes()).to(type);
+        y.backward(dy);
+        expected.backward(dy);
+        EXPECT_TRUE(torch::equal(joined.x.grad(), apart.x.grad())) << type;
+        EXPECT_TRUE(torch::equal(joined.weight.grad(), apart.weight.grad())) << type;
+        if (!c.bias) continue;
+        EXPECT_TRUE(torch::equal(joined.bias.grad(), apart.bias.grad())) << type;
+      }
+}
+
 TEST(DepthwiseConv, OnTheGpuGivesTheNumbersOfTheCpu) {
   if (!torch::cuda::is_available()) GTEST_SKIP() << "no GPU, or a LibTorch without CUDA";
   for (const Case& c : kCases) {

@@ -139,6 +139,32 @@ TEST(Norm, GradientsAreLibTorchs) {
   for (const size_t i : {1, 2}) EXPECT_TRUE(torch::allclose(rounded[i], exact[i], 1e-4, 1e-4)) << i;
 }
 
+TEST(Norm, GroupNormWithWhatIsAddedHasLibTorchsGradientsInDouble) {
+  torch::manual_seed(11);
+  const Tensor weight = torch::randn({12}).requires_grad_(), bias = torch::randn({12}).requires_grad_();
+  for (const auto activation : {Activation::none, Activation::leaky_relu, Activation::silu})
+    for (const bool same_type : {true, false}) {
+      const auto leaf = [](const Tensor& t, torch::ScalarType type) {
+        return t.detach().to(type).requires_grad_();
+      };
+      const Tensor x = torch::randn({2, 12, 3, 5, 4}).requires_grad_(), dy = torch::randn_like(x);
+      const Tensor residual = leaf(torch::randn_like(x), same_type ? torch::kFloat : torch::kBFloat16);
+      const Tensor wide = leaf(x, torch::kDouble), wide_residual = leaf(residual, torch::kDouble);
+      const auto ours = torch::autograd::grad({group_norm(x, 3, weight, bias, 1e-5, {activation, residual})},
+                                              {x, weight, bias, residual}, {dy});
+      const auto exact = torch::autograd::grad(
+          {finish(torch::group_norm(wide, 3, weight.to(torch::kDouble), bias.to(torch::kDouble), 1e-5),
+                  {activation, wide_residual})},
+          {wide, weight, bias, wide_residual}, {dy.to(torch::kDouble)});
+      for (size_t i = 0; i < ours.size(); ++i) {
+        const double rounding = ours[i].scalar_type() == torch::kBFloat16 ? 0x1p-8 : 4e-6;
+        EXPECT_LE((ours[i].to(torch::kDouble) - exact[i]).abs().max().item<double>(),
+                  rounding * (1 + exact[i].abs().max().item<double>()))
+            << i << static_cast<int>(activation) << same_type;
+      }
+    }
+}
+
 TEST(Norm, BatchNormInTrainingIsLibTorchs) {
   torch::manual_seed(9);
   for (const std::vector<int64_t>& sizes :
@@ -152,15 +178,17 @@ TEST(Norm, BatchNormInTrainingIsLibTorchs) {
                        bias = torch::randn({channels}).requires_grad_();
           const Tensor x = (torch::randn(sizes) * 0.5 + 3).to(type).requires_grad_(),
                        dy = torch::randn(sizes).to(type);
-          const Tensor residual = with_residual ? torch::randn(sizes).to(type) : Tensor();
+          const Tensor residual = with_residual ? torch::randn(sizes).to(type).requires_grad_() : Tensor();
           const Tensor wide = x.detach().to(torch::kDouble).requires_grad_();
           const auto in_double = [](const Tensor& t) { return t.defined() ? t.to(torch::kDouble) : t; };
+          const Tensor wide_residual =
+              with_residual ? in_double(residual.detach()).requires_grad_() : Tensor();
           RunningStatistics ours{torch::full({channels}, 0.5), torch::full({channels}, 2.0), 0.1};
           const Tensor mean = torch::full({channels}, 0.5, torch::kDouble),
                        var = torch::full({channels}, 2.0, torch::kDouble);
           const Tensor expected = finish(
               torch::batch_norm(wide, in_double(weight), in_double(bias), mean, var, true, 0.1, 1e-5, false),
-              {activation, in_double(residual)});
+              {activation, wide_residual});
           const auto mean_version = ours.mean._version(), var_version = ours.var._version();
           const Tensor y = batch_norm(x, weight, bias, ours, 1e-5, {activation, residual});
           const auto near = [&](const Tensor& a, const Tensor& b, double roundings) {
@@ -179,8 +207,10 @@ TEST(Norm, BatchNormInTrainingIsLibTorchs) {
           EXPECT_TRUE(torch::allclose(in_double(ours.var), var, 1e-5)) << sizes;
           if (type == torch::kBFloat16 && activation != Activation::none)
             continue;  // the gradient's sign is rounded
-          const auto gradients = torch::autograd::grad({y}, {x, weight, bias}, {dy});
-          const auto exact = torch::autograd::grad({expected}, {wide, weight, bias}, {in_double(dy)});
+          torch::autograd::variable_list of{x, weight, bias}, of_exact{wide, weight, bias};
+          if (with_residual) of.push_back(residual), of_exact.push_back(wide_residual);
+          const auto gradients = torch::autograd::grad({y}, of, {dy});
+          const auto exact = torch::autograd::grad({expected}, of_exact, {in_double(dy)});
           for (size_t i = 0; i < gradients.size(); ++i) near(gradients[i], exact[i], 40);
         }
 }
@@ -198,6 +228,41 @@ TEST(Pooling, HalvedByMaxEqualsLibTorchs) {
   const Tensor x = torch::randn({1, 4, 4, 6, 4}).requires_grad_(), dy = torch::randn({1, 4, 2, 3, 2});
   EXPECT_TRUE(torch::equal(torch::autograd::grad({halved_by_max(x)}, {x}, {dy})[0],
                            torch::autograd::grad({torch::max_pool3d(x, 2)}, {x}, {dy})[0]));
+}
+
+TEST(Pooling, ChannelMeanAndMaxAreLibTorchsWithTheirGradients) {
+  torch::manual_seed(8);
+  for (const auto type : {torch::kFloat, torch::kBFloat16, torch::kDouble})
+    for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{2, 40, 5, 7}, {1, 3, 4, 5, 6}}) {
+      const Tensor x = torch::randn(sizes).to(type).requires_grad_();
+      const Tensor y = channel_mean_and_max(x), dy = torch::randn(y.sizes()).to(type);
+      const Tensor wide = x.detach().to(torch::kDouble).requires_grad_();
+      const Tensor expected = torch::cat({wide.mean({1}, true), wide.amax(1, true)}, 1);
+      const Tensor dx = torch::autograd::grad({y}, {x}, {dy})[0];
+      const Tensor exact = torch::autograd::grad({expected}, {wide}, {dy.to(torch::kDouble)})[0];
+      const double rounding = type == torch::kBFloat16 ? 0x1p-8 : 1e-6;
+      const auto near = [&](const Tensor& a, const Tensor& b) {
+        EXPECT_LE((a.to(torch::kDouble) - b).abs().max().item<double>(),
+                  rounding * (1 + b.abs().max().item<double>()))
+            << sizes << type;
+      };
+      near(y, expected);
+      near(dx, exact);
+      const torch::NoGradGuard no_grad;
+      EXPECT_TRUE(torch::equal(channel_mean_and_max(x), y));
+    }
+}
+
+TEST(Pooling, SpatialMeanIsTheMeanAndItsGradientLiesChannelsLast) {
+  torch::manual_seed(7);
+  for (const auto format : {torch::MemoryFormat::Contiguous, torch::MemoryFormat::ChannelsLast3d}) {
+    const Tensor x = torch::randn({2, 5, 3, 4, 6}).contiguous(format).requires_grad_();
+    const Tensor y = spatial_mean(x), dy = torch::randn({2, 5});
+    EXPECT_TRUE(torch::allclose(y, x.mean({2, 3, 4}), 1e-5, 1e-6));
+    const Tensor dx = torch::autograd::grad({y}, {x}, {dy})[0];
+    EXPECT_TRUE(torch::allclose(dx, (dy / 72).view({2, 5, 1, 1, 1}).expand_as(x)));
+    EXPECT_TRUE(dx.is_contiguous(torch::MemoryFormat::ChannelsLast3d));
+  }
 }
 
 }  // namespace

@@ -395,6 +395,30 @@ TEST(SelectiveScan, KeepsTheTypeOfU) {
   EXPECT_LT(relative_error(y, expected), 3e-2);
 }
 
+TEST(SelectiveScan, NarrowOperandsAmongWideOnesGiveWhatTheyGiveWidened) {
+  const Sizes s{2, 70, 2, 20, 1, 8};
+  const ScanTables tables = make_scan_tables(some_orders(s.length, s.directions));
+  SelectiveScanInputs narrow = make_inputs(s, {}, torch::kFloat);
+  for (Tensor* t : {&narrow.u, &narrow.delta, &narrow.z}) *t = t->to(torch::kBFloat16);
+  narrow.type = torch::kFloat;
+  SelectiveScanInputs wide = narrow;
+  for (Tensor* t : tensors_of(wide)) *t = t->to(torch::kFloat).clone().requires_grad_();
+  for (Tensor* t : tensors_of(narrow)) t->requires_grad_();
+  const Tensor y = selective_scan(narrow, &tables), expected = selective_scan(wide, &tables);
+  EXPECT_TRUE(torch::equal(y, expected));
+  EXPECT_EQ(y.scalar_type(), torch::kFloat);
+  y.square().sum().backward();
+  expected.square().sum().backward();
+  const auto inputs = tensors_of(narrow), wides = tensors_of(wide);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i] == &narrow.z) {  // made of y as bf16 holds it
+      EXPECT_TRUE(torch::allclose(narrow.z.grad().to(torch::kFloat), wide.z.grad(), 0x1p-7, 1e-6));
+      continue;
+    }
+    EXPECT_TRUE(torch::equal(inputs[i]->grad(), wides[i]->grad().to(inputs[i]->scalar_type()))) << i;
+  }
+}
+
 TEST(SelectiveScan, RefusesWhatDoesNotFit) {
   const auto refuses = [](const std::function<void(SelectiveScanInputs&)>& spoil) {
     SelectiveScanInputs in = make_inputs({}, {}, torch::kFloat);
