@@ -14,6 +14,7 @@
 #include "bench/measurement.h"
 #include "bench/training_pass.h"
 #include "mambaseg/core/memory.h"
+#include "mambaseg/nets/layers/recompute.h"
 #include "mambaseg/nets/model/network.h"
 #include "mambaseg/ops/autocast.h"
 #include "mambaseg/ops/block_cache.h"
@@ -33,7 +34,7 @@ struct Options {
   torch::Device device = torch::kCPU;
   int64_t batch = 1;
   int threads = 2, runs = 2;
-  bool json = false, reference = true, training_step = false, any_difference = false;
+  bool json = false, reference = true, training_step = false, any_difference = false, recompute = false;
 };
 
 /// Difference of the class scores in root mean square, relative, that the precision explains: fp32 sums of
@@ -102,6 +103,7 @@ int run(const Options& options) {
   network->to(options.device);
   network->train(options.training_step);
   switch_dropout_off(*network);
+  if (options.recompute) mambaseg::recompute_blocks(*network);
   Tensor scores;
   const auto work = [&](const Tensor& patch, const std::string& precision) {
     if (options.training_step)
@@ -203,6 +205,7 @@ int main(int argc, char** argv) {
       "--training-step", options.training_step,
       "Forward and backward in training mode instead of a prediction; gradients are compared, so switch "
       "random paths off (--settings '{\"drop_path\": 0}')");
+  app.add_flag("--recompute", options.recompute, "With --training-step: as training.recompute has it");
   app.add_flag(
       "--any-difference", options.any_difference,
       "Differences beyond the precision are told, but no failure: random weights make some networks' "

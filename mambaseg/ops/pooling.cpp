@@ -138,6 +138,9 @@ Tensor channel_mean_and_max(const Tensor& x) {
   return needs_gradient({x}) ? ChannelMeanAndMaxFunction::apply(x) : summarised(channels_last(x));
 }
 
-Tensor spatial_mean(const Tensor& x) { return x.movedim(1, -1).flatten(1, -2).mean({1}); }
+Tensor spatial_mean(const Tensor& x) {
+  if (!works_channels_last(x.device(), x)) return x.flatten(2).mean({2});
+  return x.movedim(1, -1).flatten(1, -2).mean({1});
+}
 
 }  // namespace mambaseg

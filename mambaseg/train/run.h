@@ -34,6 +34,7 @@ struct TrainingSettings {
   double validation_average = 0;
   int64_t save_every_steps = 0;
   bool synchronise_batch_norm = false;
+  bool recompute = false;
   uint64_t seed = 0;
 
   void describe(SettingsVisitor& visit) {
@@ -88,6 +89,12 @@ struct TrainingSettings {
     visit(
         "synchronise_batch_norm", synchronise_batch_norm,
         "several processes: batch norms take what all of them hold at a time for one batch (docs/ranks.md)");
+    visit(
+        "recompute", recompute,
+        "what the blocks of the network compute is computed again in the backward pass instead of kept: less "
+        "memory, more time, the same weights to the bit. For networks with blocks that can: nnU-Net's, "
+        "LBMNet, "
+        "MedSegMamba, VM-UNet and others made of their blocks");
     visit("seed", seed, "seed of weights, patches, augmentation, dropout");
   }
 };

@@ -4,6 +4,7 @@
 
 #include <torch/utils.h>
 
+#include "mambaseg/nets/layers/recompute.h"
 #include "mambaseg/nets/model/tensor_file.h"
 #include "mambaseg/nets/pretrained/pretrained.h"
 #include "mambaseg/ops/autocast.h"
@@ -48,6 +49,14 @@ void require_input_edges(const RunSettings& settings, const Network& network) {
                             settings.network.value("name", ""), ": ", why));
 }
 
+void recompute(const RunSettings& settings, Network& network) {
+  if (settings.training.synchronise_batch_norm)
+    throw UsageError(
+        "training.recompute: expected batch norms of one process, got training.synchronise_batch_norm, whose "
+        "processes would have to meet again in the backward pass");
+  with_context(concat("network ", settings.network.value("name", "")), [&] { recompute_blocks(network); });
+}
+
 /// That all ranks have one recipe and stand at one point of one run: else they would train apart, or wait for
 /// each other.
 void require_same_everywhere(World& world, const RunSettings& settings, const TrainingState& state) {
@@ -84,6 +93,7 @@ TrainResult train_with(const TrainOptions& given) {
   TrainingState state =
       folder.goes_on() ? folder.last_state() : first_state(settings, precision, options.device, options.note);
   require_input_edges(settings, *state.network);
+  if (settings.training.recompute) recompute(settings, *state.network);
   const TrainingData data = training_data(options, task, folder);
   const auto loss = make_loss(settings.loss, loss_data(task.labels(), data.class_voxels));
   const SlowOperators slow(options.warn);

@@ -130,6 +130,24 @@ TEST_F(TrainerTest, LearnsAndKeepsTheBestEpoch) {
   EXPECT_EQ(read_toml(file("run", "recipe.toml"))["training"]["epochs"], 8);
 }
 
+TEST_F(TrainerTest, WhatIsComputedAgainGivesTheSameWeightsBitForBit) {
+  train(options("keeps", 2));
+  TrainOptions again = options("again", 2);
+  again.settings.training.recompute = true;
+  train(again);
+  expect_same_state("again", "keeps");
+}
+
+TEST_F(TrainerTest, RefusesToComputeAgainWhatHasNoBlocksOrMeetsOtherProcesses) {
+  TrainOptions refused = options("run", 1);
+  refused.settings.training.recompute = true;
+  refused.settings.training.synchronise_batch_norm = true;
+  EXPECT_THAT(refusal(refused), HasSubstr("got training.synchronise_batch_norm"));
+  refused.settings.training.synchronise_batch_norm = false;
+  refused.settings.network = {{"name", "mambavesselnet"}};
+  EXPECT_THAT(refusal(refused), HasSubstr("network mambavesselnet: training.recompute: expected blocks"));
+}
+
 TEST_F(TrainerTest, ResumedRunEqualsTheUninterruptedOneBitForBit) {
   train(options("whole", 4));
   train(options("parts", 2));

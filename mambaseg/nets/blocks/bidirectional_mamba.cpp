@@ -3,6 +3,7 @@
 #include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/nets/layers/undecayed.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 
@@ -30,8 +31,9 @@ torch::Tensor BidirectionalMamba::both(const torch::Tensor& tokens) {
 
 torch::Tensor BidirectionalMamba::forward(const torch::Tensor& x) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const torch::Tensor gate = torch::silu(projected.narrow(-1, channels_, channels_));
-  const torch::Tensor y = both(projected.narrow(-1, 0, channels_)) * gate * share_;
+  const std::vector<torch::Tensor> halves = projected.chunk(2, -1);
+  torch::Tensor y = gated(both(halves[0]), halves[1], Activation::silu);
+  if (share_ != 1) y = y * share_;
   const torch::Tensor out = out_proj_->forward(y.to(projected.scalar_type()));
   return gamma_.defined() ? (gamma_ * out).to(out.scalar_type()) : out;
 }

@@ -19,9 +19,7 @@ class SpatialBridge : public Module {
   SpatialBridge()
       : conv_(register_module("shared_conv2d", sequence({conv(2, 2, 1, 7, {.dilation = {3, 3}}),
                                                          activation(Activation::sigmoid)}))) {}
-  torch::Tensor forward(const torch::Tensor& skip) {
-    return conv_->forward(torch::cat({skip.mean({1}, true), skip.amax(1, true)}, 1));
-  }
+  torch::Tensor forward(const torch::Tensor& skip) { return conv_->forward(channel_mean_and_max(skip)); }
 
  private:
   std::shared_ptr<Sequence> conv_;

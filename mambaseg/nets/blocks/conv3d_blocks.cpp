@@ -46,7 +46,7 @@ std::shared_ptr<Sequence> two_convolutions(int64_t channels_in, int64_t channels
 ConvBlock3d::ConvBlock3d(int64_t channels_in, int64_t channels_out)
     : conv_(register_module("conv", two_convolutions(channels_in, channels_out, false))) {}
 
-torch::Tensor ConvBlock3d::forward(const torch::Tensor& x) { return conv_->forward(x); }
+torch::Tensor ConvBlock3d::compute(const torch::Tensor& x) { return conv_->forward(x); }
 
 ResBlock3d::ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style)
     : conv_(register_module(
@@ -56,7 +56,7 @@ ResBlock3d::ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyl
     identity_ = register_module("identity", conv(3, channels_in, channels_out, 1));
 }
 
-torch::Tensor ResBlock3d::forward(const torch::Tensor& x) {
+torch::Tensor ResBlock3d::compute(const torch::Tensor& x) {
   const torch::Tensor y = conv_->forward(x);
   return identity_ ? identity_->run(x, {Activation::none, y}) : x + y;
 }

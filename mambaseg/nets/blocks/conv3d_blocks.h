@@ -1,6 +1,7 @@
 #pragma once
 
 #include "mambaseg/nets/layers/convolution.h"
+#include "mambaseg/nets/layers/recompute.h"
 #include "mambaseg/nets/layers/sequence.h"
 
 namespace mambaseg {
@@ -14,26 +15,28 @@ struct ConvStyle {
 };
 
 /// [Conv3 GN ReLU] twice; state_dict prefix "conv".
-class ConvBlock3d : public Layer {
+class ConvBlock3d : public RecomputableLayer {
  public:
   ConvBlock3d(int64_t channels_in, int64_t channels_out);
-  /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
+  torch::Tensor compute(const torch::Tensor& x) override;
+
   std::shared_ptr<Sequence> conv_;
 };
 
 /// identity(x) + conv(x), where conv is two 3x3x3 convolutions with norms and ReLUs, or one as TABSurfer has
 /// it, without an activation after the sum; identity is a 1x1x1 convolution unless the style says otherwise.
 /// Prefixes "conv", "identity".
-class ResBlock3d : public Layer {
+class ResBlock3d : public RecomputableLayer {
  public:
   ResBlock3d(int64_t channels_in, int64_t channels_out, const ConvStyle& style);
-  /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  /// x (B, channels_in, Z, Y, X) -> (B, channels_out, Z, Y, X)
+  torch::Tensor compute(const torch::Tensor& x) override;
+
   std::shared_ptr<Sequence> conv_;
   std::shared_ptr<Convolution> identity_;
 };

@@ -4,6 +4,8 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/nnunet.h"
+#include "mambaseg/ops/gate.h"
+#include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
 namespace {
@@ -62,7 +64,7 @@ torch::Tensor LscBlock::branches(const torch::Tensor& x) {
   return sum;
 }
 
-torch::Tensor LscBlock::forward(const torch::Tensor& x) {
+torch::Tensor LscBlock::compute(const torch::Tensor& x) {
   if (depthwise_.empty()) {
     torch::Tensor y = x;
     for (size_t i = 0; i < dense_.size(); ++i) {
@@ -82,8 +84,8 @@ ChannelGate::ChannelGate(int64_t channels, int64_t hidden)
       excite_(register_module("excite", std::make_shared<Linear>(hidden, channels, false))) {}
 
 torch::Tensor ChannelGate::forward(const torch::Tensor& x) {
-  const torch::Tensor gate = torch::sigmoid(
-      excite_->forward(torch::relu(squeeze_->forward(x.flatten(2).mean({2}, /*keepdim=*/false)))));
+  const torch::Tensor gate =
+      torch::sigmoid(excite_->forward(torch::relu(squeeze_->forward(spatial_mean(x)))));
   std::vector<int64_t> sizes(static_cast<size_t>(x.dim()), 1);
   sizes[0] = x.size(0);
   sizes[1] = x.size(1);
@@ -119,26 +121,27 @@ BscBlock::BscBlock(int64_t dimension, int64_t channels, const BscSettings& s) : 
 
 torch::Tensor BscBlock::spatial(const torch::Tensor& x) {
   const torch::Tensor e = channel_gate_->forward(attention_->forward(x)) * detail_->forward(x);
-  const torch::Tensor gate = gate_->run(e, {activation_named(settings_.activation), {}});
-  return mix_->run(value_->forward(e) * gate, {Activation::none, x});
+  const torch::Tensor mixed =
+      gated(value_->forward(e), gate_->forward(e), activation_named(settings_.activation));
+  return mix_->run(mixed, {Activation::none, x});
 }
 
 torch::Tensor BscBlock::sequential(const torch::Tensor& y) {
+  torch::Tensor tokens = y.movedim(1, -1);
+  if (norm_) tokens = norm_->forward(tokens);
   std::vector<torch::Tensor> results;
   for (int64_t i = 0; i < directions_; ++i) {
     // The third and fourth direction read the grid with its first two axes swapped.
     const bool swapped = i >= 2;
-    const torch::Tensor grid = swapped ? y.transpose(2, 3) : y;
-    torch::Tensor tokens = grid.movedim(1, -1);
-    if (norm_) tokens = norm_->forward(tokens);
     const auto& mamba = mambas_[mambas_.size() == 1 ? 0 : static_cast<size_t>(i)];
-    const torch::Tensor read = mamba->read(tokens, /*backwards=*/i % 2 == 1);
+    const torch::Tensor read =
+        mamba->read(swapped ? tokens.transpose(1, 2) : tokens, /*backwards=*/i % 2 == 1);
     results.push_back(swapped ? read.transpose(1, 2) : read);
   }
   return join_->forward(torch::cat(results, -1)).movedim(-1, 1);
 }
 
-torch::Tensor BscBlock::forward(const torch::Tensor& x) {
+torch::Tensor BscBlock::compute(const torch::Tensor& x) {
   const torch::Tensor y = settings_.spatial ? spatial(x) : x;
   if (directions_ == 0) return y;
   return sequential(y) + (settings_.residual == "input" ? x : y);
@@ -178,14 +181,17 @@ BagfBlock::BagfBlock(int64_t dimension, int64_t channels, const BagfSettings& s)
 }
 
 torch::Tensor BagfBlock::forward(const torch::Tensor& encoder, const torch::Tensor& decoder) {
+  return computed(*this, {encoder, decoder},
+                  [this](const std::vector<torch::Tensor>& in) { return joined(in[0], in[1]); });
+}
+
+torch::Tensor BagfBlock::joined(const torch::Tensor& encoder, const torch::Tensor& decoder) {
   if (!settings_.gate) return out_->forward(torch::cat({encoder, decoder}, 1));
   torch::Tensor e = normed(*encoder_align_, *encoder_norm_, encoder);
   torch::Tensor d = normed(*decoder_align_, *decoder_norm_, decoder);
   if (residual_norm_)
     e = normed(*residual_pointwise_, *residual_norm_, residual_depthwise_->forward(e), {Activation::none, e});
-  if (attention_)
-    e = e * torch::sigmoid(attention_->forward(
-                torch::cat({e.mean({1}, /*keepdim=*/true), e.amax(1, /*keepdim=*/true)}, 1)));
+  if (attention_) e = e * attention_->run(channel_mean_and_max(e), {Activation::sigmoid, {}});
   if (channel_gate_) d = d * channel_gate_->forward(d);
   const torch::Tensor maps = gate_->forward(torch::cat({e, d}, 1));
   // The softmax of two maps is a sigmoid of their difference, and the shares add up to 1.

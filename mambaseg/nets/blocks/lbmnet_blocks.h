@@ -4,6 +4,7 @@
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/recompute.h"
 
 /// The three blocks of LBMNet (Kuang et al. 2025), each with the choices that its text leaves open and the
 /// switches of its ablation tables. Equations are those of the paper.
@@ -20,13 +21,13 @@ struct LscSettings {
 /// x + BN(Conv1(act(Conv3(act(sum over k of DWConv_k(Conv1(x))))))). Equations 1 to 3 hold no activation,
 /// which would make the block affine: leaky ReLU stands before the refinement and before the last
 /// convolution.
-class LscBlock : public Layer {
+class LscBlock : public RecomputableLayer {
  public:
   LscBlock(int64_t dimension, int64_t channels, const LscSettings& settings);
-  /// x (B, channels, spatial...) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  /// x (B, channels, spatial...) -> the same sizes
+  torch::Tensor compute(const torch::Tensor& x) override;
   torch::Tensor branches(const torch::Tensor& x);
 
   std::vector<std::shared_ptr<Convolution>> pointwise_, depthwise_, dense_;
@@ -63,12 +64,12 @@ class ChannelGate : public Layer {
 /// y = x + DWConv7(Conv1(e) * phi(Conv1'(e))), e = SE(DWConv3(x)) * DWConv3'(x); then Mamba along the voxels
 /// in raster order and against it, joined by a linear layer; plus x. Without Mamba y itself; without ASC y =
 /// x.
-class BscBlock : public Layer {
+class BscBlock : public RecomputableLayer {
  public:
   BscBlock(int64_t dimension, int64_t channels, const BscSettings& settings);
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  torch::Tensor compute(const torch::Tensor& x) override;
   torch::Tensor spatial(const torch::Tensor& x);
   torch::Tensor sequential(const torch::Tensor& y);
 
@@ -92,13 +93,15 @@ struct BagfSettings {
 
 /// alpha * SA(Res(E)) + beta * CA(D), alpha and beta from a softmax over a convolution of both, then a 1x1x1
 /// convolution.
-class BagfBlock : public Module {
+class BagfBlock : public Module, public Recomputable {
  public:
   BagfBlock(int64_t dimension, int64_t channels, const BagfSettings& settings);
   /// encoder, decoder (B, channels, spatial...) -> the same sizes
   torch::Tensor forward(const torch::Tensor& encoder, const torch::Tensor& decoder);
 
  private:
+  torch::Tensor joined(const torch::Tensor& encoder, const torch::Tensor& decoder);
+
   BagfSettings settings_;
   std::shared_ptr<Convolution> encoder_align_, decoder_align_, residual_depthwise_, residual_pointwise_,
       attention_, gate_, out_;

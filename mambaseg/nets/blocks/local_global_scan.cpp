@@ -6,6 +6,7 @@
 #include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/nets/blocks/ss2d.h"
 #include "mambaseg/nets/layers/resampling.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 namespace {
@@ -170,15 +171,14 @@ ScanOrder LocalGlobalScan::order(TokenGrid grid, int64_t globals) const {
 
 torch::Tensor LocalGlobalScan::forward(const torch::Tensor& x) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const torch::Tensor gate = projected.narrow(-1, inner_, inner_);
-  torch::Tensor tokens =
-      conv_->run(projected.narrow(-1, 0, inner_).movedim(-1, 1), {Activation::silu, {}}).movedim(1, -1);
+  const std::vector<torch::Tensor> halves = projected.chunk(2, -1);
+  torch::Tensor tokens = conv_->run(halves[0].movedim(-1, 1), {Activation::silu, {}}).movedim(1, -1);
   if (settings_.local) tokens = with_neighbours(tokens);
   tokens = tokens.contiguous();
   torch::Tensor y = scanned(tokens, settings_.global ? global_tokens(tokens) : torch::Tensor());
   y = y.to(projected.scalar_type());
   if (fold_) y = fold_->forward(y);
-  return out_proj_->forward(out_norm_->forward(y) * torch::silu(gate));
+  return out_proj_->forward(gated(out_norm_->forward(y), halves[1], Activation::silu));
 }
 
 LocalGlobalBlock::LocalGlobalBlock(const LocalGlobalSettings& mixer, const char* norm_name, double norm_eps,

@@ -5,6 +5,7 @@
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 
@@ -26,8 +27,7 @@ MambaBranch::MambaBranch(torch::nn::Module& owner, const MambaSettings& s, const
 
 torch::Tensor MambaBranch::convolved(const torch::Tensor& tokens, const ScanTables* walk) const {
   const torch::Tensor order_L = walk != nullptr ? walk->order_L(0) : torch::Tensor();
-  return finish(depthwise_conv(tokens, conv1d_->weight, conv1d_->bias, {{}, true, true, order_L}),
-                {Activation::silu, {}});
+  return depthwise_conv(tokens, conv1d_->weight, conv1d_->bias, {{}, true, true, order_L, Activation::silu});
 }
 
 SelectiveScanInputs MambaBranch::operands(const torch::Tensor& tokens, const ScanTables* walk) const {
@@ -41,7 +41,7 @@ torch::Tensor MambaBranch::follow(const torch::Tensor& tokens, const ScanTables*
   const torch::Tensor tokens_BLC = tokens.flatten(1, -2);
   if (twin_) {
     const torch::Tensor y = twin_->forward(convolved(tokens_BLC, walk).view_as(tokens));
-    return gate.defined() ? y * torch::silu(gate) : y;
+    return gate.defined() ? gated(y, gate, Activation::silu) : y;
   }
   SelectiveScanInputs inputs = operands(tokens_BLC, walk);
   if (gate.defined()) inputs.z = gate.flatten(1, -2);
@@ -58,11 +58,10 @@ Mamba::Mamba(const MambaSettings& s)
 }
 
 torch::Tensor Mamba::read(const torch::Tensor& x, bool backwards) {
-  const torch::Tensor projected = in_proj_->forward(x);
+  const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
   const auto walk = walk_.over(x, backwards);
-  const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), walk.get(),
-                                         projected.narrow(-1, channels_, channels_));
-  return out_proj_->forward(y.to(projected.scalar_type()));
+  const torch::Tensor y = branch_.follow(halves[0], walk.get(), halves[1]);
+  return out_proj_->forward(y.to(halves[0].scalar_type()));
 }
 
 MambaSettings read_mamba_arguments(const Json& a) {

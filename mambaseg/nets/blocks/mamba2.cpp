@@ -6,6 +6,7 @@
 #include "mambaseg/nets/blocks/ssm_init.h"
 #include "mambaseg/nets/layers/undecayed.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 namespace {
@@ -60,11 +61,11 @@ Mamba2::Reading Mamba2::reading(const char* conv, const char* A_log, const char*
 torch::Tensor Mamba2::read(const torch::Tensor& projected, const Reading& r) const {
   const int64_t C = channels_, N = settings_.states, P = settings_.head_channels;
   const torch::Tensor gate = projected.narrow(-1, 0, C);
-  const torch::Tensor x = torch::silu(depthwise_conv(projected.narrow(-1, C, r.twin ? C : C + 2 * N),
-                                                     r.conv->weight, r.conv->bias, {{}, true, true, {}}));
+  const torch::Tensor x = depthwise_conv(projected.narrow(-1, C, r.twin ? C : C + 2 * N), r.conv->weight,
+                                         r.conv->bias, {{}, true, true, {}, Activation::silu});
   torch::Tensor y;
   if (r.twin) {
-    y = r.twin->forward(x) * torch::silu(gate);
+    y = gated(r.twin->forward(x), gate, Activation::silu);
   } else {
     const auto of_heads = [&](const torch::Tensor& t) { return single(t).repeat_interleave(P, -1); };
     SelectiveScanInputs inputs;

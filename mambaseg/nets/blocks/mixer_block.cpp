@@ -35,7 +35,7 @@ MixerBlock::MixerBlock(const MixerBlockSettings& s, std::shared_ptr<Layer> mixer
   register_module(s.names.mlp, mlp_);
 }
 
-torch::Tensor MixerBlock::forward(const torch::Tensor& x) {
+torch::Tensor MixerBlock::compute(const torch::Tensor& x) {
   const torch::Tensor mixed = x + path_->forward(mixer_->forward(norm1_->forward(x)));
   return mlp_ ? mixed + path_->forward(mlp_->forward(norm2_->forward(mixed))) : mixed;
 }

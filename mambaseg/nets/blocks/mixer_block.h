@@ -3,6 +3,7 @@
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/recompute.h"
 #include "mambaseg/nets/layers/sequence.h"
 
 namespace mambaseg {
@@ -41,15 +42,16 @@ struct MixerBlockSettings {
 /// x + path(mixer(norm(x))), then x + path(mlp(norm(x))): a pre-norm transformer block, whatever mixes its
 /// tokens; VSSBlock3D of MedSegMamba. `path` leaves the branch out for a sample with the chance drop_path and
 /// scales the kept ones up (stochastic depth).
-class MixerBlock : public Layer {
+class MixerBlock : public RecomputableLayer {
  public:
   /// `mlp` stands in place of the MLP of the settings, where one is given.
   MixerBlock(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer,
              std::shared_ptr<Layer> mlp = nullptr);
-  /// x (B, ..., width) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  /// x (B, ..., width) -> the same sizes
+  torch::Tensor compute(const torch::Tensor& x) override;
+
   std::shared_ptr<LayerNorm> norm1_, norm2_;
   std::shared_ptr<DropPath> path_;
   std::shared_ptr<Layer> mixer_, mlp_;

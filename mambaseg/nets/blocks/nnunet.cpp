@@ -131,7 +131,7 @@ void ConvStack::then(const char* name, std::shared_ptr<Layer> layer) {
   behind_ = register_module(name, std::move(layer));
 }
 
-torch::Tensor ConvStack::forward(const torch::Tensor& x) {
+torch::Tensor ConvStack::compute(const torch::Tensor& x) {
   torch::Tensor y = x;
   for (const auto& conv : convs_) y = conv->forward(y);
   return behind_ ? behind_->forward(y) : y;
@@ -167,7 +167,7 @@ BasicBlockD::BasicBlockD(int64_t in, int64_t out, const Extent& kernel, const Ex
     squeeze_excitation_ = register_module("squeeze_excitation", std::make_shared<SqueezeExcite>(dims, out));
 }
 
-torch::Tensor BasicBlockD::forward(const torch::Tensor& x) {
+torch::Tensor BasicBlockD::compute(const torch::Tensor& x) {
   torch::Tensor skip = x;
   if (strided_) skip = average_pooled(x, stride_);
   if (projection_) skip = projection_->forward(skip);

@@ -5,6 +5,7 @@
 #include "mambaseg/config/config.h"
 #include "mambaseg/nets/layers/convolution.h"
 #include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/recompute.h"
 #include "mambaseg/nets/layers/resampling.h"
 
 /// What the networks that live in nnU-Net share (plain and residual-encoder U-Net, U-Mamba): their shape and
@@ -83,14 +84,15 @@ class ConvNormAct : public Layer {
 };
 
 /// `count` ConvNormAct, the first with the stride. Prefixes "convs.0", "convs.1", ...
-class ConvStack : public Layer {
+class ConvStack : public RecomputableLayer {
  public:
   ConvStack(int64_t count, int64_t in, int64_t out, const Extent& kernel, const Extent& stride);
   /// Puts `layer` behind the convolutions, with its name as prefix.
   void then(const char* name, std::shared_ptr<Layer> layer);
-  torch::Tensor forward(const torch::Tensor& x) override;
 
  private:
+  torch::Tensor compute(const torch::Tensor& x) override;
+
   std::shared_ptr<Layer> behind_;
   std::vector<std::shared_ptr<ConvNormAct>> convs_;
 };
@@ -110,15 +112,16 @@ class SqueezeExcite : public Layer {
 /// BasicBlockD (ResNet-D, He et al. 2019): two convolutions with norm, the sum with the (average-pooled,
 /// projected) input, leaky ReLU. Prefixes "conv1", "conv2", "squeeze_excitation", "skip.0" or "skip.1"
 /// (behind the pooling).
-class BasicBlockD : public Layer {
+class BasicBlockD : public RecomputableLayer {
  public:
   BasicBlockD(int64_t in, int64_t out, const Extent& kernel, const Extent& stride,
               bool squeeze_excitation = false);
-  torch::Tensor forward(const torch::Tensor& x) override;
   /// The sum starts as the skip alone: scale of the norm before it 0.
   void silence();
 
  private:
+  torch::Tensor compute(const torch::Tensor& x) override;
+
   Extent stride_;
   bool strided_;
   std::shared_ptr<ConvNormAct> conv1_, conv2_, projection_;

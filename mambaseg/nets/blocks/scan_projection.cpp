@@ -66,10 +66,12 @@ SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens, const ScanW
   const torch::Tensor low = linear(tokens, {weights.x_proj.flatten(0, 1), {}, weights.packed}, {}, type)
                                 .view({tokens.size(0), tokens.size(1), K, rank + 2 * N});
   SelectiveScanInputs inputs;
-  inputs.u = single(tokens);
-  inputs.delta = single(per_direction(low.narrow(3, 0, rank), weights.dt_proj));
-  inputs.B = single(low.narrow(3, rank, N)).unsqueeze(3);
-  inputs.C = single(low.narrow(3, rank + N, N)).unsqueeze(3);
+  inputs.u = tokens;
+  inputs.type = type;
+  const std::vector<torch::Tensor> parts = low.split_with_sizes({rank, N, N}, 3);
+  inputs.delta = per_direction(parts[0], weights.dt_proj);
+  inputs.B = single(parts[1]).unsqueeze(3);
+  inputs.C = single(parts[2]).unsqueeze(3);
   inputs.A = -torch::exp(single(weights.A_log));
   inputs.D = single(weights.D);
   inputs.delta_bias = single(weights.dt_bias);

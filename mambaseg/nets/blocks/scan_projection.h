@@ -44,8 +44,8 @@ class ScanParameters {
   std::vector<PackedWeights> packed_each_;  ///< for weights_of
 };
 
-/// The operands for `tokens`, which lie in raster order whatever the walks. In fp32 (fp64 in double): the
-/// scan has no smaller state.
+/// The operands for `tokens`, which lie in raster order whatever the walks. B, C and the result are fp32
+/// (fp64 in double): the scan has no smaller state.
 SelectiveScanInputs project_scan_inputs(const torch::Tensor& tokens_BLC, const ScanWeights& weights);
 
 }  // namespace mambaseg

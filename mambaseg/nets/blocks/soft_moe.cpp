@@ -5,6 +5,7 @@
 #include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 namespace {
@@ -17,7 +18,7 @@ class GatedGelu : public Layer {
  public:
   torch::Tensor forward(const torch::Tensor& x) override {
     const std::vector<torch::Tensor> halves = x.chunk(2, -1);
-    return halves[0] * torch::gelu(halves[1]);
+    return gated(halves[0], halves[1], Activation::gelu);
   }
 };
 

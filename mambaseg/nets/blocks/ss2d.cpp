@@ -3,6 +3,7 @@
 #include "mambaseg/core/error.h"
 #include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
@@ -96,14 +97,13 @@ torch::Tensor SS2D::atrous_scanned(const torch::Tensor& u, int64_t first) {
 torch::Tensor SS2D::forward(const torch::Tensor& x) {
   const int64_t edge = settings_.conv_kernel;
   const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
-  const torch::Tensor convolved =
-      depthwise_conv(halves[0], conv2d_->weight, conv2d_->bias, {{edge / 2, edge / 2}, false, true, {}});
-  torch::Tensor u = torch::silu(convolved);
+  torch::Tensor u = depthwise_conv(halves[0], conv2d_->weight, conv2d_->bias,
+                                   {{edge / 2, edge / 2}, false, true, {}, Activation::silu});
   const bool quartered = quarter_from_ > 0 && u.size(1) * u.size(2) >= quarter_from_;
   if (quartered) u = u.slice(1, 0, u.size(1), 2).slice(2, 0, u.size(2), 2).contiguous();
   torch::Tensor normed = out_norm_->forward(scanned(u).to(x.scalar_type())).view(u.sizes());
   if (quartered) normed = grown(normed, x.size(1), x.size(2));
-  return dropout_->forward(out_proj_->forward(normed * torch::silu(halves[1])));
+  return dropout_->forward(out_proj_->forward(gated(normed, halves[1], Activation::silu)));
 }
 
 void quarter_scans(torch::nn::Module& network, int64_t tokens) {
@@ -118,7 +118,7 @@ VssBlock2d::VssBlock2d(const Ss2dSettings& mixer, double drop_path, double norm_
       mixer_(register_module("self_attention", std::make_shared<SS2D>(mixer))),
       path_(register_module("drop_path", std::make_shared<DropPath>(drop_path))) {}
 
-torch::Tensor VssBlock2d::forward(const torch::Tensor& x) {
+torch::Tensor VssBlock2d::compute(const torch::Tensor& x) {
   return x + path_->forward(mixer_->forward(ln_1_->forward(x)));
 }
 

@@ -9,6 +9,7 @@
 #include "mambaseg/nets/layers/dropping.h"
 #include "mambaseg/nets/layers/linear.h"
 #include "mambaseg/nets/layers/norm.h"
+#include "mambaseg/nets/layers/recompute.h"
 
 namespace mambaseg {
 
@@ -77,13 +78,14 @@ void quarter_scans(torch::nn::Module& network, int64_t tokens);
 /// x + path(SS2D(norm(x))), the block of VMamba's first version, without an MLP. `path` leaves the branch out
 /// for a sample with the chance drop_path while training (stochastic depth). Prefixes "ln_1",
 /// "self_attention".
-class VssBlock2d : public Layer {
+class VssBlock2d : public RecomputableLayer {
  public:
   explicit VssBlock2d(const Ss2dSettings& mixer, double drop_path = 0, double norm_eps = 1e-5);
-  /// x (B, Y, X, width) -> the same sizes
-  torch::Tensor forward(const torch::Tensor& x_BYXC) override;
 
  private:
+  /// x (B, Y, X, width) -> the same sizes
+  torch::Tensor compute(const torch::Tensor& x_BYXC) override;
+
   std::shared_ptr<LayerNorm> ln_1_;
   std::shared_ptr<SS2D> mixer_;
   std::shared_ptr<DropPath> path_;

@@ -2,6 +2,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/scan/axis_walk.h"
 #include "mambaseg/scan/orders.h"
 
@@ -122,13 +123,13 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
   const TokenGrid grid{x.size(1), x.size(2), x.size(3)};
   torch::Tensor projected = in_proj_->forward(x), gate;
   if (gated_) {
-    gate = projected.narrow(4, channels_, channels_);
-    projected = projected.narrow(4, 0, channels_);
+    const std::vector<torch::Tensor> halves = projected.chunk(2, 4);
+    projected = halves[0];
+    gate = halves[1];
   }
   const int64_t border = settings_.conv_kernel / 2;
-  const torch::Tensor convolved =
-      depthwise_conv(projected, conv3d_->weight, conv3d_->bias, {{border, border, border}, false, true, {}});
-  const torch::Tensor u = torch::silu(convolved);
+  const torch::Tensor u = depthwise_conv(projected, conv3d_->weight, conv3d_->bias,
+                                         {{border, border, border}, false, true, {}, Activation::silu});
   torch::Tensor y;
   if (twin_) {
     y = twin_->forward(u);
@@ -137,7 +138,7 @@ torch::Tensor SS3D::forward(const torch::Tensor& x) {
     y = scan(u.flatten(1, 3), *walks).to(x.scalar_type());
   }
   y = out_norm_->forward(y).view({x.size(0), grid[0], grid[1], grid[2], channels_});
-  if (gate.defined()) y = y * torch::silu(gate);
+  if (gate.defined()) y = gated(y, gate, Activation::silu);
   return dropout_->forward(out_proj_->forward(y));
 }
 

@@ -1,6 +1,7 @@
 #include "mambaseg/nets/blocks/tri_orientated_mamba.h"
 
 #include "mambaseg/nets/blocks/official_blocks.h"
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/scan/orders.h"
 
 namespace mambaseg {
@@ -24,17 +25,16 @@ std::vector<ScanOrder> TriOrientatedMamba::orders(TokenGrid grid) const {
 
 torch::Tensor TriOrientatedMamba::forward(const torch::Tensor& x) {
   const torch::Tensor projected = in_proj_->forward(x);
-  const torch::Tensor tokens = projected.narrow(4, 0, channels_),
-                      gate = projected.narrow(4, channels_, channels_);
+  const std::vector<torch::Tensor> halves = projected.chunk(2, 4);
   const TokenGrid grid{x.size(1), x.size(2), x.size(3)};
   const auto walks = walks_.get(grid, x.device(), [&] { return make_scan_tables(orders(grid), x.device()); });
   torch::Tensor sum;
   for (size_t i = 0; i < branches_.size(); ++i) {
     const ScanTables walk = walks->only(static_cast<int64_t>(i));
-    const torch::Tensor y = branches_[i].follow(tokens, &walk);
+    const torch::Tensor y = branches_[i].follow(halves[0], &walk);
     sum = sum.defined() ? sum + y : y;
   }
-  return out_proj_->forward((sum * torch::silu(gate)).to(projected.scalar_type()));
+  return out_proj_->forward(gated(sum, halves[1], Activation::silu).to(projected.scalar_type()));
 }
 
 std::vector<OfficialBlock> official_tri_orientated_mamba() {

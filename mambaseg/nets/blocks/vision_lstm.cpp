@@ -5,6 +5,7 @@
 
 #include "mambaseg/nets/blocks/official_blocks.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 #include "mambaseg/ops/norm.h"
 
 namespace mambaseg {
@@ -142,10 +143,11 @@ VilBlock::VilBlock(int64_t width) {
 Tensor VilBlock::forward(const Tensor& x) {
   const std::vector<Tensor> halves = proj_up_->forward(norm_->forward(x).flatten(1, -2)).chunk(2, -1);
   const Tensor values = halves[0].contiguous();
-  const Tensor seen = torch::silu(depthwise_conv(values, conv_->weight, conv_->bias, {{}, true, true, {}}));
+  const Tensor seen =
+      depthwise_conv(values, conv_->weight, conv_->bias, {{}, true, true, {}, Activation::silu});
   const Tensor h =
       cell_->forward(block_diagonal(seen, q_), block_diagonal(seen, k_), block_diagonal(values, v_));
-  const Tensor y = (h + skip_.to(h.scalar_type()) * seen) * torch::silu(halves[1]);
+  const Tensor y = gated(h + skip_.to(h.scalar_type()) * seen, halves[1], Activation::silu);
   return x + proj_down_->forward(y).view_as(x);
 }
 

@@ -4,6 +4,7 @@
 
 #include "mambaseg/core/error.h"
 #include "mambaseg/ops/norm.h"
+#include "mambaseg/ops/recomputed.h"
 
 namespace mambaseg {
 namespace {
@@ -22,7 +23,7 @@ BatchNorm::BatchNorm(int64_t channels, double eps)
 
 torch::Tensor BatchNorm::run(const torch::Tensor& x, const Epilogue& epilogue) {
   if (is_training()) {
-    num_batches_tracked.add_(1);
+    if (!is_recomputing()) num_batches_tracked.add_(1);
     return batch_norm(x, weight, bias, {running_mean, running_var, 0.1}, eps_, epilogue);
   }
   return finish(torch::batch_norm(x.to(weight.scalar_type()), weight, bias, running_mean, running_var, false,

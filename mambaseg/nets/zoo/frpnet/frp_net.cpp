@@ -76,7 +76,7 @@ class RefinementBlock : public Layer {
             .view({x.size(0), x.size(1), 1, 1});
     const Tensor gated = x * gate;
     const Tensor y = sums_ ? sum_->forward(3 * gated) : join_->forward(torch::cat({gated, gated, gated}, 1));
-    const Tensor seen = torch::cat({x.mean(1, true), x.amax(1, true)}, 1);
+    const Tensor seen = channel_mean_and_max(x);
     Tensor place = places_[0]->forward(seen);
     for (size_t i = 1; i < places_.size(); ++i) place = places_[i]->run(seen, {Activation::none, place});
     return x + y + x * place.sigmoid();

@@ -74,7 +74,7 @@ void check(const HymUnetSettings& s) {
 std::shared_ptr<Convolution> conv1(int64_t in, int64_t out) { return conv(2, in, out, 1); }
 
 torch::Tensor tokens_of(const torch::Tensor& x_BCYX) { return x_BCYX.permute({0, 2, 3, 1}); }
-torch::Tensor maps_of(const torch::Tensor& x_BYXC) { return x_BYXC.permute({0, 3, 1, 2}).contiguous(); }
+torch::Tensor maps_of(const torch::Tensor& x_BYXC) { return x_BYXC.permute({0, 3, 1, 2}); }
 
 /// Equation 5: F(x) + x.
 class ResidualConvBlock : public Layer {

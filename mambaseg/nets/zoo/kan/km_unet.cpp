@@ -14,6 +14,7 @@
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
 #include "mambaseg/nets/model/weights.h"
+#include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
 namespace {
@@ -143,7 +144,7 @@ class BlockAttention : public Layer {
   torch::Tensor forward(const torch::Tensor& x) override {
     const torch::Tensor y =
         x * torch::sigmoid(mlp_->forward(x.mean({2, 3}, true)) + mlp_->forward(x.amax({2, 3}, true)));
-    return y * conv_->run(torch::cat({y.mean({1}, true), y.amax(1, true)}, 1), {Activation::sigmoid, {}});
+    return y * conv_->run(channel_mean_and_max(y), {Activation::sigmoid, {}});
   }
 
  private:

@@ -13,6 +13,7 @@
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
 #include "mambaseg/ops/depthwise_conv.h"
+#include "mambaseg/ops/gate.h"
 
 namespace mambaseg {
 namespace {
@@ -60,7 +61,7 @@ class ConvGlu : public Layer {
     const std::vector<torch::Tensor> halves = fc1_->forward(x).chunk(2, -1);
     const torch::Tensor local =
         depthwise_conv(halves[0], dwconv_->weight, dwconv_->bias, {{1, 1}, false, true, {}});
-    return dropout_->forward(fc2_->forward(dropout_->forward(torch::silu(local) * halves[1])));
+    return dropout_->forward(fc2_->forward(dropout_->forward(gated(halves[1], local, Activation::silu))));
   }
 
  private:

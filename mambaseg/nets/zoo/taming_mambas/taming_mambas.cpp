@@ -146,11 +146,10 @@ class HalvingMamba : public Layer {
         branch_(*this, s),
         walk_(s.dims) {}
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor projected = in_proj_->forward(x);
+    const std::vector<torch::Tensor> halves = in_proj_->forward(x).chunk(2, -1);
     const auto walk = walk_.over(x);
-    const torch::Tensor y = branch_.follow(projected.narrow(-1, 0, channels_), walk.get(),
-                                           projected.narrow(-1, channels_, channels_));
-    return out_proj_->forward(y.to(projected.scalar_type()));
+    const torch::Tensor y = branch_.follow(halves[0], walk.get(), halves[1]);
+    return out_proj_->forward(y.to(halves[0].scalar_type()));
   }
 
  private:

@@ -71,7 +71,7 @@ std::vector<torch::Tensor> VmUnet::scores(const torch::Tensor& input) {
   torch::Tensor x = std::exchange(skips.back(), {});
   for (size_t i = 0; i < decoder_.size(); ++i)
     x = decoder_[i]->forward(i == 0 ? x : x + std::exchange(skips[decoder_.size() - i], {}));
-  return {final_conv_->forward(final_up_->forward(x).permute({0, 3, 1, 2}).contiguous())};
+  return {final_conv_->forward(final_up_->forward(x).permute({0, 3, 1, 2}))};
 }
 
 Json official_settings(const Json& a) {

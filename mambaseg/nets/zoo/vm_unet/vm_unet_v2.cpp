@@ -10,6 +10,7 @@
 #include "mambaseg/nets/blocks/vss_encoder.h"
 #include "mambaseg/nets/layers/resampling.h"
 #include "mambaseg/nets/model/hybrid_entry.h"
+#include "mambaseg/ops/pooling.h"
 
 namespace mambaseg {
 namespace {
@@ -60,8 +61,7 @@ class SpatialAttention : public Layer {
  public:
   SpatialAttention() : conv1_(register_module("conv1", conv(2, 2, 1, 7, {.bias = false}))) {}
   torch::Tensor forward(const torch::Tensor& x) override {
-    const torch::Tensor maps = torch::cat({x.mean({1}, true), x.amax(1, true)}, 1);
-    return x * conv1_->run(maps, {Activation::sigmoid, {}});
+    return x * conv1_->run(channel_mean_and_max(x), {Activation::sigmoid, {}});
   }
 
  private:
