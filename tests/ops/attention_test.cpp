@@ -22,15 +22,25 @@ Tensor defined(const Tensor& q, const Tensor& k, const Tensor& v, const Attentio
 
 struct Case {
   const char* what;
-  int64_t items, heads, tokens;
+  int64_t items, heads, tokens, size;
   bool biased;
 };
 
-// 2^23 scores are held at a time.
-const std::vector<Case> kCases = {{"all at once", 6, 2, 10, true},
-                                  {"some items at a time", 12, 2, 700, true},
-                                  {"some rows of an item at a time", 2, 2, 2100, true},
-                                  {"without a bias", 3, 1, 50, false}};
+// LibTorch's operations hold 2^23 scores at a time; the kernels divide heads among the threads.
+const std::vector<Case> kCases = {{"all at once", 6, 2, 10, 4, true},
+                                  {"some items at a time", 12, 2, 700, 4, true},
+                                  {"some rows of an item at a time", 2, 2, 2100, 4, true},
+                                  {"windows", 8, 3, 49, 24, true},
+                                  {"without a bias", 3, 1, 50, 64, false}};
+
+struct Way {
+  torch::ScalarType type;
+  double error;  ///< of the largest number
+};
+
+// bf16: eight bits of the operands and the results.
+const Way kKernels{torch::kFloat, 2e-5}, kKernelsInBf16{torch::kBFloat16, 0x1p-6},
+    kLibTorch{torch::kDouble, 1e-12};
 
 TEST(Attention, EqualsItsDefinitionWhateverTheNumberOfPieces) {
   torch::manual_seed(5);
@@ -38,13 +48,13 @@ TEST(Attention, EqualsItsDefinitionWhateverTheNumberOfPieces) {
     SCOPED_TRACE(c.what);
     std::vector<Tensor> inputs;
     for (int i = 0; i < 3; ++i)
-      inputs.push_back(torch::randn({c.items, c.tokens, c.heads, 4}).transpose(1, 2));
+      inputs.push_back(torch::randn({c.items, c.tokens, c.heads, c.size}).transpose(1, 2));
     AttentionBias bias;
     if (c.biased) {
       inputs.push_back(torch::randn({c.heads, c.tokens, c.tokens}));
       bias.regions = torch::randint(0, 3, {2, c.tokens}, torch::kInt);
     }
-    const Tensor dy = torch::randn({c.items, c.tokens, 4 * c.heads});
+    const Tensor dy = torch::randn({c.items, c.tokens, c.size * c.heads});
     const auto run = [&](torch::ScalarType type, auto&& operation) {
       std::vector<Tensor> leaves;
       for (const Tensor& t : inputs) leaves.push_back(t.to(type).detach().requires_grad_(true));
@@ -57,33 +67,46 @@ TEST(Attention, EqualsItsDefinitionWhateverTheNumberOfPieces) {
     const auto ours = [](const Tensor& q, const Tensor& k, const Tensor& v, const AttentionBias& b) {
       return attention(q, k, v, b);
     };
-    const std::vector<Tensor> expected = run(torch::kDouble, defined), found = run(torch::kFloat, ours);
-    for (size_t i = 0; i < expected.size(); ++i)
-      EXPECT_LE((found[i] - expected[i]).abs().max().item<double>(),
-                2e-5 * std::max(1.0, expected[i].abs().max().item<double>()))
-          << "result " << i;
-    const torch::NoGradGuard no_grad;
-    bias.of_pairs = c.biased ? inputs[3] : Tensor();
-    EXPECT_TRUE(torch::equal(attention(inputs[0], inputs[1], inputs[2], bias), found.back()));
+    const std::vector<Tensor> expected = run(torch::kDouble, defined);
+    for (const Way& way : {kKernels, kKernelsInBf16, kLibTorch}) {
+      const std::vector<Tensor> found = run(way.type, ours);
+      for (size_t i = 0; i < expected.size(); ++i)
+        EXPECT_LE((found[i].to(torch::kDouble) - expected[i]).abs().max().item<double>(),
+                  way.error * std::max(1.0, expected[i].abs().max().item<double>()))
+            << "result " << i << " in " << way.type;
+      const torch::NoGradGuard no_grad;
+      const auto given = [&](size_t i) { return inputs[i].to(way.type); };
+      bias.of_pairs = c.biased ? given(3) : Tensor();
+      EXPECT_TRUE(torch::equal(attention(given(0), given(1), given(2), bias), found.back()));
+    }
   }
 }
 
-// With values of one, what comes out is the sum of the kept weights, each 1 / tokens before the dropout; the
-// gradient of the values is how much of each was used.
+// With values of one, what comes out is the sum of the kept weights, and the gradient of the values is how
+// much of each was used. All numbers are powers of two or sums of few of them, so that the sums are exact.
 TEST(Attention, DropoutIsTheSameForwardAndBackward) {
-  torch::manual_seed(6);
-  const Tensor zero = torch::zeros({1, 2, 2100, 1});
-  const Tensor v = torch::ones_like(zero).requires_grad_(true);
-  const Tensor y = attention(zero, zero, v, {}, 0.25);
-  EXPECT_NEAR(y.mean().item<double>(), 1, 1e-3);
-  EXPECT_GT(y.std().item<double>(), 0.005);
-  const Tensor dv = torch::autograd::grad({y.sum()}, {v})[0];
-  EXPECT_NEAR(dv.sum().item<double>(), y.sum().item<double>(), 1e-2);
-  // Row by row: the gradient of one query's output is its own weights.
-  const Tensor one = torch::autograd::grad({attention(zero, zero, v, {}, 0.25)[0][2000][0]}, {v})[0][0][0];
-  EXPECT_EQ(((one * 2100 * 0.75 - 1).abs() < 1e-3).sum().item<int64_t>() + (one == 0).sum().item<int64_t>(),
-            2100);
-  EXPECT_GT((one == 0).sum().item<int64_t>(), 400);
+  constexpr int64_t kTokens = 2048;
+  for (const torch::ScalarType type : {torch::kFloat, torch::kDouble}) {
+    torch::manual_seed(6);
+    const Tensor zero = torch::zeros({1, 4, kTokens, 1}, type);
+    const Tensor v = torch::ones_like(zero).requires_grad_(true);
+    const Tensor y = attention(zero, zero, v, {}, 0.5);
+    EXPECT_NEAR(y.mean().item<double>(), 1, 1e-3);
+    EXPECT_GT(y.std().item<double>(), 0.005);
+    const Tensor dv = torch::autograd::grad({y.sum()}, {v})[0];
+    EXPECT_EQ(dv.sum({1, 2, 3}).item<double>(), y.sum({1, 2}).item<double>());
+    // Row by row: the gradient of one query's output is its own weights.
+    const Tensor out = attention(zero, zero, v, {}, 0.5)[0][2000][0];
+    const Tensor one = torch::autograd::grad({out}, {v})[0][0][0];
+    EXPECT_EQ(one.sum().item<double>(), out.item<double>());
+    EXPECT_EQ(((one == 2.0 / kTokens) + (one == 0)).sum().item<int64_t>(), kTokens);
+    EXPECT_GT((one == 0).sum().item<int64_t>(), 800);
+  }
+}
+
+TEST(Attention, RefusesTensorsOfSeveralTypes) {
+  const Tensor x = torch::zeros({1, 1, 4, 2});
+  EXPECT_THROW(attention(x, x, x.to(torch::kDouble)), c10::Error);
 }
 
 }  // namespace
