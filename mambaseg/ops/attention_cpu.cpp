@@ -64,11 +64,10 @@ Tensor attention_forward_cpu(const AttentionOperands& given) {
       N * heads == 0 ? 1 : std::clamp<int64_t>(4 * at::get_num_threads() / (N * heads), 1, (L + 63) / 64);
   with_numbers(o.q, [&](const auto* numbers) {
     using T = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
-    // Items innermost, so that what is added to the scores of a head stays in the caches.
     at::parallel_for(0, heads * N * parts, 1, [&](int64_t first, int64_t last) {
       const Tensor scratch = scratch_of(attention_scratch(L, D));
       for (int64_t i = first; i < last; ++i) {
-        const int64_t part = i % parts, item = i / parts % N, head = i / parts / N;
+        const int64_t part = i % parts, head = i / parts % heads, item = i / parts / heads;
         attention_forward(head_of<T>(o, item, head), L * part / parts, L * (part + 1) / parts,
                           token_rows<T>(y, item, head), y.stride(1), scratch.data_ptr<float>());
       }
