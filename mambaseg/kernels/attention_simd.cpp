@@ -9,6 +9,7 @@
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "mambaseg/kernels/simd_dispatch.h"
+#include "mambaseg/kernels/transpose-inl.h"
 #include "mambaseg/kernels/vector_math-inl.h"
 
 #ifndef MAMBASEG_ATTENTION_SIZES
@@ -115,38 +116,12 @@ void copy_rows(typename AttentionHead<T>::Rows from, int64_t rows, int64_t size,
 
 /// Rows (tokens, size) as columns for product(): pairs of vectors of tokens one after the other, in each the
 /// numbers of a row below each other.
-void transpose(const float* from, const Padded& padded, int64_t size, float* to) {
+void columns_of(const float* from, const Padded& padded, int64_t size, float* to) {
   constexpr int64_t kPair = 2 * kLanes;
   for (int64_t first = 0; first < padded.tokens; first += kPair, to += size * kPair) {
     const int64_t tokens = std::min(kPair, padded.tokens - first);
     const float* rows = from + first * padded.size;
-#if HWY_TARGET == HWY_SCALAR
-    for (int64_t t = 0; t < tokens; ++t)
-      for (int64_t c = 0; c < size; ++c) to[c * kPair + t] = rows[t * padded.size + c];
-#else
-    const hn::FixedTag<float, 4> d;
-    const hn::Repartition<double, decltype(d)> pairs;
-    const auto upper = [&](auto a, auto b) HWY_ATTR {
-      return hn::BitCast(d, hn::InterleaveUpper(pairs, hn::BitCast(pairs, a), hn::BitCast(pairs, b)));
-    };
-    const auto lower = [&](auto a, auto b) HWY_ATTR {
-      return hn::BitCast(d, hn::InterleaveLower(pairs, hn::BitCast(pairs, a), hn::BitCast(pairs, b)));
-    };
-    for (int64_t t = 0; t < tokens; t += 4) {
-      for (int64_t c = 0; c < size; c += 4) {
-        const float* r = rows + t * padded.size + c;
-        const auto v0 = hn::LoadU(d, r), v1 = hn::LoadU(d, r + padded.size);
-        const auto v2 = hn::LoadU(d, r + 2 * padded.size), v3 = hn::LoadU(d, r + 3 * padded.size);
-        const auto a = hn::InterleaveLower(d, v0, v1), b = hn::InterleaveLower(d, v2, v3);
-        const auto e = hn::InterleaveUpper(d, v0, v1), f = hn::InterleaveUpper(d, v2, v3);
-        float* column = to + c * kPair + t;
-        hn::StoreU(lower(a, b), d, column);
-        if (c + 1 < size) hn::StoreU(upper(a, b), d, column + kPair);
-        if (c + 2 < size) hn::StoreU(lower(e, f), d, column + 2 * kPair);
-        if (c + 3 < size) hn::StoreU(upper(e, f), d, column + 3 * kPair);
-      }
-    }
-#endif
+    transpose_block(rows, padded.size, tokens, size, to, kPair);
   }
 }
 
@@ -219,7 +194,7 @@ void forward(const AttentionHead<T>& head, int64_t begin, int64_t end, T* y, int
   float* results = queries + kQueries * padded.size;
   float* scores = results + kQueries * padded.size;
   copy_rows<T>(head.k, L, D, 1, padded.tokens, padded.size, values);
-  transpose(values, padded, D, keys);
+  columns_of(values, padded, D, keys);
   copy_rows<T>(head.v, L, D, 1, padded.tokens, padded.size, values);
   const float scale = 1 / std::sqrt(static_cast<float>(D));
   for (int64_t first = begin; first < end; first += kQueries) {
@@ -292,9 +267,9 @@ void backward(const AttentionHead<T>& head, const AttentionGradient<T>& gradient
   float* weights = dresults + some;
   float* gradients = weights + kQueries * padded.scores;
   copy_rows<T>(head.v, L, D, 1, padded.tokens, padded.size, key_rows);
-  transpose(key_rows, padded, D, values);
+  columns_of(key_rows, padded, D, values);
   copy_rows<T>(head.k, L, D, 1, padded.tokens, padded.size, key_rows);
-  transpose(key_rows, padded, D, keys);
+  columns_of(key_rows, padded, D, keys);
   std::fill(dkeys, dkeys + 2 * all, 0.0f);
   const float scale = 1 / std::sqrt(static_cast<float>(D));
   for (int64_t first = 0; first < L; first += kQueries) {

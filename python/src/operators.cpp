@@ -3,8 +3,10 @@
 #include <pybind11/stl.h>
 
 #include "mambaseg/core/error.h"
+#include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/depthwise_conv.h"
 #include "mambaseg/ops/selective_scan.h"
+#include "mambaseg/ops/transposed.h"
 #include "mambaseg/scan/orders.h"
 #include "python/src/parts.h"
 
@@ -31,6 +33,57 @@ void expect(const char* name, const Tensor& tensor, std::vector<int64_t> sizes) 
 
 /// The channels of every token: (B, D, L) -> (B, L, D).
 Tensor tokens(const Tensor& t_BDL) { return t_BDL.transpose(1, 2); }
+
+/// (B, L, ...) with the numbers of a token side by side in memory.
+Tensor turned(const Tensor& t) {
+  if (!t.defined() || t.size(1) == 1 || t.stride(1) != 1) return t;
+  const Tensor rows = t.flatten(2);
+  return rows.stride(1) == 1 ? transposed(rows.transpose(1, 2)).view(t.sizes()) : t;
+}
+
+SelectiveScanInputs turned(SelectiveScanInputs in) {
+  for (Tensor* t : {&in.u, &in.delta, &in.z}) *t = turned(*t);
+  for (Tensor* t : {&in.B, &in.C})
+    if (t->dim() == 5) *t = turned(*t);
+  return in;
+}
+
+/// Channels [first, first + count) of one group.
+SelectiveScanInputs channels_of(const SelectiveScanInputs& in, int64_t first, int64_t count) {
+  const auto part = [&](const Tensor& t, int64_t axis) {
+    return t.defined() ? t.narrow(axis, first, count) : t;
+  };
+  const auto either = [&](const Tensor& t) {
+    return t.dim() == 5 ? t.narrow(3, first * t.size(3) / in.A.size(1), 1) : part(t, 1);
+  };
+  return {part(in.u, 2), part(in.delta, 3), part(in.A, 1),          either(in.B),     either(in.C),
+          part(in.D, 1), part(in.z, 2),     part(in.delta_bias, 1), in.delta_softplus};
+}
+
+/// The groups of channels that B and C have, 0 where the scan refuses them.
+int64_t groups_of(const SelectiveScanInputs& in) {
+  const auto of = [](const Tensor& t, int64_t otherwise) { return t.dim() == 5 ? t.size(3) : otherwise; };
+  const int64_t groups = of(in.B, of(in.C, 1)), channels = in.A.size(1);
+  return groups == of(in.C, groups) && groups > 0 && channels % groups == 0 ? groups : 0;
+}
+
+/// The scan of tokens whose channels do not lie side by side, without a backward pass: some channels at a
+/// time, whose turned copies stay in the caches. y (B, D, L).
+Scanned scan_by_channels(SelectiveScanInputs in, bool return_last_state) {
+  constexpr int64_t kTogether = 64;  // for each thread
+  const int64_t channels = in.A.size(1), in_group = channels / groups_of(in);
+  for (Tensor* t : {&in.B, &in.C})
+    if (t->dim() == 5) *t = turned(*t);
+  const Tensor y = torch::empty({in.u.size(0), channels, in.u.size(1)}, in.u.options());
+  std::vector<Tensor> states;
+  for (int64_t first = 0, count = 0; first < channels; first += count) {
+    count = std::min<int64_t>(kTogether * torch::get_num_threads(), in_group - first % in_group);
+    const auto [part, state] = scan(turned(channels_of(in, first, count)), nullptr, return_last_state);
+    transpose_into(part, y.narrow(1, first, count));
+    if (state) states.push_back(*state);
+  }
+  return {y, return_last_state ? MaybeTensor(torch::cat(states, 2)) : std::nullopt};
+}
 
 /// B or C of the field, (D, N), (B, N, L) or (B, G, N, L), as ours.
 Tensor either(const char* name, const Tensor& t, int64_t batch, int64_t channels, int64_t length, int64_t N) {
@@ -76,11 +129,18 @@ Scanned scan_BDL(const Tensor& u, const Tensor& delta, const Tensor& A, const Te
     inputs.delta_bias = delta_bias->unsqueeze(0);
   }
   inputs.delta_softplus = delta_softplus;
-  auto [y, last_state] = scan(inputs, nullptr, return_last_state);
-  const Tensor y_BDL = tokens(y);
+  const auto first_direction = [](const MaybeTensor& state) {
+    return state ? MaybeTensor(state->select(1, 0)) : state;
+  };
   const bool channels_last = delta.stride(1) == 1 && length > 1;
-  return {channels_last ? y_BDL : y_BDL.contiguous(),
-          last_state ? MaybeTensor(last_state->select(1, 0)) : std::nullopt};
+  const bool recorded =
+      needs_gradient({u, delta, A, B, C, or_undefined(D), or_undefined(z), or_undefined(delta_bias)});
+  if (u.is_cpu() && !channels_last && !recorded && groups_of(inputs) > 0) {
+    const auto [y, state] = scan_by_channels(inputs, return_last_state);
+    return {y, first_direction(state)};
+  }
+  const auto [y, state] = scan(turned(inputs), nullptr, return_last_state);
+  return {channels_last ? tokens(y) : transposed(y), first_direction(state)};
 }
 
 Tensor depthwise(const Tensor& x, const Tensor& weight, const MaybeTensor& bias, std::vector<int64_t> padding,

@@ -82,6 +82,32 @@ class SelectiveScan(unittest.TestCase):
             with self.subTest(length=length, itype=itype, groups=groups):
                 self.check(length, groups=groups, itype=itype)
 
+    def test_without_a_backward_pass_many_channels_are_scanned_by_parts(self):
+        length, channels = 70, 300
+        generator = torch.Generator().manual_seed(1)
+
+        def normal(*sizes):
+            return torch.randn(*sizes, generator=generator)
+
+        for groups, constant, itype in itertools.product((1, 2), (False, True), (torch.float32, torch.bfloat16)):
+            with self.subTest(groups=groups, constant=constant, itype=itype):
+                B = normal(channels, STATES) if constant else normal(BATCH, groups, STATES, length).to(itype)
+                given = [normal(BATCH, channels, length).to(itype), torch.rand(BATCH, channels, length).to(itype),
+                         -torch.rand(channels, STATES), B, normal(BATCH, groups, STATES, length).to(itype),
+                         normal(channels), normal(BATCH, channels, length).to(itype), normal(channels)]
+                leaves = [leaf(t) for t in given]
+                expected, expected_state = selective_scan_fn(*leaves, delta_softplus=True, return_last_state=True)
+                self.assertTrue(expected.requires_grad)
+                for laid_out in (lambda t: t, lambda t: t.transpose(1, 2).contiguous().transpose(1, 2)):
+                    u, delta, *others = given
+                    out, state = selective_scan_fn(laid_out(u), laid_out(delta), *others, delta_softplus=True,
+                                                   return_last_state=True)
+                    self.assertEqual(out.stride(), laid_out(u).stride())
+                    self.close(out, expected, *TOLERANCES[itype], "out")
+                    self.close(state, expected_state, 1e-5, 1e-5, "last state")
+        with self.assertRaisesRegex(RuntimeError, "one number of groups"):
+            selective_scan_fn(*given[:3], normal(BATCH, 1, STATES, length).to(itype), *given[4:])
+
     def test_complex_states(self):
         for B, C, groups in [(False, False, 1), (False, True, 1), (True, False, 1), (True, True, 1), (True, True, 2)]:
             for has_z in (False, True):
