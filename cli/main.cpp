@@ -1,16 +1,20 @@
 // The program that people call. It is linked without LibTorch, whose loading takes a third of a second:
 // commands that need it are handed over to libexec/mambaseg/mambaseg_whole, which is the same program with
-// everything in it.
+// everything in it, unless it is known what that would print.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 
 #include "cli/commands.h"
+#include "cli/known_output.h"
+#include "cli/model_list.h"
 #include "cli/program.h"
 #include "mambaseg/core/error.h"
 
@@ -37,11 +41,29 @@ void prepare_process() {
       concat(whole, ": the part of the program that computes cannot be started: ", std::strerror(errno)));
 }
 
-/// Whatever follows the command is for the whole program to read.
-void hand_over(CLI::App& command) {
+/// Whatever follows the command is for the whole program to read. `answer` may take the words that follow:
+/// whether it did.
+void hand_over(
+    CLI::App& command,
+    const std::function<bool(const std::string& words)>& answer = [](const std::string&) { return false; }) {
   command.set_help_flag();
   command.prefix_command();
-  command.callback(become_whole_program);
+  command.callback([&command, answer] {
+    std::string words;
+    for (const std::string& word : command.remaining()) words += (words.empty() ? "" : " ") + word;
+    if (answer(words)) return;
+    if (words == "-h") words = "--help";
+    const char* known = known_output(command.get_name() + (words.empty() ? "" : " ") + words);
+    if (known == nullptr) become_whole_program();
+    std::fputs(known, stdout);
+  });
+}
+
+bool list_models(const std::string& words) {
+  const bool json = words == "--json";
+  if (!json && !words.empty()) return false;
+  print_models(json);
+  return true;
 }
 
 }  // namespace
@@ -49,7 +71,7 @@ void hand_over(CLI::App& command) {
 void declare_demo(CLI::App& command) { hand_over(command); }
 void declare_segment(CLI::App& command) { hand_over(command); }
 void declare_bids(CLI::App& command) { hand_over(command); }
-void declare_models(CLI::App& command) { hand_over(command); }
+void declare_models(CLI::App& command) { hand_over(command, list_models); }
 void declare_networks(CLI::App& command) { hand_over(command); }
 void declare_convert(CLI::App& command) { hand_over(command); }
 void declare_predict(CLI::App& command) { hand_over(command); }

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/model_list.h"
 #include "mambaseg/models/registry.h"
 #include "mambaseg/session/installation.h"
 
@@ -13,30 +14,8 @@ struct Options {
   bool markdown = false, json = false;
 };
 
-Json json_of(const ModelInBox& model) {
-  return {{"name", model.name}, {"weights", model.weights}, {"card", to_json(model.card)}};
-}
-
-void print_list() {
-  const std::vector<ModelInBox> models = models_in(model_folders());
-  if (models.empty()) {
-    std::printf("no models are installed (looked in:");
-    for (const std::string& folder : model_folders()) std::printf(" %s", folder.c_str());
-    std::printf(")\n");
-  }
-  for (const ModelInBox& model : models)
-    std::printf("%-20s %-9s %-6s %s\n", model.name.c_str(), model.card.task.c_str(),
-                model.card.version.c_str(), model.card.title.c_str());
-}
-
 void run(const Options& options) {
-  if (options.name.empty()) {
-    if (!options.json) return print_list();
-    Json list = Json::array();
-    for (const ModelInBox& model : models_in(model_folders())) list.push_back(json_of(model));
-    std::printf("%s\n", list.dump(2).c_str());
-    return;
-  }
+  if (options.name.empty()) return print_models(options.json);
   const ModelInBox model = find_model({options.name}, model_folders());
   check_weights(model);
   if (options.json) {

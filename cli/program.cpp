@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "cli/commands.h"
+#include "cli/version.h"
 #include "mambaseg/core/error.h"
 
 namespace mambaseg {
@@ -89,7 +90,7 @@ int run_program(int argc, char** argv, Failure (*failure)()) {
       "Train, run and score hybrid CNN-Mamba networks that segment medical images.\n"
       "Research use only: not a medical device.",
       "mambaseg"};
-  app.set_version_flag("--version", MAMBASEG_VERSION);
+  app.set_version_flag("--version", version_text);
   app.require_subcommand(1);
   for (const Command& command : commands())
     command.declare(*app.add_subcommand(command.name, command.summary));

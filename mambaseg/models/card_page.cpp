@@ -49,6 +49,14 @@ std::string section(const std::string& heading, const std::string& text) {
 
 }  // namespace
 
+std::string task_of(const ModelInBox& model) {
+  const std::string& path = model.weights.at(0);
+  const std::string task = read_model_info(path).plan.value("task", "volumes");
+  require(!model.has_card || task == model.card.task, path, ": the weights are for ", task, ", the card of ",
+          model.name, " says ", model.card.task);
+  return task;
+}
+
 std::string card_page(const ModelInBox& model) {
   const ModelCard& card = model.card;
   std::string stages, classes, training, scores, failures, limits;

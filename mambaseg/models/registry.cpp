@@ -5,7 +5,6 @@
 #include <map>
 
 #include "mambaseg/core/sha256.h"
-#include "mambaseg/nets/model/checkpoint.h"
 
 namespace mambaseg {
 namespace {
@@ -105,14 +104,6 @@ void check_weights(const ModelInBox& model) {
             model.name, " names (SHA-256 ", digest.substr(0, 12), "..., expected ",
             model.card.stages[s].sha256.substr(0, 12), "...); fetch the file anew, or name it with -m");
   }
-}
-
-std::string task_of(const ModelInBox& model) {
-  const std::string& path = model.weights.at(0);
-  const std::string task = read_model_info(path).plan.value("task", "volumes");
-  require(!model.has_card || task == model.card.task, path, ": the weights are for ", task, ", the card of ",
-          model.name, " says ", model.card.task);
-  return task;
 }
 
 }  // namespace mambaseg

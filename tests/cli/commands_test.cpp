@@ -1,6 +1,7 @@
 // Every command of the list: help, unknown options, and what a typing mistake gives.
 #include "cli/commands.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,7 @@
 #include "cli/terminal.h"
 #include "mambaseg/config/config.h"
 #include "mambaseg/io/image.h"
+#include "mambaseg/kernels/target.h"
 #include "tests/cli/program.h"
 #include "tests/io/temporary_folder.h"
 #include "tests/io/test_images.h"
@@ -31,6 +33,24 @@ TEST(Program, HelpAndVersionExitZero) {
   const ProgramResult version = run_mambaseg("--version");
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_THAT(version.out, StartsWith("0."));
+  EXPECT_THAT(version.out, HasSubstr(concat("\nkernels on this processor: ", best_target().name, "\n")));
+  EXPECT_THAT(version.out, HasSubstr("\nbuilt with LibTorch "));
+  EXPECT_LE(std::count(version.out.begin(), version.out.end(), '\n'), 6);
+}
+
+TEST(Program, SaysWithoutLibTorchWhatTheWholeOneSays) {
+  const TemporaryFolder folder;
+  for (const std::string words : {"networks --json", "recipe", "models", "models --json", "predict -h"}) {
+    SCOPED_TRACE(words);
+    const std::string whole = MAMBASEG_BINARY_DIR "/libexec/mambaseg/mambaseg_whole " + words;
+    ASSERT_EQ(std::system((whole + " >" + (folder / "out")).c_str()), 0);
+    EXPECT_EQ(run_mambaseg(words).out, read_bytes(folder / "out"));
+    EXPECT_THAT(libraries_loaded_by_mambaseg(words), Not(HasSubstr("libtorch")));
+  }
+  for (const Command& command : commands())
+    EXPECT_THAT(libraries_loaded_by_mambaseg(command.name + std::string(" --help")),
+                Not(HasSubstr("libtorch")))
+        << command.name;
 }
 
 TEST(Program, NoCommandOrAnUnknownOneIsAUsageError) {
@@ -58,7 +78,7 @@ TEST(Program, LoadsLibTorchForWhatComputesOnly) {
     EXPECT_THAT(libraries, HasSubstr("libc.so")) << words;
     EXPECT_THAT(libraries, Not(HasSubstr("libtorch"))) << words;
   }
-  EXPECT_THAT(libraries_loaded_by_mambaseg("networks"), HasSubstr("libtorch"));
+  EXPECT_THAT(libraries_loaded_by_mambaseg("networks unet"), HasSubstr("libtorch"));
 }
 
 TEST(Program, IsNotWholeWithoutThePartThatComputes) {
@@ -66,7 +86,7 @@ TEST(Program, IsNotWholeWithoutThePartThatComputes) {
   const std::string alone = folder / "mambaseg";
   std::filesystem::copy_file(MAMBASEG_BINARY_DIR "/bin/mambaseg", alone);
   EXPECT_EQ(std::system((alone + " --version >/dev/null").c_str()), 0);
-  EXPECT_NE(std::system((alone + " networks 2>" + (folder / "err")).c_str()), 0);
+  EXPECT_NE(std::system((alone + " networks unet 2>" + (folder / "err")).c_str()), 0);
   EXPECT_THAT(read_bytes(folder / "err"), HasSubstr("mambaseg_whole: the part of the program that computes"));
 }
 
