@@ -60,8 +60,8 @@ Tensor attention_forward_cpu(const AttentionOperands& given) {
   const int64_t N = o.q.size(0), heads = o.q.size(1), L = o.q.size(2), D = o.q.size(3);
   const Tensor y = like_tokens(o.q);
   // A head at a time, in parts where there are few: each part arranges all keys and values anew.
-  const int64_t parts =
-      N * heads == 0 ? 1 : std::clamp<int64_t>(4 * at::get_num_threads() / (N * heads), 1, (L + 63) / 64);
+  const int64_t parts = std::clamp<int64_t>(4 * at::get_num_threads() / std::max<int64_t>(N * heads, 1), 1,
+                                            std::max<int64_t>(L / 64, 1));
   with_numbers(o.q, [&](const auto* numbers) {
     using T = std::remove_cv_t<std::remove_pointer_t<decltype(numbers)>>;
     at::parallel_for(0, heads * N * parts, 1, [&](int64_t first, int64_t last) {
