@@ -48,10 +48,11 @@ class MixerBlock : public RecomputableLayer {
   MixerBlock(const MixerBlockSettings& settings, std::shared_ptr<Layer> mixer,
              std::shared_ptr<Layer> mlp = nullptr);
 
- private:
+ protected:
   /// x (B, ..., width) -> the same sizes
   torch::Tensor compute(const torch::Tensor& x) override;
 
+ private:
   std::shared_ptr<LayerNorm> norm1_, norm2_;
   std::shared_ptr<DropPath> path_;
   std::shared_ptr<Layer> mixer_, mlp_;

@@ -62,16 +62,17 @@ class FrontPaddedBlock : public SwinBlock {
  public:
   FrontPaddedBlock(const WindowSettings& attention, int64_t mlp_hidden, double drop_path)
       : SwinBlock(attention, mlp_hidden, drop_path, "fc1", "fc2", kNormEps), edge_(attention.window[0]) {}
-  Tensor forward(const Tensor& x_BYXC) override {
+
+ private:
+  Tensor compute(const Tensor& x_BYXC) override {
     const int64_t Y = x_BYXC.size(1), X = x_BYXC.size(2);
-    if (Y % edge_ == 0 && X % edge_ == 0) return SwinBlock::forward(x_BYXC);
+    if (Y % edge_ == 0 && X % edge_ == 0) return SwinBlock::compute(x_BYXC);
     const int64_t rows = edge_ - Y % edge_, columns = edge_ - X % edge_;
-    return SwinBlock::forward(torch::constant_pad_nd(x_BYXC, {0, 0, columns, 0, rows, 0}))
+    return SwinBlock::compute(torch::constant_pad_nd(x_BYXC, {0, 0, columns, 0, rows, 0}))
         .narrow(1, rows, Y)
         .narrow(2, columns, X);
   }
 
- private:
   int64_t edge_;
 };
 
