@@ -271,6 +271,17 @@ bool adds_wrongly(const dnnl::convolution_forward::primitive_desc& desc, const T
          std::string(desc.impl_info_str()).find("gemm") != std::string::npos;
 }
 
+/// Whether a tap of the kernel (out, in, edges...) is outside of the image wherever the kernel stands.
+bool has_taps_outside(const Tensor& weight, const Tensor& x, const Tensor& y, const ConvolutionOptions& o) {
+  for (int64_t axis = 0; axis < x.dim() - 2; ++axis) {
+    const auto a = static_cast<size_t>(axis);
+    const int64_t last_stand = (y.size(axis + 2) - 1) * o.stride[a] - o.padding[a];
+    const int64_t last_tap = (weight.size(axis + 2) - 1) * o.dilation[a];
+    if (last_stand < 0 || last_tap - o.padding[a] >= x.size(axis + 2)) return true;
+  }
+  return false;
+}
+
 dnnl::convolution_backward_data::primitive_desc backward_data_desc(const memory::desc& dx,
                                                                    const memory::desc& weights,
                                                                    const memory::desc& dy,
@@ -444,6 +455,12 @@ void convolution_backward_data(const Tensor& dy, const DenseWeights& w, const Co
 
 void convolution_backward_weights(const Tensor& x, const Tensor& dy, const PackedWeights& packed_weights,
                                   const ConvolutionOptions& options, Tensor& dweight, Tensor& dbias) {
+  // Where oneDNN 2.6 reads outside of its tensors in bf16.
+  const bool one_channel_a_group = options.groups > 1 && dweight.size(1) == 1;
+  if (x.scalar_type() == torch::kBFloat16 &&
+      (one_channel_a_group || has_taps_outside(dweight, x, dy, options)))
+    return convolution_backward_weights(x.to(torch::kFloat), dy.to(torch::kFloat), packed_weights, options,
+                                        dweight, dbias);
   PackedWeights::Contents& contents = packed_weights.contents();
   const std::lock_guard<std::mutex> lock(contents.mutex);
   const memory::desc bias = or_none(dbias.defined(), bias_desc(dy.size(1)));

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "mambaseg/ops/cast_weights.h"
+#include "mambaseg/ops/channels_last.h"
 #include "mambaseg/ops/plain_libtorch.h"
 
 namespace mambaseg {
@@ -137,6 +140,41 @@ TEST(Dense, GradientsOfTheConvolutionEqualLibTorchs) {
       EXPECT_LE((a->grad().to(torch::kDouble) - b->grad()).abs().max().item<double>(), 1e-5 * scale) << i;
     }
   }
+}
+
+/// Freed memory that is not a number: what an operation reads or leaves without having written it shows.
+void spoil_freed_memory() {
+  for (int64_t bytes = 64; bytes <= (1 << 20); bytes *= 2) {
+    std::vector<Tensor> blocks;
+    for (int i = 0; i < 8; ++i) blocks.push_back(torch::full({bytes / 4}, std::nan("")));
+  }
+}
+
+TEST(Dense, GradientsOfWeightsDependOnWhatIsThereOnly) {
+  struct Shape {
+    int64_t in, out, edge, kernel, dilation, groups;
+  };
+  // Taps that never meet the image; depthwise with gaps; few channels in a group.
+  for (const Shape& s : {Shape{128, 32, 2, 7, 1, 1}, Shape{16, 16, 2, 5, 2, 1}, Shape{8, 8, 16, 7, 2, 8},
+                         Shape{2, 2, 64, 3, 2, 2}, Shape{32, 32, 16, 3, 2, 16}})
+    for (const auto type : {torch::kFloat, torch::kBFloat16}) {
+      if (type == torch::kBFloat16 && !has_bf16_arithmetic()) continue;
+      torch::manual_seed(2);
+      const int64_t padding = s.kernel / 2 * s.dilation;
+      const ConvolutionOptions o{{1, 1}, {padding, padding}, {s.dilation, s.dilation}, s.groups};
+      const Tensor x = channels_last(torch::rand({2, s.in, s.edge, s.edge}).to(type));
+      const Tensor weight = torch::rand({s.out, s.in / s.groups, s.kernel, s.kernel}).requires_grad_();
+      const Tensor y = convolution(x, {weight, {}}, o);
+      const Tensor dy = torch::rand_like(y);
+      spoil_freed_memory();
+      const Tensor found = torch::autograd::grad({y}, {weight}, {dy})[0];
+      const Tensor exact_weight = weight.detach().to(torch::kDouble).requires_grad_();
+      const Tensor exact = at::convolution(x.to(torch::kDouble), exact_weight, {}, o.stride, o.padding,
+                                           o.dilation, false, {0, 0}, o.groups);
+      const Tensor expected = torch::autograd::grad({exact}, {exact_weight}, {dy.to(torch::kDouble)})[0];
+      EXPECT_LE((found - expected).abs().max().item<double>(), 1e-5 * expected.abs().max().item<double>())
+          << s.in << " to " << s.out << ", edge " << s.kernel << " on " << s.edge << ", " << type;
+    }
 }
 
 TEST(Dense, FixedNormIsFoldedIn) {
