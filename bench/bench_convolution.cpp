@@ -83,7 +83,8 @@ int main(int argc, char** argv) {
     torch::set_num_threads(threads);
     for (const Case& c : kCases)
       for (const torch::ScalarType type : {torch::kFloat, torch::kBFloat16})
-        if (options.wants(c.name)) measure(c, type, threads, table);
+        if (options.wants(c.name) && (type == torch::kFloat || has_bf16_arithmetic()))
+          measure(c, type, threads, table);
   }
   return table.finish();
 }
