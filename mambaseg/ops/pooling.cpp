@@ -50,34 +50,22 @@ Tensor forward_halved(const Tensor& x) {
   return y;
 }
 
-class HalvedByMaxFunction : public torch::autograd::Function<HalvedByMaxFunction> {
- public:
-  static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given) {
-    const Tensor x = channels_last(given), y = forward_halved(x);
-    ctx->save_for_backward({x, y});
-    return y;
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
-                                                 torch::autograd::variable_list gradients) {
-    const auto saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], &y = saved[1], dy = channels_last(gradients[0]);
-    const bool odd =
-        std::any_of(x.sizes().begin() + 2, x.sizes().end(), [](int64_t size) { return size % 2; });
-    const Tensor dx = empty_channels_last(x.sizes(), x);
-    if (odd) dx.zero_();
-    const int64_t C = x.size(1), outputs = y.size(-1);
-    const float *from = x.data_ptr<float>(), *largest = y.data_ptr<float>(), *given = dy.data_ptr<float>();
-    float* to = dx.data_ptr<float>();
-    for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
-      const std::array<const float*, 4> rows{from + starts[0], from + starts[1], from + starts[2],
-                                             from + starts[3]};
-      const std::array<float*, 4> written{to + starts[0], to + starts[1], to + starts[2], to + starts[3]};
-      const int64_t at = row * outputs * C;
-      halve_rows_gradient(rows.data(), count, outputs, C, largest + at, given + at, written.data());
-    });
-    return {dx};
-  }
-};
+Tensor gradient_of_halved(const Tensor& x, const Tensor& y, const Tensor& dy) {
+  const bool odd = std::any_of(x.sizes().begin() + 2, x.sizes().end(), [](int64_t size) { return size % 2; });
+  const Tensor dx = empty_channels_last(x.sizes(), x);
+  if (odd) dx.zero_();
+  const int64_t C = x.size(1), outputs = y.size(-1);
+  const float *from = x.data_ptr<float>(), *largest = y.data_ptr<float>(), *given = dy.data_ptr<float>();
+  float* to = dx.data_ptr<float>();
+  for_rows(x, y, [&](int64_t row, const std::array<int64_t, 4>& starts, int64_t count) {
+    const std::array<const float*, 4> rows{from + starts[0], from + starts[1], from + starts[2],
+                                           from + starts[3]};
+    const std::array<float*, 4> written{to + starts[0], to + starts[1], to + starts[2], to + starts[3]};
+    const int64_t at = row * outputs * C;
+    halve_rows_gradient(rows.data(), count, outputs, C, largest + at, given + at, written.data());
+  });
+  return dx;
+}
 
 constexpr int64_t kRowsInOneCall = 256;
 
@@ -96,29 +84,38 @@ Tensor summarised(const Tensor& x) {
   return y;
 }
 
-class ChannelMeanAndMaxFunction : public torch::autograd::Function<ChannelMeanAndMaxFunction> {
+Tensor gradient_of_summarised(const Tensor& x, const Tensor& y, const Tensor& dy) {
+  const Tensor dx = empty_channels_last(x.sizes(), x);
+  const int64_t C = x.size(1);
+  with_numbers(x, [&]<class T>(const T* from) {
+    const auto numbers = [](const Tensor& t) { return static_cast<T*>(t.data_ptr()); };
+    at::parallel_for(0, x.numel() / C, kRowsInOneCall, [&](int64_t first, int64_t last) {
+      summarise_rows_gradient(from + first * C, numbers(y) + 2 * first, numbers(dy) + 2 * first, last - first,
+                              C, numbers(dx) + first * C);
+    });
+  });
+  return dx;
+}
+
+/// y = compute(x), whose gradient is gradient(x, y, dy), all channels-last.
+template <Tensor (*compute)(const Tensor& x),
+          Tensor (*gradient)(const Tensor& x, const Tensor& y, const Tensor& dy)>
+class PoolingFunction : public torch::autograd::Function<PoolingFunction<compute, gradient>> {
  public:
   static Tensor forward(torch::autograd::AutogradContext* ctx, const Tensor& given) {
-    const Tensor x = channels_last(given), y = summarised(x);
+    const Tensor x = channels_last(given), y = compute(x);
     ctx->save_for_backward({x, y});
     return y;
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
-                                                 torch::autograd::variable_list gradients) {
+                                                 torch::autograd::variable_list of_result) {
     const auto saved = ctx->get_saved_variables();
-    const Tensor &x = saved[0], &y = saved[1], dy = channels_last(gradients[0]);
-    const Tensor dx = empty_channels_last(x.sizes(), x);
-    const int64_t C = x.size(1);
-    with_numbers(x, [&]<class T>(const T* from) {
-      const auto numbers = [](const Tensor& t) { return static_cast<T*>(t.data_ptr()); };
-      at::parallel_for(0, x.numel() / C, kRowsInOneCall, [&](int64_t first, int64_t last) {
-        summarise_rows_gradient(from + first * C, numbers(y) + 2 * first, numbers(dy) + 2 * first,
-                                last - first, C, numbers(dx) + first * C);
-      });
-    });
-    return {dx};
+    return {gradient(saved[0], saved[1], channels_last(of_result[0]))};
   }
 };
+
+using HalvedByMaxFunction = PoolingFunction<forward_halved, gradient_of_halved>;
+using ChannelMeanAndMaxFunction = PoolingFunction<summarised, gradient_of_summarised>;
 
 }  // namespace
 
